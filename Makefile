@@ -1,0 +1,58 @@
+# Everything below works on a fresh clone with python3 (3.11 or newer), make and git.
+# Each target sets up what it needs in .venv first; the stamps record what has been installed.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+REQUIREMENTS := pyproject.toml constraints.txt
+# Numba does not notice an edited loss inside a cached kernel: the directory is named by a hash of the sources.
+WITH_CACHE = NUMBA_CACHE_DIR="$${NUMBA_CACHE_DIR:-$$($(BIN)/python tests/support/numba_cache.py)}"
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test soak check format bench clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1: /p' $(MAKEFILE_LIST)
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "offbeat needs Python 3.11 or newer, this is " + sys.version.split()[0] + ": make PYTHON=/path/to/python3.11 ...")'
+	$(PYTHON) -m venv .venv
+
+.venv/.demo: $(BIN)/python $(REQUIREMENTS)
+	$(PIP) -e '.[demo]'
+	@touch $@
+
+.venv/.dev: $(BIN)/python $(REQUIREMENTS)
+	$(PIP) -e '.[dev,demo]'
+	@touch $@ .venv/.demo
+
+.venv/.bench: $(BIN)/python $(REQUIREMENTS)
+	$(PIP) -e '.[bench,demo]'
+	@touch $@ .venv/.demo
+
+demo: .venv/.demo ## fit real flights, write offbeat-demo/report.html
+	@$(WITH_CACHE) $(BIN)/offbeat demo $(ARGS)
+
+test: .venv/.dev ## run the tests: make test ARGS="tests/losses -k logistic"
+	$(BIN)/python -m pytest $(ARGS)
+
+soak: .venv/.dev ## run the tests that take minutes
+	$(BIN)/python -m pytest -m soak $(ARGS)
+
+check: .venv/.dev ## format, lint, types, layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: .venv/.dev ## rewrite the sources in the house format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix-only .
+
+bench: .venv/.bench ## install the peers and race them
+	@$(WITH_CACHE) $(BIN)/python -m benchmarks $(ARGS)
+
+clean: ## remove everything that was made: environment, caches, reports
+	rm -rf .venv .numba-cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf build dist offbeat-demo
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,62 @@
+"""``solver="auto"`` and ``engine="auto"``: what is chosen, and why. The table is in docs/solvers.md."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from offbeat import engines, solvers
+from offbeat.data.dataset import Dataset
+from offbeat.engines.base import Engine
+from offbeat.errors import ProblemError
+from offbeat.problem import Problem
+from offbeat.sideways.protocol import Solver
+
+GRAM_COLUMNS = 5000
+NEWTON_COLUMNS = 3000
+SPARSE_NEWTON_COLUMNS = 500
+SMALL = 1 << 17  # values below which threads cost more than they save
+
+
+def solver(problem: Problem, dataset: Dataset, wanted: Solver | Literal["auto"]) -> tuple[Solver, str]:
+    """Return the solver to use and the reason, in words.
+
+    Raises
+    ------
+    ProblemError
+        If ``wanted`` is neither a solver nor "auto".
+    """
+    if wanted != "auto":
+        if isinstance(wanted, (str, type)) or not hasattr(wanted, "global_step"):
+            raise ProblemError(f'solver is {wanted!r}; give "auto" or an object such as offbeat.solvers.Newton()')
+        return wanted, "asked for"
+    k = dataset.n_columns
+    if problem.n_outputs == 1:
+        if problem.loss.quadratic and k <= GRAM_COLUMNS:
+            return solvers.Newton(), f"squared loss, {k:,} columns: one pass for the Gram matrix, then no data"
+        limit = SPARSE_NEWTON_COLUMNS if dataset.source.sparse else NEWTON_COLUMNS
+        if k <= limit:
+            return solvers.Newton(), f"{k:,} columns: the Hessian is cheap, Newton needs few passes"
+    if problem.penalty.smooth:
+        return solvers.LBFGS(), f"{k:,} columns and a smooth penalty: only gradients, with curvature from their changes"
+    return solvers.ProximalGradient(), f"{k:,} columns and a penalty with kinks: accelerated proximal gradient"
+
+
+def engine(dataset: Dataset, wanted: Engine | Literal["auto"]) -> Engine:
+    """Return the engine to use: threads for large local data."""
+    if wanted != "auto":
+        if isinstance(wanted, (str, type)) or not hasattr(wanted, "run"):
+            raise ProblemError(f'engine is {wanted!r}; give "auto" or an object such as offbeat.engines.Threads()')
+        return wanted
+    size = dataset.n_rows * min(dataset.n_columns, 100)
+    threads = engines.Threads()
+    return threads if size > SMALL and threads.n_workers > 1 else engines.Serial()
+
+
+def check_staleness(chosen: Solver, staleness: float) -> None:
+    """Raise `ProblemError` when the solver needs rounds and the fit would not have them."""
+    if not staleness >= 0:
+        raise ProblemError(f"staleness is {staleness}; it must be 0, a positive number or inf")
+    if staleness > chosen.max_staleness:
+        able = [name for name in solvers.__all__ if getattr(solvers, name).max_staleness > 0]
+        hint = f"use one of {', '.join(able)}" if able else "no solver of this version runs without"
+        raise ProblemError(f"{chosen.name} needs rounds (staleness=0): {hint}, or leave staleness at 0")

@@ -1,0 +1,225 @@
+"""Columns of a table: which can be used, as what, and the levels of those that hold categories."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from offbeat.errors import DataError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Level: TypeAlias = str | int | float | bool
+MAX_LEVELS = 100_000
+IDENTIFIER_ROWS = 100
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table and how it becomes features.
+
+    Parameters
+    ----------
+    name : str
+        Its name in the table.
+    kind : {"number", "text", "integer", "boolean", "float"}
+        ``"number"``: one feature. Anything else is the type of the levels of a category: one feature a level.
+    levels : tuple, optional
+        Sorted levels of a category; empty for numbers.
+
+    Examples
+    --------
+    >>> Column("dest", "text", ("LAX", "SFO")).categorical
+    True
+    """
+
+    name: str
+    kind: str = "number"
+    levels: tuple[Level, ...] = ()
+
+    @property
+    def categorical(self) -> bool:
+        """Whether the column is one-hot encoded."""
+        return self.kind != "number"
+
+
+def column_kind(name: str, dtype: pa.DataType) -> str:
+    """Return how a column of this Arrow type is used: ``"number"``, or the type of its levels.
+
+    Parameters
+    ----------
+    name : str
+        Name of the column, for the error.
+    dtype : pyarrow.DataType
+        Its type.
+
+    Returns
+    -------
+    kind : str
+        See `Column`.
+
+    Raises
+    ------
+    DataError
+        The type is neither a number nor a category; the message says how to convert it.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> column_kind("x", pa.int8()), column_kind("dest", pa.string())
+    ('number', 'text')
+    """
+    import pyarrow.types as at
+
+    if at.is_dictionary(dtype):
+        kind = _level_kind(dtype.value_type)
+        if kind is None:
+            raise DataError(
+                f"Column {name!r} holds categories of type {dtype.value_type}. "
+                "Only text, numbers and booleans can be levels: convert the column to text."
+            )
+        return kind
+    if at.is_integer(dtype) or at.is_floating(dtype) or at.is_boolean(dtype) or at.is_decimal(dtype):
+        return "number"
+    if is_text(dtype):
+        return "text"
+    raise DataError(f"Column {name!r} has type {dtype}, which cannot be fitted. {_advice(name, dtype)}")
+
+
+def is_text(dtype: pa.DataType) -> bool:
+    """Return whether an Arrow type holds strings.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> is_text(pa.large_string())
+    True
+    """
+    import pyarrow.types as at
+
+    return bool(at.is_string(dtype) or at.is_large_string(dtype) or at.is_string_view(dtype))
+
+
+def level_array(kind: str, levels: tuple[Level, ...] | Any) -> pa.Array:
+    """Return levels as an Arrow array of the one type that all columns of this kind are compared in.
+
+    Examples
+    --------
+    >>> level_array("integer", (1, 2)).type
+    DataType(int64)
+    """
+    import pyarrow as pa
+
+    return pa.array(list(levels), type=level_type(kind))
+
+
+def level_type(kind: str) -> pa.DataType:
+    """Return the Arrow type that levels of this kind are compared in."""
+    import pyarrow as pa
+
+    types = {"text": pa.large_string(), "integer": pa.int64(), "boolean": pa.bool_(), "float": pa.float64()}
+    return types[kind]
+
+
+class LevelScan:
+    """Collects the levels of the categorical columns of a table, batch by batch.
+
+    Parameters
+    ----------
+    schema : pyarrow.Schema
+        Columns to use as features, in their order.
+
+    Raises
+    ------
+    DataError
+        A column has a type that cannot be used, or there are no columns.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> table = pa.table({"x": [1.0, 2.0], "dest": ["SFO", "LAX"]})
+    >>> scan = LevelScan(table.schema)
+    >>> scan.observe(table)
+    >>> scan.columns(n_rows=2)[1].levels
+    ('LAX', 'SFO')
+    """
+
+    def __init__(self, schema: pa.Schema) -> None:
+        if len(schema) == 0:
+            raise DataError("Found 0 feature(s): the table has no column that is left to use as a feature.")
+        self._kinds = {field.name: column_kind(field.name, field.type) for field in schema}
+        self._levels: dict[str, set[Level]] = {name: set() for name in self.categorical}
+
+    @property
+    def categorical(self) -> list[str]:
+        """Names of the columns that have levels: the only ones that need to be observed."""
+        return [name for name, kind in self._kinds.items() if kind != "number"]
+
+    def observe(self, batch: pa.RecordBatch | pa.Table) -> None:
+        """Add the levels that appear in some rows; missing values are left for the reader to report."""
+        for name, levels in self._levels.items():
+            levels.update(_unique(batch.column(name), self._kinds[name]))
+            if len(levels) > MAX_LEVELS:
+                raise DataError(
+                    f"Column {name!r} has more than {MAX_LEVELS:,} different values: it looks like free text "
+                    "or an identifier. Drop it, or group its values first."
+                )
+
+    def columns(self, n_rows: int) -> tuple[Column, ...]:
+        """Return the columns with their levels, sorted.
+
+        Raises
+        ------
+        DataError
+            Every row of a longer table has its own level.
+        """
+        for name, levels in self._levels.items():
+            if len(levels) == n_rows > IDENTIFIER_ROWS:
+                raise DataError(
+                    f"Column {name!r} has a different value in each of the {n_rows:,} rows: it looks like an "
+                    "identifier, from which nothing can be learned. Drop it."
+                )
+        ordered = {name: tuple(sorted(found)) for name, found in self._levels.items()}
+        return tuple(Column(name, kind, ordered.get(name, ())) for name, kind in self._kinds.items())
+
+
+def _level_kind(dtype: pa.DataType) -> str | None:
+    import pyarrow.types as at
+
+    if is_text(dtype):
+        return "text"
+    if at.is_boolean(dtype):
+        return "boolean"
+    if at.is_integer(dtype):
+        return "integer"
+    return "float" if at.is_floating(dtype) else None
+
+
+def _unique(array: Any, kind: str) -> list[Level]:
+    import pyarrow.types as at
+
+    unique = array.unique()
+    if at.is_dictionary(unique.type):
+        unique = unique.cast(unique.type.value_type)
+    values: list[Level] = unique.drop_null().cast(level_type(kind)).to_pylist()
+    return values
+
+
+def _advice(name: str, dtype: pa.DataType) -> str:
+    import pyarrow.types as at
+
+    if at.is_timestamp(dtype) or at.is_date(dtype):
+        return (
+            "Convert it to numbers that mean something to the model: parts such as hour, weekday or month "
+            f"(as a category, if not monotonic), or a count of days since a fixed date; or drop {name!r}."
+        )
+    if at.is_duration(dtype) or at.is_time(dtype):
+        return "Convert it to a number, such as seconds."
+    if at.is_null(dtype):
+        return "It holds nothing but missing values: drop it."
+    if at.is_nested(dtype):
+        return "Spread its parts over columns of their own, or drop it."
+    if at.is_binary(dtype) or at.is_large_binary(dtype) or at.is_fixed_size_binary(dtype):
+        return "Decode it to text if it holds categories, or drop it."
+    return "Convert it to numbers or text, or drop it."

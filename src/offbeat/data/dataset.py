@@ -1,0 +1,91 @@
+"""A data set: one source of features with its targets, cut into shards by reference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from offbeat.data.shard import STREAM_BYTES, Shard
+from offbeat.data.source import Source
+
+if TYPE_CHECKING:
+    from offbeat.data.encoding import Encoder
+
+Float64s = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Features and targets, wherever they live.
+
+    Parameters
+    ----------
+    source : Source
+        The features.
+    y : ndarray of float64, shape (n_rows,)
+        Targets; length 0 when there are none (prediction).
+    weight, offset : ndarray of float64
+        Per row, or of length 0: ones and zeros.
+    feature_names : list of str, optional
+    encoder : Encoder, optional
+        How the columns of a table became features.
+    target : str, optional
+        Name of the target column.
+    memory_budget : int, optional
+        Bytes that reading a source which is not in memory may hold at once, over all workers.
+    """
+
+    source: Source
+    y: Float64s
+    weight: Float64s = field(default_factory=lambda: np.empty(0))
+    offset: Float64s = field(default_factory=lambda: np.empty(0))
+    feature_names: list[str] | None = None
+    encoder: Encoder | None = None
+    target: str | None = None
+    memory_budget: int | None = None
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return self.source.shape[0]
+
+    @property
+    def n_columns(self) -> int:
+        """Number of features."""
+        return self.source.shape[1]
+
+    def shards(self, count: int, cancelled: Callable[[], bool] = lambda: False) -> list[Shard]:
+        """Cut the rows into at most ``count`` shards of nearly equal size, by reference."""
+        count = max(1, min(count, self.n_rows))
+        bounds = np.linspace(0, self.n_rows, count + 1).astype(np.int64)
+        rows = self.block_rows(count)
+        return [self._shard(int(a), int(b), rows, cancelled) for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+
+    def _shard(self, a: int, b: int, rows: int, cancelled: Callable[[], bool]) -> Shard:
+        def part(values: Float64s) -> Float64s:
+            view: Float64s = np.ascontiguousarray(values[a:b], dtype=np.float64).view()
+            view.flags.writeable = False
+            return view
+
+        return Shard(self.source, a, b, part(self.y), part(self.weight), part(self.offset), rows, cancelled)
+
+    def block_rows(self, n_shards: int) -> int:
+        """Return how many rows a shard reads at once: a few megabytes, within the memory budget."""
+        per_row = max(1, self.n_columns * self.source.dtype.itemsize)
+        budget = STREAM_BYTES if self.memory_budget is None else min(STREAM_BYTES, self.memory_budget // (4 * n_shards))
+        return int(max(64, min(self.n_rows, budget // per_row)))
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a reader of a report wants to know about the data."""
+        return {
+            "rows": self.n_rows,
+            "columns": self.n_columns,
+            "type": f"{'sparse ' if self.source.sparse else ''}{self.source.dtype}",
+            "in memory": self.source.resident,
+            "weighted": bool(self.weight.size),
+            "offset": bool(self.offset.size),
+        }

@@ -1,0 +1,168 @@
+"""Whatever a user passes as X, recognised: arrays, tables and files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from offbeat.data.arrays import array_source, sparse_source
+from offbeat.data.memory import memory_bytes
+from offbeat.data.npy import memmap_source, npy_source
+from offbeat.data.parquet import parquet_table
+from offbeat.data.source import Source
+from offbeat.data.tables import memory_table
+from offbeat.data.tabular import Tabular
+from offbeat.data.text import COMPRESSED, csv_table, libsvm_source
+from offbeat.errors import DataError
+
+LIBSVM = (".svm", ".libsvm", ".svmlight", ".txt")
+KNOWN = ".parquet, .npy, .csv, .svm, .libsvm and .txt (the last four also with .gz or .bz2), and folders of .parquet"
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """Data that was recognised but not encoded: a matrix or a table.
+
+    Parameters
+    ----------
+    source : Source, optional
+        The features, when X is a matrix.
+    table : Tabular, optional
+        The columns, when X is a table.
+    labels : ndarray, shape (n_rows,), optional
+        Targets that came with the features, as in libsvm files.
+
+    Examples
+    --------
+    >>> open_data([[1.0, 2.0]]).n_rows
+    1
+    """
+
+    source: Source | None = None
+    table: Tabular | None = None
+    labels: NDArray[Any] | None = None
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        if self.table is not None:
+            return self.table.n_rows
+        return 0 if self.source is None else self.source.shape[0]
+
+
+class NotANumberError(DataError, TypeError):
+    """An object in X is not a number: also a ``TypeError``, as Python itself would raise."""
+
+
+def open_data(X: Any, memory_budget: int | float | str | None = None) -> Opened:
+    """Recognise data, without copying or encoding it.
+
+    Pass the result in place of X where a file would otherwise be opened more than once.
+
+    Parameters
+    ----------
+    X : array-like, sparse matrix, table, path or list of paths
+        A NumPy array or memory map or anything that converts to an array; a SciPy sparse matrix; a pandas,
+        polars or pyarrow table, or anything that exports an Arrow stream; the path of a file or of a folder of
+        Parquet files; a list of paths of Parquet files; what this function returned before.
+    memory_budget : int, str or None
+        Bytes, or a string such as ``"1GiB"``; by default a quarter of the machine's memory. Files that take
+        more are streamed. Arrays and tables that are in memory already do not count.
+
+    Returns
+    -------
+    opened : Opened
+
+    Raises
+    ------
+    DataError
+        X is nothing that can be fitted, or a file is missing or damaged.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> open_data(pa.table({"x": [1.0, 2.0]})).table.schema.names
+    ['x']
+    """
+    if isinstance(X, Opened):
+        return X
+    budget = memory_bytes(memory_budget)
+    if isinstance(X, str | Path):
+        return _open_path(Path(X), budget)
+    if isinstance(X, list | tuple) and X and all(isinstance(part, str | Path) for part in X):
+        return Opened(table=parquet_table(X))
+    if isinstance(X, np.memmap):
+        return Opened(source=memmap_source(X, budget))
+    if sparse.issparse(X):
+        return Opened(source=sparse_source(X))
+    if isinstance(X, np.ndarray):
+        return Opened(source=array_source(_plain(X)))
+    if isinstance(X, Tabular):
+        return Opened(table=X)
+    if isinstance(X, Source):
+        return Opened(source=X)
+    table = memory_table(X)
+    return Opened(table=table) if table is not None else Opened(source=array_source(_plain(_as_array(X))))
+
+
+def _open_path(path: Path, budget: int) -> Opened:
+    if not path.exists():
+        raise DataError(f"{path} does not exist.")
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    compressed = bool(suffixes) and suffixes[-1] in COMPRESSED
+    kind = suffixes[-2 if compressed and len(suffixes) > 1 else -1] if suffixes else ""
+    if path.is_dir() or kind in (".parquet", ".pq"):
+        return Opened(table=parquet_table(path))
+    if kind == ".npy" and not compressed:
+        return Opened(source=npy_source(path, budget))
+    if kind == ".csv":
+        return Opened(table=csv_table(path, budget))
+    if kind in LIBSVM and suffixes[-1] != ".zst":
+        source, labels = libsvm_source(path, budget)
+        return Opened(source=source, labels=labels)
+    raise DataError(f"{path} is of no known type. Known are {KNOWN}.")
+
+
+def _as_array(X: Any) -> NDArray[Any]:
+    try:
+        return np.asarray(X)
+    except ValueError as error:
+        raise DataError(f"X cannot be made an array: {error}. All rows must have the same length.") from error
+
+
+def _plain(array: NDArray[Any]) -> NDArray[Any]:
+    """Return the array with its mask looked at, and objects converted to numbers."""
+    if isinstance(array, np.ma.MaskedArray):
+        n_masked = int(np.count_nonzero(np.ma.getmaskarray(array)))
+        if n_masked:
+            raise DataError(f"X is a masked array with {n_masked:,} masked values. Fill or drop them.")
+        array = np.asarray(array)
+    if array.dtype.kind != "O":
+        return array
+    try:
+        return array.astype(np.float64)
+    except (TypeError, ValueError):
+        raise _object_error(array) from None
+
+
+def _object_error(array: NDArray[Any]) -> DataError:
+    for position, value in np.ndenumerate(array):
+        try:
+            float(value)
+        except (TypeError, ValueError):
+            where = (
+                f"column {position[1]}, row {position[0]}" if len(position) == 2 else f"position {position}"
+            )
+            what = f"X has type object, and {value!r} in {where} is not a number"
+            if isinstance(value, str | bytes):
+                return DataError(f"{what}. Pass a table to have categories encoded, or convert it first.")
+            return NotANumberError(
+                f"{what}: the argument must be a string or a real number, not {type(value).__name__!r}. "
+                "Convert it to numbers first."
+            )
+    return DataError("X has type object and cannot be converted to numbers.")

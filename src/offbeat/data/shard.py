@@ -1,0 +1,196 @@
+"""A run of rows, and the only code that knows dense from sparse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from offbeat.data.source import CSR, Block, Source
+
+Float64s = NDArray[np.float64]
+HEAD = 4
+HESSIAN_ROWS = 512
+SAMPLE_RUN = 64
+STREAM_BYTES = 8 << 20
+
+
+class Point(NamedTuple):
+    """Where a shard is asked to evaluate the loss, in the columns' own units.
+
+    ``coef`` has shape (k,) or (k, n_outputs), ``intercept`` (n_outputs,), ``center`` (k,):
+    ``z = (x - center)'coef + intercept + offset``. ``fraction`` of the rows is visited, evenly spread; ``hessian`` and
+    ``repair`` say which sums are wanted beside loss and gradient.
+    """
+
+    coef: Float64s
+    intercept: Float64s
+    center: Float64s
+    fraction: float = 1.0
+    hessian: bool = False
+    repair: bool = False
+
+
+class Sums(NamedTuple):
+    """A shard's contribution, unpacked: ``head`` (loss, theta, h, rows), gradient, repair, Hessian with intercept last."""
+
+    head: Float64s
+    gradient: Float64s
+    repair: Float64s | None
+    hessian: Float64s | None
+
+    def flat(self) -> Float64s:
+        """Return all sums as one flat array: what goes on the board."""
+        parts = [self.head, self.gradient.ravel()]
+        parts += [part.ravel() for part in (self.repair, self.hessian) if part is not None]
+        return np.concatenate(parts)
+
+    @classmethod
+    def unflat(cls, flat: Float64s, point: Point) -> Sums:
+        """Return the sums that `flat` packed for this point."""
+        size, n_outputs = point.coef.size, point.intercept.size
+        n_head = head_size(n_outputs)
+        head, gradient = flat[:n_head], flat[n_head : n_head + size]
+        rest = flat[n_head + size :]
+        repair = rest[:size] if point.repair else None
+        rest = rest[size:] if point.repair else rest
+        hessian = rest.reshape(size + n_outputs, -1) if point.hessian else None
+        return cls(head, gradient, repair, hessian)
+
+
+def head_size(n_outputs: int) -> int:
+    """Return the length of ``head``: loss, theta of each output, h, rows."""
+    return HEAD - 1 + n_outputs
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Rows ``start`` to ``stop`` of a source, with their targets.
+
+    Parameters
+    ----------
+    source : Source
+    start, stop : int
+    y, weight, offset : ndarray of float64
+        Of this shard's rows; weight and offset of length 0 mean ones and zeros.
+    block_rows : int
+        Rows to read at once when the source is not resident.
+    cancelled : callable
+        Polled between blocks; true stops the step with `Cancelled`.
+    """
+
+    source: Source
+    start: int
+    stop: int
+    y: Float64s
+    weight: Float64s
+    offset: Float64s
+    block_rows: int = 4096
+    cancelled: Callable[[], bool] = field(default=lambda: False, compare=False)
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return self.stop - self.start
+
+    def ranges(self, fraction: float = 1.0) -> NDArray[np.int64]:
+        """Return runs of rows (start, stop), evenly spread over the shard, that hold about this fraction of it."""
+        n = self.n_rows
+        run = SAMPLE_RUN if self.source.resident else max(SAMPLE_RUN, self.block_rows // 8)
+        count = int(np.ceil(fraction * n / run))
+        if fraction >= 1.0 or count * run >= n:
+            return np.array([[0, n]], dtype=np.int64)
+        starts = (np.arange(count) * (n - run)) // max(count - 1, 1)
+        return np.stack([starts, starts + run], axis=1).astype(np.int64)
+
+    def blocks(self, fraction: float, workspace: Workspace) -> Iterator[tuple[Block, Targets, NDArray[np.int64]]]:
+        """Yield blocks of rows, their targets, and the rows to visit inside each block.
+
+        A resident source is one block; any other is read through the workspace, run by run.
+        """
+        ranges = self.ranges(fraction)
+        if self.source.resident:
+            block = self.source.read(self.start, self.stop)
+            yield _frozen(block), Targets(self.y, self.weight, self.offset), ranges
+            return
+        for first, last in ranges:
+            for a in range(first, last, self.block_rows):
+                if self.cancelled():
+                    raise Cancelled
+                b = min(a + self.block_rows, last)
+                block = self.source.read(self.start + a, self.start + b, workspace.scratch(self))
+                yield _frozen(block), self._targets(a, b), np.array([[0, b - a]], dtype=np.int64)
+
+    def _targets(self, a: int, b: int) -> Targets:
+        weight = self.weight[a:b] if self.weight.size else self.weight
+        offset = self.offset[a:b] if self.offset.size else self.offset
+        return Targets(self.y[a:b], weight, offset)
+
+    def evaluate(self, loss: Any, point: Point, workspace: Workspace) -> Sums:
+        """Return the sums of loss, gradient and, where the point asks, Hessian over this shard.
+
+        Parameters
+        ----------
+        loss : NamedTuple
+        point : Point
+        workspace : Workspace
+            Scratch memory of the worker; reused between steps.
+        """
+        from offbeat.data import sums
+
+        return sums.evaluate(self, loss, point, workspace)
+
+    def moments(self, fraction: float, workspace: Workspace) -> Float64s:
+        """Return ``sum v x``, ``sum v x^2`` about the first row of the source, and ``sum v``, as one array (2 k + 1,)."""
+        from offbeat.data import sums
+
+        return sums.moments(self, fraction, workspace)
+
+
+class Targets(NamedTuple):
+    """Targets, weights and offsets of a block; weights and offsets of length 0 mean ones and zeros."""
+
+    y: Float64s
+    weight: Float64s
+    offset: Float64s
+
+
+class Cancelled(Exception):  # noqa: N818  (a signal to the engine, not an error)
+    """The engine asked a step to stop between two blocks."""
+
+
+class Workspace:
+    """Scratch memory of one shard's steps: read buffer of sources that are not resident, weighted rows."""
+
+    def __init__(self) -> None:
+        self._scratch: NDArray[Any] | None = None
+        self._weighted: NDArray[Any] | None = None
+
+    def scratch(self, shard: Shard) -> NDArray[Any]:
+        """Return the flat read buffer, made at first use."""
+        if self._scratch is None:
+            size = 0 if shard.source.sparse else shard.block_rows * shard.source.shape[1]
+            self._scratch = np.empty(size, shard.source.dtype)
+        return self._scratch
+
+    def weighted(self, n_columns: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+        """Return the buffer of weighted rows, made at first use."""
+        if self._weighted is None:
+            self._weighted = np.empty((HESSIAN_ROWS, n_columns), dtype)
+        return self._weighted
+
+
+def _frozen(block: Block) -> Block:
+    """Return the block as read-only views, so that kernels are compiled for one kind of array only."""
+    if isinstance(block, CSR):
+        return CSR(*(_read_only(part) for part in block))
+    return _read_only(block)
+
+
+def _read_only(array: NDArray[Any]) -> NDArray[Any]:
+    view = array.view()
+    view.flags.writeable = False
+    return view

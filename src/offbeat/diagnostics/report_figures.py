@@ -1,0 +1,263 @@
+"""The charts of the HTML report, as Bokeh models."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from offbeat.diagnostics.plots import PALETTE
+from offbeat.diagnostics.series import Bars, Curves, Unit, objective_range, thin, time_unit
+
+if TYPE_CHECKING:
+    from bokeh.models import GlyphRenderer
+    from bokeh.plotting import figure as Plot
+
+Axis = Literal["time", "passes"]
+POINTS = 3000  # of one curve
+_INK, _SOFT, _LINE, _GRID = "#1d2127", "#5b6470", "#a9b0ba", "#e6e9ed"
+_FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'DejaVu Sans', sans-serif"
+_POSITIVE, _NEGATIVE = PALETTE[0], PALETTE[1]
+
+
+def plain(text: str) -> str:
+    """Text that Bokeh will not take for TeX, for which it would want to load MathJax."""
+    return re.sub(r"\$(?=\$)|\\(?=[\[(])", lambda match: match.group() + "\u200b", text)
+
+
+def shorten(text: str, most: int) -> str:
+    """``text``, with its middle left out when it is longer than ``most``: both ends of a feature's name matter."""
+    return text if len(text) <= most else f"{text[: most * 2 // 3 - 1]}…{text[-(most - most * 2 // 3) :]}"
+
+
+def convergence_grid(curve: Curves) -> list[Plot]:
+    """Gap and objective, each against time and passes: four linked figures, row by row."""
+    from bokeh.models import DataRange1d, Range1d
+
+    longest = float(curve.time.max()) if len(curve.time) else 1.0
+    limits = objective_range([curve.primal], [curve.dual])
+    shared = {
+        "gap": DataRange1d(only_visible=True, range_padding=0.08),
+        "objective": Range1d(*limits) if limits else DataRange1d(),
+    }
+    across = {"time": DataRange1d(start=0, range_padding=0.03), "passes": DataRange1d(start=0, range_padding=0.03)}
+    figures = []
+    for kind in ("gap", "objective"):
+        for x in ("time", "passes"):
+            unit = time_unit(longest) if x == "time" else Unit(1.0, "")
+            label = f"{'virtual ' if curve.virtual else ''}time ({unit.name})" if x == "time" else "passes over the data"
+            plot = _figure(across[x], shared[kind], label, log=kind == "gap")
+            (_draw_gap if kind == "gap" else _draw_objective)(plot, curve, x, unit)
+            figures.append(plot)
+    return figures
+
+
+def _figure(x_range: Any, y_range: Any, x_label: str, *, log: bool = False, height: int = 270) -> Plot:
+    from bokeh.plotting import figure
+
+    plot = figure(
+        x_range=x_range, y_range=y_range, x_axis_label=x_label, y_axis_type="log" if log else "auto",
+        height=height, min_border_left=72, sizing_mode="stretch_width", tools="box_zoom,wheel_zoom,pan,reset,save",
+        active_drag="box_zoom", active_scroll=None,
+    )  # fmt: skip
+    dress(plot)
+    return plot
+
+
+def dress(plot: Plot) -> None:
+    """Clean look; the tags tell the page's script what to repaint for dark pages."""
+    from bokeh.events import DoubleTap
+    from bokeh.models import CustomJS
+
+    plot.toolbar.logo = None
+    plot.toolbar.autohide = True
+    plot.background_fill_color = plot.border_fill_color = None
+    plot.outline_line_color = None
+    for axis in plot.axis:
+        axis.tags = ["axis"]
+        axis.axis_label_text_color = axis.major_label_text_color = _SOFT
+        axis.axis_line_color = axis.major_tick_line_color = _LINE
+        axis.minor_tick_line_color = None
+        axis.axis_label_text_font_style = "normal"
+        axis.axis_label_text_font = axis.major_label_text_font = _FONT
+        axis.axis_label_text_font_size, axis.major_label_text_font_size = "13px", "12px"
+    for grid in plot.grid:
+        grid.tags, grid.grid_line_color = ["grid"], _GRID
+    plot.js_on_event(DoubleTap, CustomJS(args={"plot": plot}, code="plot.reset.emit()"))
+
+
+def _dress_legend(plot: Plot, location: str = "top_right") -> None:
+    for legend in plot.legend:
+        legend.tags = ["legend"]
+        legend.location = location
+        legend.background_fill_alpha = legend.border_line_alpha = 0
+        legend.label_text_color, legend.label_text_font, legend.label_text_font_size = _INK, _FONT, "12px"
+        legend.click_policy = "hide"
+        legend.padding, legend.margin, legend.spacing = 4, 8, 0 if legend.orientation == "vertical" else 18
+
+
+def _say(plot: Plot, text: str) -> None:
+    from bokeh.models import Label, Range1d
+
+    plot.x_range, plot.y_range = Range1d(0, 1), Range1d(0.1, 1)
+    plot.axis.visible = plot.grid.visible = False
+    label = Label(x=0.5, y=0.4, text=text, text_color=_SOFT, text_font=_FONT, text_font_size="13px", text_align="center")
+    label.tags = ["label"]
+    plot.add_layout(label)
+
+
+def _draw_gap(plot: Plot, curve: Curves, x: Axis, unit: Unit) -> None:
+    plot.yaxis.axis_label = curve.label
+    if not _line(plot, curve, x, "measure", unit, PALETTE[0], curve.label):
+        _say(plot, "No gap was recorded.")
+        return
+    if curve.tolerance > 0:
+        # A line, not a Span: it has a place in the legend and keeps itself inside the axis.
+        ends = [0.0, curve.points(x, "measure")[0].max() * unit.factor]
+        wanted = f"tolerance {curve.tolerance:.0e}"
+        rule = plot.line(ends, [curve.tolerance] * 2, color=_SOFT, line_dash="dashed", legend_label=wanted)
+        rule.glyph.tags = ["rule"]
+    _dress_legend(plot)
+
+
+def _draw_objective(plot: Plot, curve: Curves, x: Axis, unit: Unit) -> None:
+    plot.yaxis.axis_label = "objective"
+    seen = _line(plot, curve, x, "primal", unit, PALETTE[0], "primal")
+    seen |= _line(plot, curve, x, "dual", unit, PALETTE[1], "dual (lower bound)", dash="dashed")
+    if not seen:
+        _say(plot, "No objective was recorded.")
+        return
+    _dress_legend(plot)
+
+
+def _line(plot: Plot, curve: Curves, x: Axis, y: str, unit: Unit, color: str, label: str, dash: str = "solid") -> bool:
+    """Draw one curve with its tooltips; whether there was anything to draw."""
+    from bokeh.models import ColumnDataSource, HoverTool
+
+    across, up = curve.points(x, y)
+    keep = thin(up, POINTS)
+    if not len(keep):
+        return False
+    source = ColumnDataSource({"x": across[keep] * unit.factor, "y": up[keep]})
+    plot.line("x", "y", source=source, color=color, line_width=2, line_dash=dash, legend_label=label)
+    size = 6 if len(keep) <= 60 else 3 if len(keep) <= 300 else 1
+    dots = plot.scatter("x", "y", source=source, size=size, color=color, legend_label=label)
+    form = "%.2e" if y == "measure" else "%.9g"
+    tips = [(label, f"@y{{{form}}}"), (f"time ({unit.name})" if x == "time" else "passes", "@x{%.4g}")]
+    formatters = {"@x": "printf", "@y": "printf"}
+    plot.add_tools(HoverTool(renderers=[dots], tooltips=tips, formatters=formatters, visible=False))
+    return True
+
+
+def task_stream(bars: Bars, updates: Sequence[float] | np.ndarray[Any, np.dtype[np.float64]], *, virtual: bool) -> Plot:
+    """What each worker did when; zooms along time.
+
+    Parameters
+    ----------
+    bars : Bars
+    updates : array of shape (n_updates,)
+        Times of the coordinator's updates (s), drawn as ticks above the workers.
+    virtual : bool
+        Whether time is that of a simulation.
+    """
+    from bokeh.models import Range1d
+
+    moments = np.asarray(updates, dtype=np.float64)
+    workers = sorted({int(worker) for worker in bars.worker})
+    end = max(float(bars.end.max(initial=0.0)), float(moments.max(initial=0.0))) or 1.0
+    unit = time_unit(end)
+    lines = 1 + len(workers)
+    reach = Range1d(0, end * unit.factor * 1.005, bounds=(0, end * unit.factor * 1.05))
+    height = int(np.clip(90 + 26 * lines, 170, 900))
+    plot = _figure(reach, Range1d(lines - 0.4, -0.6), f"{'virtual ' if virtual else ''}time ({unit.name})", height=height)
+    _stream_tools(plot)
+    plot.yaxis.ticker = list(range(lines))
+    plot.yaxis.major_label_overrides = {0: "coordinator", **{i + 1: f"worker {w}" for i, w in enumerate(workers)}}
+    plot.ygrid.visible = False
+    if lines > 30:
+        plot.yaxis.ticker = [0, *range(1, lines, lines // 25)]
+    _draw_bars(plot, bars, workers, unit)
+    ticks = moments[thin(moments, POINTS)] * unit.factor
+    if len(ticks):
+        plot.segment(ticks, -0.3, ticks, 0.3, line_width=1.5, color=PALETTE[4], legend_label="update")
+    if plot.legend:
+        plot.add_layout(plot.legend[0], "above")
+        plot.legend.orientation = "horizontal"
+        _dress_legend(plot)
+        plot.legend.margin = 0
+    return plot
+
+
+def _stream_tools(plot: Plot) -> None:
+    from bokeh.models import BoxZoomTool, PanTool, ResetTool, SaveTool, WheelZoomTool
+
+    zoom = BoxZoomTool(dimensions="width")
+    # With a key held: a wheel that zooms by itself would catch readers who only scroll past.
+    wheel = WheelZoomTool(dimensions="width", modifiers={"ctrl": True})
+    plot.toolbar.tools = [zoom, wheel, PanTool(dimensions="width"), ResetTool(), SaveTool()]
+    plot.toolbar.active_drag, plot.toolbar.active_scroll = zoom, wheel
+
+
+def _draw_bars(plot: Plot, bars: Bars, workers: list[int], unit: Unit) -> None:
+    from bokeh.models import ColumnDataSource, HoverTool
+
+    place = np.searchsorted(np.array(workers, dtype=np.int64), bars.worker) + 1
+    renderers: list[GlyphRenderer[Any]] = []
+    for index, label in enumerate(sorted(set(bars.label))):
+        chosen = bars.label == label
+        columns = {name: getattr(bars, name)[chosen].astype(np.int32) for name in ("worker", "shard", "clock", "staleness", "steps")}
+        start, end = bars.start[chosen], bars.end[chosen]
+        times = {"left": start * unit.factor, "right": end * unit.factor, "busy": bars.busy[chosen] * unit.factor}
+        middle = place[chosen].astype(np.float64)
+        shade = np.where(np.arange(len(middle)) % 2, 0.68, 0.95)  # tells neighbours apart, on light and dark
+        if bars.resolution:  # joined steps: the paler, the more of their time was idle
+            shade = 0.2 + 0.75 * np.clip(bars.busy[chosen] / np.maximum(end - start, 1e-300), 0.0, 1.0)
+        source = ColumnDataSource({**columns, **times, "bottom": middle - 0.38, "top": middle + 0.38, "shade": shade})
+        color = PALETTE[(0, 1, 2, 3, 5)[index % 5]]
+        renderers.append(
+            plot.quad(
+                left="left", right="right", bottom="bottom", top="top", source=source, legend_label=plain(label),
+                fill_color=color, fill_alpha="shade", line_color=color, line_alpha="shade", line_width=0.4,
+            )  # fmt: skip
+        )
+    tips = [("worker", "@worker"), ("shard", "@shard"), ("clock", "@clock"), ("staleness", "@staleness")]
+    busy = "busy" if bars.resolution else "duration"
+    tips += [("began", f"@left{{0.000}} {unit.name}"), (busy, f"@busy{{0.000}} {unit.name}")]
+    if bars.resolution:
+        tips.append(("steps in this bar", "@steps"))
+    if renderers:
+        plot.add_tools(HoverTool(renderers=renderers, tooltips=tips, visible=False))
+
+
+def coefficient_bars(names: Sequence[str], values: Sequence[float], effects: Sequence[float]) -> Plot:
+    """Horizontal bars of standardised effects, the first on top; sequences of one length."""
+    from bokeh.models import ColumnDataSource, HoverTool, Range1d
+
+    rows = np.arange(len(names), dtype=np.float64)
+    right = np.asarray(effects, dtype=np.float64)
+    far = float(np.abs(right).max(initial=0.0)) or 1.0
+    reach = Range1d(min(0.0, float(right.min())) - 0.03 * far, max(0.0, float(right.max())) + 0.03 * far)
+    height = 70 + 22 * len(names)
+    plot = _figure(reach, Range1d(len(names) - 0.4, -0.6), "standardised effect", height=height)
+    source = ColumnDataSource({
+        "row": rows, "effect": right, "value": np.asarray(values, dtype=np.float64),
+        "name": [plain(name) for name in names],
+        "color": [_POSITIVE if effect >= 0 else _NEGATIVE for effect in right],
+    })  # fmt: skip
+    bars = plot.hbar(
+        y="row", left=0, right="effect", height=0.72, source=source, fill_color="color", line_color=None
+    )
+    plot.yaxis.ticker = list(range(len(names)))
+    plot.yaxis.major_label_overrides = {i: plain(shorten(name, 38)) for i, name in enumerate(names)}
+    plot.ygrid.visible = False
+    plot.toolbar.tools = [tool for tool in plot.toolbar.tools if type(tool).__name__ in ("SaveTool", "ResetTool")]
+    plot.add_tools(
+        HoverTool(
+            renderers=[bars], visible=False,
+            tooltips=[("feature", "@name"), ("effect", "@effect{%.4g}"), ("coefficient", "@value{%.6g}")],
+            formatters={"@effect": "printf", "@value": "printf"},
+        )
+    )  # fmt: skip
+    return plot

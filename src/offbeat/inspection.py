@@ -1,0 +1,144 @@
+"""What a solver knows before its first query: centre and scale of the columns, the null model, references."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from offbeat.data import sums
+from offbeat.data.dataset import Dataset
+from offbeat.data.shard import Shard, Workspace
+from offbeat.engines.base import Engine
+from offbeat.problem import Floats, Problem, Reference
+from offbeat.sideways.protocol import DataInfo, original_to_internal
+
+SAMPLE_ROWS = 4096
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of a fit that change the objective or where it starts.
+
+    ``start`` holds coefficients (k, n_outputs) and intercepts of a model to start from.
+    """
+
+    fit_intercept: bool = True
+    standardize: bool = False
+    tol: float = 1e-6
+    start: tuple[Floats, Floats] | None = None
+
+
+def inspect(problem: Problem, dataset: Dataset, shards: list[Shard], engine: Engine, options: Options) -> DataInfo:
+    """Look at the data once, or at a sample of it where any centre and scale will do.
+
+    Parameters
+    ----------
+    problem : Problem
+    dataset : Dataset
+    shards : list of Shard
+    engine : Engine
+        Takes the moments of the shards side by side.
+    options : Options
+
+    Returns
+    -------
+    info : DataInfo
+    """
+    fraction = 1.0 if options.standardize else min(1.0, SAMPLE_ROWS / max(dataset.n_rows, 1))
+    center, scale = _moments(shards, engine, fraction, options.fit_intercept, exact=options.standardize)
+    penalty = problem.separable(dataset.n_columns, None if options.standardize else scale)
+    null, reference = _null_model(problem, dataset, options)
+    info = DataInfo(
+        dataset.n_rows, dataset.n_columns, problem.n_outputs, center, scale, penalty, reference,
+        (np.zeros(dataset.n_columns * problem.n_outputs), null), dataset.source.sparse,
+    )  # fmt: skip
+    if options.start is None:
+        return info
+    return DataInfo(**{**info.__dict__, "start": original_to_internal(info, *options.start)})
+
+
+def _moments(
+    shards: list[Shard], engine: Engine, fraction: float, center: bool, *, exact: bool
+) -> tuple[Floats, Floats]:
+    """Return centres (zeros when columns must not move) and scales (ones for constant columns)."""
+    parts: list[Floats]
+    if fraction < 1.0:  # a few rows: threads would cost more than they save
+        parts = [shard.moments(fraction, Workspace()) for shard in shards]
+    else:
+        parts = engine.map(lambda shard: shard.moments(fraction, Workspace()), shards)
+    total = np.sum(parts, axis=0)
+    k = (total.size - 1) // 2
+    weight = total[-1] if total[-1] > 0 else 1.0
+    first, second = total[:k] / weight, total[k:-1] / weight
+    shift = sums.first_row(shards[0])
+    variance = np.maximum(second - first**2, 0.0)
+    mean = shift + first
+    spread = variance if center or exact else variance + mean**2
+    scale = np.sqrt(spread)
+    tiny = scale <= 1e-12 * np.maximum(np.abs(mean), 1e-300)
+    bad = tiny | ~np.isfinite(scale) | ~np.isfinite(mean)
+    scale[bad] = 1.0
+    mean[~np.isfinite(mean)] = 0.0
+    if not exact:
+        rare = tiny & (np.abs(mean) > 0)
+        scale[rare] = np.abs(mean[rare])
+    return (mean if center else np.zeros(k)), scale
+
+
+def _null_model(problem: Problem, dataset: Dataset, options: Options) -> tuple[Floats, Reference]:
+    """Return the best intercept at ``w = 0``, and the reference of certificates there."""
+    if problem.n_outputs > 1:
+        return _null_classes(problem, dataset, options)
+    from offbeat.kernels.rows import loss_sum
+
+    y, v, o = dataset.y, dataset.weight, dataset.offset
+    b = 0.0
+    if options.fit_intercept:
+        b = _intercept(problem.loss, y, v, o)
+    z = o + b if o.size else np.array([b])
+    total, _, _, at_zero = loss_sum(problem.loss, z, y, v)
+    n = len(y)
+    objective = (total + at_zero) / n
+    return np.array([b]), Reference(objective, math.nan, at_zero / n, options.fit_intercept, options.tol)
+
+
+def _intercept(loss: Any, y: Floats, v: Floats, o: Floats) -> float:
+    """Return the intercept of the null model by safeguarded Newton steps on one variable."""
+    from offbeat.kernels.rows import loss_sum
+
+    mean = float(np.average(y, weights=v if v.size else None))
+    b = float(loss.link(mean)) - (float(np.mean(o)) if o.size else 0.0)
+    if not o.size and loss.name in ("squared", "logistic", "poisson", "gamma"):
+        return b
+    best = math.inf
+    step = 0.0
+    for _ in range(100):
+        value, slope, bend, _ = loss_sum(loss, o + b if o.size else np.array([b]), y, v)
+        if not value <= best:  # too far, or not finite: back half way
+            b, step = b - 0.5 * step, 0.5 * step
+            if abs(step) <= 1e-12 * (1.0 + abs(b)):
+                break
+            continue
+        best = value
+        if abs(slope) <= 1e-13 * (abs(value) + 1e-300):
+            break
+        step = -slope / max(bend, 1e-6 * len(y))
+        b += step
+        if abs(step) <= 1e-12 * (1.0 + abs(b)):
+            break
+    return b
+
+
+def _null_classes(problem: Problem, dataset: Dataset, options: Options) -> tuple[Floats, Reference]:
+    """Return log class shares as intercepts, and the entropy of the classes as the reference."""
+    weight = dataset.weight if dataset.weight.size else None
+    counts = np.bincount(dataset.y.astype(np.int64), weights=weight, minlength=problem.n_outputs).astype(np.float64)
+    shares = counts / counts.sum()
+    mean_weight = counts.sum() / dataset.n_rows
+    logs = np.log(np.maximum(shares, 1e-300))
+    b = logs - logs.mean() if options.fit_intercept else np.zeros(problem.n_outputs)
+    value = math.log(float(np.exp(b).sum())) - float(shares @ b)
+    return b, Reference(value * mean_weight, math.nan, 0.0, options.fit_intercept, options.tol)

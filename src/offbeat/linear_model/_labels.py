@@ -1,0 +1,162 @@
+"""Class labels to class numbers, without sorting the rows where that can be avoided, and class weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from offbeat.data.vectors import raw_vector
+from offbeat.errors import ProblemError, TargetError
+from offbeat.problem import Floats
+
+TABLE_SIZE = 1 << 16
+CONTINUOUS = (
+    "Unknown label type: continuous. Maybe you are trying to fit a classifier, which expects discrete classes, on a "
+    "regression target with continuous values."
+)
+
+
+def encode_labels(y: Any) -> tuple[NDArray[Any], Floats]:
+    """Return the classes, sorted, and the number of the class of each row.
+
+    Parameters
+    ----------
+    y : array-like, shape (n_rows,) or (n_rows, 1)
+        Booleans, numbers or text.
+
+    Returns
+    -------
+    classes : ndarray, shape (n_classes,)
+    codes : ndarray of float64, shape (n_rows,)
+
+    Raises
+    ------
+    TargetError
+        A label is missing, numbers are not whole, or labels of several types are mixed.
+
+    Examples
+    --------
+    >>> encode_labels(["no", "yes", "no"])
+    (array(['no', 'yes'], dtype='<U3'), array([0., 1., 0.]))
+    """
+    labels = raw_vector(y, "y", TargetError)
+    kind = labels.dtype.kind
+    if labels.size == 0:
+        raise TargetError("Found array with 0 sample(s): y is empty.")
+    if kind == "c":
+        raise TargetError("Complex data not supported: y is complex. Pass class labels.")
+    if kind == "b":
+        return _two(labels, False, True)
+    if kind in "iu":
+        return _whole(labels)
+    if kind == "f":
+        return _floats(labels)
+    return _objects(labels)
+
+
+def _two(labels: NDArray[Any], low: Any, high: Any) -> tuple[NDArray[Any], Floats]:
+    """Return classes and codes when there is no third value beside ``low`` and ``high``."""
+    upper = labels == high
+    count = int(np.count_nonzero(upper))
+    if count in (0, len(labels)):
+        return np.array([high if count else low], dtype=labels.dtype), np.zeros(len(labels))
+    return np.array([low, high], dtype=labels.dtype), upper.astype(np.float64)
+
+
+def _whole(labels: NDArray[Any]) -> tuple[NDArray[Any], Floats]:
+    low, high = labels.min(), labels.max()
+    span = int(high) - int(low)
+    if span <= 1:
+        return _two(labels, low, high)
+    if span > max(TABLE_SIZE, len(labels)):
+        return _sorted(labels)
+    shifted = (labels - low).astype(np.intp)
+    present = np.flatnonzero(np.bincount(shifted, minlength=span + 1))
+    numbers = np.zeros(span + 1)
+    numbers[present] = np.arange(len(present))
+    return (present + int(low)).astype(labels.dtype), numbers[shifted]
+
+
+def _floats(labels: NDArray[Any]) -> tuple[NDArray[Any], Floats]:
+    low, high = labels.min(), labels.max()
+    if not np.isfinite(low) or not np.isfinite(high):
+        missing = np.isnan(labels)
+        bad = missing if missing.any() else np.isinf(labels)
+        what = "NaN" if missing.any() else "infinity or a value too large for dtype('float64')"
+        raise TargetError(f"Input y contains {what}: {int(bad.sum()):,} rows, the first is row {int(bad.argmax())}.")
+    if low == np.floor(low) and high == np.floor(high) and np.all((labels == low) | (labels == high)):
+        return _two(labels, low, high)
+    if np.any(labels != np.floor(labels)):
+        raise TargetError(CONTINUOUS)
+    return _sorted(labels)
+
+
+def _sorted(labels: NDArray[Any]) -> tuple[NDArray[Any], Floats]:
+    classes, codes = np.unique(labels, return_inverse=True)
+    return classes, codes.astype(np.float64)
+
+
+def _objects(labels: NDArray[Any]) -> tuple[NDArray[Any], Floats]:
+    """Return classes and codes of text or mixed objects: a dictionary is much faster than sorting the rows."""
+    values = labels.tolist()
+    try:
+        distinct = sorted(set(values))
+    except TypeError:
+        kinds = sorted({type(value).__name__ for value in values})
+        raise TargetError(f"y mixes labels of type {', '.join(kinds)}. Give all labels the same type.") from None
+    if any(value is None or value != value for value in distinct):
+        raise TargetError(f"Input y contains NaN: {sum(v is None or v != v for v in values):,} rows. Drop those rows.")
+    if any(isinstance(value, float) and not value.is_integer() for value in distinct):
+        raise TargetError(CONTINUOUS)
+    number = {value: float(i) for i, value in enumerate(distinct)}
+    codes = np.fromiter((number[value] for value in values), np.float64, len(values))
+    return np.array(distinct, dtype=labels.dtype), codes
+
+
+def class_weights(
+    rule: Mapping[Any, float] | str, classes: NDArray[Any], codes: Floats, weight: Floats
+) -> Floats:
+    """Return the weight of each class.
+
+    Parameters
+    ----------
+    rule : dict or "balanced"
+        Weights by label, 1 for labels that are absent; or weights that make all classes count the same, relative
+        to the (weighted) number of their rows.
+    classes : ndarray, shape (n_classes,)
+    codes : ndarray, shape (n_rows,)
+        Class numbers.
+    weight : ndarray, shape (n_rows,) or (0,)
+        Weights of the rows.
+
+    Returns
+    -------
+    weights : ndarray, shape (n_classes,)
+
+    Raises
+    ------
+    ProblemError
+        The rule is neither of the two, or names labels that do not exist.
+
+    Examples
+    --------
+    >>> class_weights("balanced", np.array([0, 1]), np.array([0.0, 0.0, 0.0, 1.0]), np.empty(0))
+    array([0.66666667, 2.        ])
+    """
+    if isinstance(rule, str) and rule == "balanced":
+        counts = np.bincount(codes.astype(np.intp), weight if weight.size else None, len(classes))
+        balanced: Floats = counts.sum() / (len(classes) * np.maximum(counts, np.finfo(np.float64).tiny))
+        return balanced
+    if not isinstance(rule, Mapping):
+        raise ProblemError(f'class_weight is {rule!r}; give "balanced", or a dict of weights by label')
+    labels = classes.tolist()
+    unknown = [label for label in rule if label not in labels]
+    if unknown and len(unknown) + len(labels) > len(rule):
+        raise ProblemError(f"The classes, {unknown}, are not in y; class_weight has weights for labels that do not exist")
+    weights = np.array([rule.get(label, 1.0) for label in labels], dtype=np.float64)
+    if not np.all(weights >= 0.0) or not np.all(np.isfinite(weights)):
+        raise ProblemError(f"class_weight is {dict(rule)!r}; weights must be finite and not negative")
+    return weights

@@ -1,0 +1,174 @@
+"""From scikit-learn's parameters to the mean objective: the only place that knows both.
+
+Offbeat minimises ``mean_i v_i l_i + R(w)`` over all rows, weights ``v`` as given. scikit-learn 1.9:
+
+=====================  ==========================================================  =========================================
+estimator              its objective                                               ``R``
+=====================  ==========================================================  =========================================
+LogisticRegression     ``C sum v l + l1_ratio |w|_1 + (1 - l1_ratio) |w|^2 / 2``   both parts divided by ``C n``
+Ridge                  ``sum v (z - y)^2 + alpha |w|^2``                           ``alpha / n |w|^2 / 2``
+Lasso, ElasticNet      ``sum v (z - y)^2 / (2 sum v) + alpha (...)``               ``alpha mean(v) (...)``
+PoissonRegressor, ...  ``sum v l / sum v + alpha |w|^2 / 2``                       ``alpha mean(v) |w|^2 / 2``
+HuberRegressor         ``sum v (s + s H(r / s)) + alpha |w|^2``                    ``alpha s / n |w|^2 / 2``, see `huber`
+=====================  ==========================================================  =========================================
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from offbeat.data.dataset import Dataset
+from offbeat.errors import ProblemError
+from offbeat.losses import Huber, Logistic, Multinomial, Squared
+from offbeat.penalties import L1, L2, Box, ElasticNet, Zero
+from offbeat.problem import Loss, Penalty, Problem
+
+
+def mean_weight(dataset: Dataset) -> float:
+    """Return the mean of the weights over all rows, 1 when there are none.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from offbeat.data.arrays import DenseSource
+    >>> mean_weight(Dataset(DenseSource(np.zeros((2, 1))), np.zeros(2), np.array([1.0, 2.0])))
+    1.5
+    """
+    return float(dataset.weight.mean()) if dataset.weight.size else 1.0
+
+
+def mixed(alpha: float, l1_ratio: float) -> Penalty:
+    """Return the plainest penalty that is ``alpha (l1_ratio |w|_1 + (1 - l1_ratio) |w|^2 / 2)``.
+
+    Examples
+    --------
+    >>> mixed(0.5, 1.0)
+    L1(alpha=0.5, weights=None)
+    """
+    if alpha == 0.0:
+        return Zero()
+    if l1_ratio == 0.0:
+        return L2(alpha)
+    return L1(alpha) if l1_ratio == 1.0 else ElasticNet(alpha, l1_ratio)
+
+
+def logistic(C: float, l1_ratio: float, n_classes: int, n_rows: int) -> Problem:
+    """Return the problem of a logistic regression; ``C=inf`` means no penalty.
+
+    Raises
+    ------
+    ProblemError
+        ``C`` is not positive, or ``l1_ratio`` not from 0 to 1.
+
+    Examples
+    --------
+    >>> logistic(1.0, 0.0, 2, 100).penalty
+    L2(alpha=0.01, weights=None)
+    """
+    C = number("C", C)
+    if not C > 0.0:
+        raise ProblemError(f"C is {C!r}; it must be positive (inf for no penalty)")
+    loss = Logistic() if n_classes == 2 else Multinomial(n_classes)
+    return Problem(loss, mixed(0.0 if math.isinf(C) else 1.0 / (C * n_rows), ratio(l1_ratio)))
+
+
+def ridge(alpha: float, positive: bool, n_rows: int) -> Problem:
+    """Return the problem of least squares with a ridge on the sum of squares.
+
+    Examples
+    --------
+    >>> ridge(1.0, False, 100).penalty
+    L2(alpha=0.01, weights=None)
+    """
+    strength = at_least_zero("alpha", alpha) / n_rows
+    if positive:
+        return Problem(Squared(), Box(0.0, math.inf, strength))
+    return Problem(Squared(), mixed(strength, 0.0))
+
+
+def elastic_net(alpha: float, l1_ratio: float, dataset: Dataset) -> Problem:
+    """Return the problem of an elastic net or lasso on the weighted mean of squares.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from offbeat.data.arrays import DenseSource
+    >>> elastic_net(1.0, 0.5, Dataset(DenseSource(np.zeros((2, 1))), np.zeros(2))).penalty
+    ElasticNet(alpha=1.0, l1_ratio=0.5, weights=None)
+    """
+    strength = at_least_zero("alpha", alpha) * mean_weight(dataset)
+    return Problem(Squared(), mixed(strength, ratio(l1_ratio)))
+
+
+def glm(loss: Loss, alpha: float, dataset: Dataset) -> Problem:
+    """Return the problem of a generalised linear model with a ridge on the weighted mean.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from offbeat.data.arrays import DenseSource
+    >>> from offbeat.losses import Poisson
+    >>> glm(Poisson(), 2.0, Dataset(DenseSource(np.zeros((2, 1))), np.ones(2))).penalty
+    L2(alpha=2.0, weights=None)
+    """
+    return Problem(loss, mixed(at_least_zero("alpha", alpha) * mean_weight(dataset), 0.0))
+
+
+def huber(epsilon: float, alpha: float, scale: float, n_rows: int) -> Problem:
+    """Return the problem of a Huber regression at a given scale ``s``.
+
+    ``s H(r / s)`` is twice the Huber loss with threshold ``delta = epsilon s``, divided by ``s``; multiplied by
+    ``s / 2`` the objective is ``sum v huber(r) + alpha s / 2 |w|^2``.
+
+    Examples
+    --------
+    >>> huber(1.5, 0.5, 2.0, 100).loss
+    Huber(delta=3.0)
+    """
+    return Problem(Huber(epsilon * scale), mixed(at_least_zero("alpha", alpha) * scale / n_rows, 0.0))
+
+
+def number(name: str, value: Any) -> float:
+    """Return a parameter as a float, or raise `ProblemError`.
+
+    Examples
+    --------
+    >>> number("C", 1)
+    1.0
+    """
+    try:
+        result = float(value)
+    except (TypeError, ValueError):
+        raise ProblemError(f"{name} is {value!r}; it must be a number") from None
+    if math.isnan(result):
+        raise ProblemError(f"{name} is NaN; it must be a number")
+    return result
+
+
+def at_least_zero(name: str, value: Any) -> float:
+    """Return a parameter as a finite float from 0, or raise `ProblemError`.
+
+    Examples
+    --------
+    >>> at_least_zero("alpha", 2)
+    2.0
+    """
+    result = number(name, value)
+    if not 0.0 <= result < math.inf:
+        raise ProblemError(f"{name} is {value!r}; it must be finite and at least 0")
+    return result
+
+
+def ratio(value: Any) -> float:
+    """Return ``l1_ratio`` as a float from 0 to 1, or raise `ProblemError`.
+
+    Examples
+    --------
+    >>> ratio(1)
+    1.0
+    """
+    result = number("l1_ratio", value)
+    if not 0.0 <= result <= 1.0:
+        raise ProblemError(f"l1_ratio is {value!r}; it must be from 0 (ridge) to 1 (lasso)")
+    return result

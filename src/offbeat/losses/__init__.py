@@ -1,0 +1,12 @@
+"""Losses: one class a file, pure scalar methods, callable from Python and from compiled kernels."""
+
+from offbeat.losses.base import Loss
+from offbeat.losses.gamma import Gamma
+from offbeat.losses.huber import Huber
+from offbeat.losses.logistic import Logistic
+from offbeat.losses.multinomial import Multinomial
+from offbeat.losses.poisson import Poisson
+from offbeat.losses.squared import Squared
+from offbeat.losses.squared_hinge import SquaredHinge
+
+__all__ = ["Gamma", "Huber", "Logistic", "Loss", "Multinomial", "Poisson", "Squared", "SquaredHinge"]

@@ -1,0 +1,242 @@
+"""The problem that is solved, and the certificate that says how well.
+
+``P(w, b) = (1/n) sum_i v_i l(x_i'w + b + o_i, y_i) + R(w)``. With ``theta_i = l'(z_i)``, ``g = X'(v theta) / n`` and
+Fenchel's equality ``l*(theta) = theta z - l(z)`` the loss terms of primal and dual cancel and
+``P - D = R(w) + R*(-g) + w'g``. See `Problem.certify` for the intercept and for penalties whose conjugate is not finite everywhere.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from offbeat.errors import ProblemError
+
+Floats: TypeAlias = NDArray[np.float64]
+Loss: TypeAlias = Any
+Penalty: TypeAlias = Any
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """How far a model is, at most, from the optimum.
+
+    Parameters
+    ----------
+    primal : float
+        Mean objective at the model.
+    dual : float
+        Lower bound of the optimal objective; ``-inf`` when ``kind`` is ``"gradient"``.
+    gap : float
+        ``primal - dual``, or the norm of the gradient mapping when ``kind`` is ``"gradient"``.
+    relative_gap : float
+        ``gap`` over the objective at ``w = 0`` (over the norm there, for ``"gradient"``).
+    kind : {"duality gap", "gradient"}
+        What ``gap`` is. There is no finite dual without a penalty that grows.
+    tolerance : float
+        Relative gap that was asked for.
+
+    Examples
+    --------
+    >>> Certificate(primal=0.5, dual=0.4999, gap=1e-4, relative_gap=1.4e-4, kind="duality gap", tolerance=1e-3).satisfied
+    True
+    """
+
+    primal: float
+    dual: float
+    gap: float
+    relative_gap: float
+    kind: Literal["duality gap", "gradient"]
+    tolerance: float = math.nan
+
+    @property
+    def satisfied(self) -> bool:
+        """Whether the relative gap is within the tolerance."""
+        return bool(self.relative_gap <= self.tolerance)
+
+
+class Evaluation(NamedTuple):
+    """What one pass over the data says at a point, as means over the rows, in internal coordinates.
+
+    ``gradient`` and ``repair`` have shape (k,) (all outputs flattened), ``intercept_gradient`` (n_outputs,).
+    ``repair`` and ``repair_sum`` are the means of ``v h x`` and ``v h`` (see `Problem.certify`), or None and 0.
+    """
+
+    loss: float
+    gradient: Floats
+    intercept_gradient: Floats
+    repair: Floats | None
+    repair_sum: float
+
+
+class Reference(NamedTuple):
+    """Constants of the data that certificates are relative to.
+
+    ``objective``: objective at ``w = 0`` with the best intercept, above the floor that no model can pass
+    (``mean of v min_z l``, zero for all losses but Poisson and gamma); ``gradient_norm``: norm of the loss gradient there
+    (nan when unknown); ``conjugate_zero``: mean of ``v l*(0)``, which is minus that floor; ``fit_intercept``; ``tolerance``.
+    """
+
+    objective: float
+    gradient_norm: float
+    conjugate_zero: float
+    fit_intercept: bool
+    tolerance: float = math.nan
+
+
+@dataclass(frozen=True, slots=True)
+class Separable:
+    """A penalty in internal coordinates: ``sum_j r(factor_j u_j; weight_j)``.
+
+    Solvers see penalties only through this. ``rule`` is the user's penalty without its weights.
+    """
+
+    rule: Penalty
+    factor: Floats
+    weight: Floats
+
+    @property
+    def smooth(self) -> bool:
+        """Whether the penalty is differentiable everywhere."""
+        return bool(self.rule.smooth)
+
+    def value(self, u: Floats) -> float:
+        """Return the penalty at ``u``."""
+        return float(_kernels().value(self.rule, u, self.factor, self.weight))
+
+    def conjugate(self, slope: Floats, scale: float = 1.0) -> float:
+        """Return the conjugate at ``scale * slope``."""
+        return float(_kernels().conjugate(self.rule, slope, scale, self.factor, self.weight))
+
+    def dual_scale(self, slope: Floats) -> float:
+        """Return the largest scale in [0, 1] that makes the conjugate finite."""
+        return float(_kernels().dual_scale(self.rule, slope, self.factor, self.weight))
+
+    def prox(self, v: Floats, step: float) -> Floats:
+        """Return the proximal point of ``v``."""
+        u: Floats = _kernels().prox(self.rule, v, step, self.factor, self.weight)
+        return u
+
+    def optimality(self, u: Floats, gradient: Floats) -> float:
+        """Return the distance of ``-gradient`` from the subdifferential at ``u``."""
+        return float(_kernels().optimality(self.rule, u, gradient, self.factor, self.weight))
+
+    def curvature(self) -> Floats:
+        """Return the coefficients of ``u_j^2 / 2``."""
+        c: Floats = _kernels().curvature(self.rule, self.factor, self.weight)
+        return c
+
+
+def _kernels() -> Any:
+    """Import the compiled kernels when they are first needed: Numba takes 0.3 s to import."""
+    from offbeat.kernels import separable
+
+    return separable
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A loss and a penalty: ``mean_i weight_i * loss(x_i'w + b + offset_i, y_i) + penalty(w)``.
+
+    Parameters
+    ----------
+    loss : NamedTuple
+        One of `offbeat.losses`, or a class of your own with the same methods.
+    penalty : NamedTuple
+        One of `offbeat.penalties`. The intercept is never penalised.
+
+    Raises
+    ------
+    ProblemError
+        If a hyper-parameter is out of range.
+
+    Examples
+    --------
+    >>> from offbeat import Problem, losses, penalties
+    >>> Problem(losses.Squared(), penalties.L2(0.1)).penalty.alpha
+    0.1
+    """
+
+    loss: Loss
+    penalty: Penalty = field()
+
+    def __post_init__(self) -> None:
+        """Check both parts once, so that kernels need not."""
+        for part, name in ((self.loss, "loss"), (self.penalty, "penalty")):
+            if isinstance(part, type) or not hasattr(part, "value" if name == "penalty" else "name"):
+                hint = f"{part.__name__}()" if isinstance(part, type) else f"an object of offbeat.{name}s"
+                raise ProblemError(f"the {name} of a Problem is {part!r}; give {hint}")
+        self.loss.check()
+
+    @property
+    def n_outputs(self) -> int:
+        """Predictors per row: the number of classes for `Multinomial`, else 1."""
+        return int(getattr(self.loss, "n_classes", 1))
+
+    def separable(self, n_columns: int, scale: Floats | None = None) -> Separable:
+        """Return the penalty for coefficients ``u = w * scale`` (flattened over outputs).
+
+        Parameters
+        ----------
+        n_columns : int
+            Number of features.
+        scale : ndarray, shape (n_columns,), optional
+            Internal scale of the columns; None when the penalty is on internal coefficients.
+        """
+        self.penalty.check(n_columns)
+        factor = np.ones(n_columns) if scale is None else 1.0 / scale
+        weights = self.penalty.weights
+        weight = np.ones(n_columns) if weights is None else np.array(weights, dtype=np.float64)
+        if self.n_outputs > 1:
+            factor, weight = np.repeat(factor, self.n_outputs), np.repeat(weight, self.n_outputs)
+        return Separable(self.penalty._replace(weights=None), factor, weight)
+
+    def certify(self, penalty: Separable, u: Floats, at: Evaluation, reference: Reference) -> Certificate:
+        """Return primal, dual and gap at ``u`` from one evaluation of the loss there.
+
+        The dual point is ``theta_i = l'(z_i)``, made feasible in two rigorous steps. An unpenalised intercept needs
+        ``sum v theta = 0``: ``theta + d h`` with ``d = -sum(v theta) / sum(v h)`` adds at most ``d^2 sum(v h) / n`` to the
+        conjugate. A bounded conjugate domain (L1) needs a scale ``s``: by convexity
+        ``l*(s theta) <= s l*(theta) + (1 - s) l*(0)``.
+        """
+        value = penalty.value(u)
+        primal = at.loss + value
+        gradient, extra = _feasible_for_intercept(at, reference)
+        gap = math.inf
+        if gradient is not None:
+            scale = penalty.dual_scale(-gradient)
+            if scale > 0.0:
+                conjugate = penalty.conjugate(-gradient, scale)
+                mean_conjugate = float(u @ gradient) + extra - at.loss
+                bound = mean_conjugate + (1.0 - scale) * (reference.conjugate_zero - mean_conjugate)
+                gap = at.loss + value + bound + conjugate
+        if math.isfinite(gap):
+            gap = max(gap, 0.0)
+            return Certificate(
+                primal, primal - gap, gap, _ratio(gap, reference.objective), "duality gap", reference.tolerance
+            )
+        norm = math.hypot(penalty.optimality(u, at.gradient), float(np.linalg.norm(at.intercept_gradient)))
+        return Certificate(
+            primal, -math.inf, norm, _ratio(norm, reference.gradient_norm), "gradient", reference.tolerance
+        )
+
+
+def _ratio(gap: float, reference: float) -> float:
+    """Return ``gap / reference``, and the gap itself where the reference is zero or unknown."""
+    return gap / reference if math.isfinite(reference) and reference > 0.0 else gap
+
+
+def _feasible_for_intercept(at: Evaluation, reference: Reference) -> tuple[Floats | None, float]:
+    """Return the gradient at a dual point with ``sum v theta = 0``, and what moving there adds to the conjugate."""
+    if not reference.fit_intercept or not np.any(at.intercept_gradient):
+        return at.gradient, 0.0
+    if at.repair is None or at.repair_sum <= 0.0:
+        return None, 0.0
+    d = -float(at.intercept_gradient[0]) / at.repair_sum
+    if not abs(d) <= 1.0:
+        return None, 0.0
+    return at.gradient + d * at.repair, d * d * at.repair_sum

@@ -1,0 +1,129 @@
+"""What solvers, loops and engines expect of each other."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from offbeat.data.shard import Shard
+from offbeat.problem import Certificate, Problem, Reference, Separable
+from offbeat.sideways.board import Board
+from offbeat.sideways.messages import Floats, Message
+
+
+@dataclass(frozen=True)
+class DataInfo:
+    """What a solver may know about the data before its first query.
+
+    ``center`` and ``scale`` define internal coordinates: ``u = w * scale``, intercept ``b + center.w``. ``start`` holds
+    coefficients and intercepts in internal coordinates. ``seconds_per_row`` plays no part in iterates.
+    """
+
+    n_rows: int
+    n_columns: int
+    n_outputs: int
+    center: Floats
+    scale: Floats
+    penalty: Separable
+    reference: Reference
+    start: tuple[Floats, Floats]
+    sparse: bool
+
+    @property
+    def size(self) -> int:
+        """Number of penalised coefficients, over all outputs."""
+        return self.n_columns * self.n_outputs
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a solver knows about a point it has evaluated on all the data.
+
+    ``coef`` and ``intercept`` are internal; ``certificate`` belongs to exactly this point.
+    """
+
+    coef: Floats
+    intercept: Floats
+    certificate: Certificate
+    primal_residual: float = math.nan
+    dual_residual: float = math.nan
+
+
+class State(Protocol):
+    """Least that the global state of a solver shows to the loop.
+
+    ``progress`` is None until a point has been evaluated on all the data; ``passes`` counts reads of the whole data,
+    fractions included; ``status`` is set when the solver itself ends ("stalled", "separable", "diverged").
+    """
+
+    @property
+    def progress(self) -> Progress | None: ...  # noqa: D102
+
+    @property
+    def passes(self) -> float: ...  # noqa: D102
+
+    @property
+    def status(self) -> str | None: ...  # noqa: D102
+
+
+class Solver(Protocol):
+    """A method: hyper-parameters only, pure steps, explicit state. See docs/architecture.md."""
+
+    name: str
+    max_staleness: float
+
+    def check(self, problem: Problem) -> None:
+        """Raise `ProblemError` when the method cannot solve this problem."""
+
+    def init_local(self, problem: Problem, shard: Shard) -> Any:
+        """Return the local state of a shard."""
+
+    def init_global(self, problem: Problem, info: DataInfo) -> tuple[Any, Any]:
+        """Return the global state and the first query."""
+
+    def local_step(self, problem: Problem, shard: Shard, local: Any, query: Any) -> tuple[Any, Floats]:
+        """Return the new local state and the shard's contribution, flat."""
+
+    def global_step(self, problem: Problem, state: Any, board: Board) -> tuple[Any, Any]:
+        """Return the new global state and the next query."""
+
+
+class Port(Protocol):
+    """The sideways operator as seen from inside a task."""
+
+    worker: int
+    n_workers: int
+
+    def push(self, message: Message) -> None:
+        """Send to the peers of the topology; one-way, never blocks."""
+
+    def poll(self) -> list[Message]:
+        """Return what has come in since the last call; never blocks."""
+
+
+class Hub(NamedTuple):
+    """Topology: a coordinator holds the sum.
+
+    ``batch=1`` updates at every arrival, ``None`` with all that came in since the last update. Barrier mode
+    (``staleness=0``) waits for every shard, whatever the batch.
+    """
+
+    batch: int | None = None
+
+
+def internal_to_original(info: DataInfo, coef: Floats, intercept: Floats) -> tuple[Floats, Floats]:
+    """Return coefficients (k, n_outputs) and intercepts in the units of the columns.
+
+    Without an intercept the centre is zero, so that the intercept stays zero.
+    """
+    w = coef.reshape(info.n_columns, info.n_outputs) / info.scale[:, None]
+    return w, intercept - info.center @ w
+
+
+def original_to_internal(info: DataInfo, coef: Floats, intercept: Floats) -> tuple[Floats, Floats]:
+    """Return internal coefficients (flat) and intercepts: the inverse of `internal_to_original`."""
+    w = coef.reshape(info.n_columns, info.n_outputs)
+    return np.ascontiguousarray(w * info.scale[:, None]).ravel(), intercept + info.center @ w

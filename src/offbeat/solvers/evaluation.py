@@ -1,0 +1,78 @@
+"""What the solvers that evaluate points share: queries, contributions, and their sum in internal coordinates."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from offbeat.data.shard import Point, Shard, Sums, Workspace, head_size
+from offbeat.problem import Certificate, Evaluation, Floats, Problem
+from offbeat.sideways.board import Board
+from offbeat.sideways.protocol import DataInfo, Progress
+
+
+class Iterate(NamedTuple):
+    """A point in internal coordinates: coefficients (flat) and intercepts."""
+
+    u: Floats
+    b: Floats
+
+    def plus(self, step: Floats, t: float = 1.0) -> Iterate:
+        """Return the point ``t`` times the step (coefficients, then intercepts) away."""
+        return Iterate(self.u + t * step[: self.u.size], self.b + t * step[self.u.size :])
+
+    def flat(self) -> Floats:
+        """Return coefficients and intercepts as one array."""
+        return np.concatenate([self.u, self.b])
+
+
+def query(info: DataInfo, at: Iterate, *, fraction: float = 1.0, hessian: bool = False) -> Point:
+    """Return the query that evaluates a point, in the units of the columns."""
+    coef = at.u.reshape(info.n_columns, info.n_outputs) / info.scale[:, None]
+    repair = info.reference.fit_intercept and info.n_outputs == 1
+    coef = coef[:, 0] if info.n_outputs == 1 else coef
+    return Point(np.ascontiguousarray(coef), at.b, info.center, fraction, hessian, repair)
+
+
+def local_step(problem: Problem, shard: Shard, local: Workspace, point: Point) -> tuple[Workspace, Floats]:
+    """Evaluate the point on a shard: the contribution of every solver that works with gradients at a common point."""
+    return local, shard.evaluate(problem.loss, point, local).flat()
+
+
+def gather(info: DataInfo, board: Board, point: Point) -> tuple[Evaluation, Floats | None]:
+    """Return means over the rows visited, and the Hessian with the intercept last, in internal coordinates."""
+    sums = Sums.unflat(board.total(), point)
+    rows = sums.head[-1]
+    inverse = np.repeat(1.0 / info.scale, info.n_outputs) if info.n_outputs > 1 else 1.0 / info.scale
+    intercept = sums.head[1 : head_size(info.n_outputs) - 2] / rows
+    if not info.reference.fit_intercept:
+        intercept = np.zeros_like(intercept)
+    repair = None if sums.repair is None else sums.repair * inverse / rows
+    at = Evaluation(
+        float(sums.head[0] / rows), sums.gradient * inverse / rows, intercept, repair, float(sums.head[-2] / rows)
+    )
+    return at, None if sums.hessian is None else _internal_hessian(info, sums.hessian / rows, inverse)
+
+
+def _internal_hessian(info: DataInfo, hessian: Floats, inverse: Floats) -> Floats:
+    scale = np.append(inverse, 1.0 if info.reference.fit_intercept else 0.0)
+    hessian *= scale[:, None]
+    hessian *= scale
+    if not info.reference.fit_intercept:
+        hessian[-1, -1] = 1.0
+    return hessian
+
+
+def progress(problem: Problem, info: DataInfo, x: Iterate, at: Evaluation) -> Progress:
+    """Return the certified progress at a point evaluated on all rows."""
+    certificate: Certificate = problem.certify(info.penalty, x.u, at, info.reference)
+    residual = float(np.hypot(info.penalty.optimality(x.u, at.gradient), np.linalg.norm(at.intercept_gradient)))
+    return Progress(x.u, x.b, certificate, primal_residual=residual)
+
+
+def finite(at: Evaluation) -> bool:
+    """Whether loss and gradient are finite."""
+    return bool(
+        np.isfinite(at.loss) and np.all(np.isfinite(at.gradient)) and np.all(np.isfinite(at.intercept_gradient))
+    )

@@ -1,0 +1,267 @@
+"""Newton's method on growing samples, with a quasi-Newton finish; prox-Newton when the penalty has kinks.
+
+The Hessian of a sample is nearly that of all rows, and a pass for the gradient alone costs a fraction of a Hessian pass. So:
+Newton on a small sample to its statistical accuracy, a larger one, ...; then passes for the gradient only, with the Hessian of the
+last sample and BFGS updates; a full Hessian when those contract too slowly. A quadratic loss needs one pass: after it, loss,
+gradient and certificate are known everywhere.
+
+Sources: Byrd, Chin, Neveitt & Nocedal 2011 (sub-sampled Hessians); Lee, Sun & Saunders 2014 (prox-Newton, line search, eq. 2.10);
+Nocedal & Wright 2006, eq. 6.19 (BFGS).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from offbeat.data.shard import Point, Shard, Workspace
+from offbeat.errors import ProblemError
+from offbeat.problem import Evaluation, Floats, Problem
+from offbeat.sideways.board import Board
+from offbeat.sideways.protocol import DataInfo, Progress
+from offbeat.solvers import evaluation
+from offbeat.solvers.evaluation import Iterate
+from offbeat.solvers.subproblem import newton_step
+
+ARMIJO = 1e-4
+PATIENCE = 4  # updates without progress before rounding is blamed
+SMALL = 1e8  # rows * columns^2 below which samples do not pay
+
+
+@dataclass(frozen=True)
+class Base:
+    """The last accepted point: position, evaluation there, objective there, on which fraction of the rows."""
+
+    x: Iterate
+    at: Evaluation
+    objective: float
+    fraction: float
+
+    def gradient(self) -> Floats:
+        """Return the loss gradient, intercept last."""
+        return np.concatenate([self.at.gradient, self.at.intercept_gradient])
+
+
+@dataclass(frozen=True)
+class NewtonState:
+    """Where the method stands: the query under way, the accepted point, the model, the direction being tried."""
+
+    info: DataInfo
+    x: Iterate
+    point: Point
+    base: Base | None = None
+    hessian: Floats | None = None
+    direction: Floats | None = None
+    change: float = 0.0
+    length: float = 1.0
+    best_gap: float = float("inf")
+    idle: int = 0
+    passes: float = 0.0
+    progress: Progress | None = None
+    status: str | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Newton:
+    """Newton's method (prox-Newton for L1, elastic net and boxes) for up to a few thousand columns.
+
+    Parameters
+    ----------
+    first_sample : int
+        Rows of the first sample, in multiples of the number of coefficients.
+    growth : float
+        Ratio of one sample to the one before.
+    largest_sample : float
+        Largest fraction of the rows taken as a sample; beyond it come all rows.
+
+    Examples
+    --------
+    >>> from offbeat import Problem, losses, penalties, solve, solvers
+    >>> from offbeat.datasets import make_classification
+    >>> X, y = make_classification(1000, 5, seed=0)
+    >>> solve(Problem(losses.Logistic(), penalties.L2(1e-3)), X, y, solver=solvers.Newton()).status
+    'converged'
+    """
+
+    first_sample: int = 40
+    growth: float = 8.0
+    largest_sample: float = 0.3
+
+    name = "newton"
+    max_staleness = 0.0
+
+    def check(self, problem: Problem) -> None:
+        """Raise `ProblemError` for losses with several outputs."""
+        if problem.n_outputs > 1:
+            raise ProblemError(f"Newton does not solve the {problem.loss.name} loss; use LBFGS or ProximalGradient")
+
+    def init_local(self, problem: Problem, shard: Shard) -> Workspace:
+        """Return scratch memory."""
+        return Workspace()
+
+    def init_global(self, problem: Problem, info: DataInfo) -> tuple[NewtonState, Point]:
+        """Return the first query: a small sample, or everything when the problem is small or quadratic."""
+        x = Iterate(*info.start)
+        work = info.n_rows * info.size**2
+        fraction = 1.0
+        if not problem.loss.quadratic and work > SMALL:
+            fraction = self._fraction(self.first_sample * (info.size + 1) / info.n_rows)
+        point = evaluation.query(info, x, fraction=fraction, hessian=True)
+        return NewtonState(info, x, point), point
+
+    def _fraction(self, wanted: float) -> float:
+        return wanted if wanted <= self.largest_sample else 1.0
+
+    def local_step(self, problem: Problem, shard: Shard, local: Any, query: Any) -> tuple[Any, Floats]:
+        """Evaluate the query on the shard."""
+        return evaluation.local_step(problem, shard, local, query)
+
+    def global_step(self, problem: Problem, state: NewtonState, board: Board) -> tuple[NewtonState, Point]:
+        """Accept or shorten the step that led here, then take the next."""
+        at, hessian = evaluation.gather(state.info, board, state.point)
+        state = replace(state, passes=state.passes + state.point.fraction, progress=None, note="")
+        if problem.loss.quadratic and hessian is not None:
+            return _solve_quadratic(problem, state, at, hessian)
+        objective = at.loss + state.info.penalty.value(state.x.u)
+        if not _sufficient(state, at, objective):
+            return _shorten(state)
+        base = Base(state.x, at, objective, state.point.fraction)
+        if hessian is None:
+            hessian = _updated(state, base)
+        if base.fraction >= 1.0:
+            state = replace(state, progress=evaluation.progress(problem, state.info, base.x, at))
+        if base.fraction >= 1.0 and _separated(problem, state.info, at):
+            state = replace(state, status="separable")
+        return self._advance(replace(state, base=base, hessian=hessian), previous=state)
+
+    def _advance(self, state: NewtonState, previous: NewtonState) -> tuple[NewtonState, Point]:
+        """Choose the direction, and what to evaluate at its end: which rows, with or without Hessian."""
+        info, base = state.info, state.base
+        assert base is not None and state.hessian is not None
+        wanted = info.reference.objective * (0.0 if np.isnan(info.reference.tolerance) else info.reference.tolerance)
+        d, change = newton_step(
+            info.penalty, state.hessian, base.gradient(), base.x.flat(), _accuracy(previous, wanted)
+        )
+        state = _watched(state, change, moving=bool(np.any(d)))
+        fraction = self._next_fraction(info, base.fraction, change)
+        hessian = fraction < 1.0 or (base.fraction >= 1.0 and _slow(state, previous, change, wanted))
+        if fraction >= 1.0 and state.point.fraction >= 1.0 and info.n_rows * info.size**2 <= SMALL:
+            hessian = True
+        x = base.x.plus(d)
+        point = evaluation.query(info, x, fraction=fraction, hessian=hessian)
+        note = f"{fraction:.3g} of the rows{', with Hessian' if hessian else ''} next"
+        return replace(state, x=x, point=point, direction=d, change=change, length=1.0, note=note), point
+
+    def _next_fraction(self, info: DataInfo, fraction: float, change: float) -> float:
+        """Return the fraction of rows for the next query: grow when the step is below the sample's statistical error."""
+        statistical = info.reference.objective * (info.size + 1) / (2.0 * fraction * info.n_rows)
+        if fraction >= 1.0 or -change > statistical:
+            return fraction
+        return self._fraction(self.growth * fraction)
+
+
+def _accuracy(previous: NewtonState, wanted: float) -> float:
+    """Return how far coordinates may move in the last sweep of the model's descent, in units of sqrt(curvature) * coefficient.
+
+    The gap of a penalty with kinks is of first order in what the descent leaves: a fraction of the wanted gap, then.
+    """
+    progress = 1e-3 * np.sqrt(abs(previous.change)) if previous.change else 1e-4
+    return float(max(min(progress, 1e-4 * wanted) if wanted > 0.0 else progress, 1e-15))
+
+
+def _watched(state: NewtonState, change: float, *, moving: bool) -> NewtonState:
+    """Count updates without descent or a better certificate, and end when rounding allows no more."""
+    if state.progress is None or state.base is None:
+        return state
+    gap = state.progress.certificate.relative_gap
+    better = gap < 0.7 * state.best_gap or change < -1e-14 * abs(state.base.objective)
+    idle = 0 if better else state.idle + 1
+    status = state.status or (None if moving and idle < PATIENCE else "stalled")
+    return replace(state, idle=idle, best_gap=min(gap, state.best_gap), status=status)
+
+
+def _sufficient(state: NewtonState, at: Evaluation, objective: float) -> bool:
+    """Whether the step to ``state.x`` lowered the objective enough (Armijo), up to rounding."""
+    base = state.base
+    if not evaluation.finite(at):
+        return False
+    if base is None or base.fraction != state.point.fraction:
+        return True
+    slack = 1e-11 * abs(base.objective)
+    return objective <= base.objective + ARMIJO * state.length * state.change + slack
+
+
+def _shorten(state: NewtonState) -> tuple[NewtonState, Point]:
+    """Try half the step, from the last accepted point; end when there is none, or no length left."""
+    if state.base is None or state.direction is None:
+        return replace(state, status="not finite"), state.point
+    length = 0.5 * state.length
+    x = state.base.x.plus(state.direction, length)
+    point = evaluation.query(state.info, x, fraction=state.base.fraction, hessian=state.base.fraction < 1.0)
+    status = "stalled" if length < 1e-12 else None
+    return replace(state, x=x, point=point, length=length, status=status, note=f"step halved to {length:g}"), point
+
+
+def _updated(state: NewtonState, base: Base) -> Floats:
+    """Return the Hessian model after a BFGS update with the step just taken."""
+    model = state.hessian
+    assert model is not None
+    if state.base is None or state.base.fraction < 1.0 or base.fraction < 1.0:
+        return model
+    s = base.x.flat() - state.base.x.flat()
+    y = base.gradient() - state.base.gradient()
+    bent = model @ s
+    curvature, old = float(s @ y), float(s @ bent)
+    if curvature <= 1e-12 * float(np.linalg.norm(s) * np.linalg.norm(y)) or old <= 0.0:
+        return model
+    return model + np.outer(y, y) / curvature - np.outer(bent, bent) / old
+
+
+def _slow(state: NewtonState, previous: NewtonState, change: float, wanted: float) -> bool:
+    """Whether a full Hessian is cheaper than the gradient passes that the present rate still needs."""
+    if previous.base is None or previous.base.fraction < 1.0 or previous.change >= 0.0:
+        return False
+    rate = min(abs(change / previous.change), 0.999)
+    passes = np.log(max(wanted, 1e-16 * abs(state.info.reference.objective)) / max(abs(change), 1e-300)) / np.log(
+        max(rate, 1e-12)
+    )
+    return bool(passes > 3.0 + 0.04 * state.info.size)
+
+
+def _separated(problem: Problem, info: DataInfo, at: Evaluation) -> bool:
+    """Whether the classes are separated and nothing penalises growth: the loss vanishes, and there is no optimum."""
+    return bool(
+        problem.loss.classifier and problem.penalty.name == "zero" and at.loss < 1e-4 * info.reference.objective
+    )
+
+
+def _solve_quadratic(
+    problem: Problem, state: NewtonState, at: Evaluation, hessian: Floats
+) -> tuple[NewtonState, Point]:
+    """Solve a quadratic loss from its Gram matrix; the certificate follows from the same matrix."""
+    info = state.info
+    x = state.x
+    scale = np.sqrt(max(info.reference.objective, 1e-300))
+    for accuracy in (1e-6, 1e-10, 1e-14):
+        gradient = np.concatenate([at.gradient, at.intercept_gradient])
+        d, _ = newton_step(info.penalty, hessian, gradient, x.flat(), accuracy * scale)
+        at = moved(info, at, hessian, d)
+        x = x.plus(d)
+        progress = evaluation.progress(problem, info, x, at)
+        if progress.certificate.satisfied:
+            break
+    state = replace(state, x=x, progress=progress, status="stalled", note="quadratic loss: solved from the Gram matrix")
+    return state, state.point
+
+
+def moved(info: DataInfo, at: Evaluation, hessian: Floats, d: Floats) -> Evaluation:
+    """Return the evaluation of a quadratic loss at a step ``d`` from where it was evaluated."""
+    bent = hessian @ d
+    gradient = np.concatenate([at.gradient, at.intercept_gradient])
+    loss = at.loss + float(gradient @ d) + 0.5 * float(d @ bent)
+    after = gradient + bent
+    k = info.size
+    return Evaluation(loss, after[:k], after[k:], at.repair, at.repair_sum)
