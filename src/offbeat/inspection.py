@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,10 +12,14 @@ from offbeat.data import sums
 from offbeat.data.dataset import Dataset
 from offbeat.data.shard import Shard, Workspace
 from offbeat.engines.base import Engine
-from offbeat.problem import Floats, Problem, Reference
+from offbeat.problem import Floats, Problem, Reference, Separable
+from offbeat.sideways.board import Board
+from offbeat.sideways.messages import Message
 from offbeat.sideways.protocol import DataInfo, original_to_internal
+from offbeat.solvers import evaluation
 
 SAMPLE_ROWS = 4096
+NORM_ROWS = 16384
 
 
 @dataclass(frozen=True)
@@ -55,9 +59,28 @@ def inspect(problem: Problem, dataset: Dataset, shards: list[Shard], engine: Eng
         dataset.n_rows, dataset.n_columns, problem.n_outputs, center, scale, penalty, reference,
         (np.zeros(dataset.n_columns * problem.n_outputs), null), dataset.source.sparse,
     )  # fmt: skip
-    if options.start is None:
-        return info
-    return DataInfo(**{**info.__dict__, "start": original_to_internal(info, *options.start)})
+    if not _has_dual(penalty):
+        norm = _gradient_norm(problem, info, shards)
+        info = replace(info, reference=reference._replace(gradient_norm=norm))
+    return info if options.start is None else replace(info, start=original_to_internal(info, *options.start))
+
+
+def _has_dual(penalty: Separable) -> bool:
+    """Whether the conjugate is finite around zero, so that a duality gap exists."""
+    ones = np.ones(len(penalty.factor))
+    return min(penalty.dual_scale(ones), penalty.dual_scale(-ones)) > 0.0
+
+
+def _gradient_norm(problem: Problem, info: DataInfo, shards: list[Shard]) -> float:
+    """Return the norm of the gradient at ``w = 0`` on a sample: what gradients are small relative to."""
+    fraction = min(1.0, NORM_ROWS / info.n_rows)
+    point = evaluation.query(info, evaluation.Iterate(*info.start), fraction=fraction)
+    board = Board(len(shards))
+    for i, shard in enumerate(shards):
+        _, payload = evaluation.local_step(problem, shard, Workspace(), point)
+        board.put(Message(0, 0, 0, i, 1, "step", payload))
+    at, _ = evaluation.gather(info, board, point)
+    return float(np.linalg.norm(at.gradient))
 
 
 def _moments(

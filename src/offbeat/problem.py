@@ -2,7 +2,8 @@
 
 ``P(w, b) = (1/n) sum_i v_i l(x_i'w + b + o_i, y_i) + R(w)``. With ``theta_i = l'(z_i)``, ``g = X'(v theta) / n`` and
 Fenchel's equality ``l*(theta) = theta z - l(z)`` the loss terms of primal and dual cancel and
-``P - D = R(w) + R*(-g) + w'g``. See `Problem.certify` for the intercept and for penalties whose conjugate is not finite everywhere.
+``P - D = R(w) + R*(-g) + w'g``. See `Problem.certify` for the intercept and for penalties whose conjugate is not
+finite everywhere.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class Certificate:
 
     Examples
     --------
-    >>> Certificate(primal=0.5, dual=0.4999, gap=1e-4, relative_gap=1.4e-4, kind="duality gap", tolerance=1e-3).satisfied
+    >>> Certificate(0.5, 0.4999, gap=1e-4, relative_gap=1.4e-4, kind="duality gap", tolerance=1e-3).satisfied
     True
     """
 
@@ -77,8 +78,9 @@ class Reference(NamedTuple):
     """Constants of the data that certificates are relative to.
 
     ``objective``: objective at ``w = 0`` with the best intercept, above the floor that no model can pass
-    (``mean of v min_z l``, zero for all losses but Poisson and gamma); ``gradient_norm``: norm of the loss gradient there
-    (nan when unknown); ``conjugate_zero``: mean of ``v l*(0)``, which is minus that floor; ``fit_intercept``; ``tolerance``.
+    (``mean of v min_z l``, zero for all losses but Poisson and gamma); ``gradient_norm``: norm of the loss gradient
+    there (nan when not needed); ``conjugate_zero``: mean of ``v l*(0)``, which is minus that floor; ``fit_intercept``;
+    ``tolerance``.
     """
 
     objective: float
@@ -199,8 +201,8 @@ class Problem:
         """Return primal, dual and gap at ``u`` from one evaluation of the loss there.
 
         The dual point is ``theta_i = l'(z_i)``, made feasible in two rigorous steps. An unpenalised intercept needs
-        ``sum v theta = 0``: ``theta + d h`` with ``d = -sum(v theta) / sum(v h)`` adds at most ``d^2 sum(v h) / n`` to the
-        conjugate. A bounded conjugate domain (L1) needs a scale ``s``: by convexity
+        ``sum v theta = 0``: ``theta + d h`` with ``d = -sum(v theta) / sum(v h)`` adds at most ``d^2 sum(v h) / n`` to
+        the conjugate. A bounded conjugate domain (L1) needs a scale ``s``: by convexity
         ``l*(s theta) <= s l*(theta) + (1 - s) l*(0)``.
         """
         value = penalty.value(u)

@@ -7,14 +7,15 @@ import math
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 
 from offbeat import choice
 from offbeat.data.dataset import Dataset
-from offbeat.data.load import as_dataset, diagnose_non_finite
+from offbeat.data.diagnose import diagnose_non_finite
+from offbeat.data.load import as_dataset
 from offbeat.diagnostics.progress import Progress as Display
 from offbeat.diagnostics.trace import Trace
 from offbeat.engines.base import Engine, Steps
@@ -49,7 +50,8 @@ class Solution:
     certificate : Certificate
     trace : Trace
     status : str
-        "converged", or why the fit stopped: "max_iter", "time_limit", "interrupted", "callback", "stalled", "separable".
+        "converged", or why the fit stopped: "max_iter", "time_limit", "interrupted", "callback", "stalled",
+        "separable".
     passes : float
         Passes over the data.
     seconds : float
@@ -72,7 +74,7 @@ class Settings:
     solver: Solver | Literal["auto"] = "auto"
     engine: Engine | Literal["auto"] = "auto"
     staleness: float = 0.0
-    topology: Hub = Hub()
+    topology: Hub = field(default_factory=Hub)
     max_iter: float = 1000.0
     time_limit: float | None = None
     callback: Callable[[Progress, Row], Any] | None = None
@@ -260,7 +262,7 @@ def _in_original(callback: Callable[[Progress, Row], Any] | None, info: DataInfo
 def _solution(
     problem: Problem, dataset: Dataset, info: DataInfo, outcome: Outcome, trace: Trace, seconds: float
 ) -> Solution:
-    if outcome.status == "not finite":
+    if outcome.status == "not finite" or (outcome.best is None and outcome.status == "stalled"):
         message = diagnose_non_finite(dataset.source, dataset.feature_names)
         raise DataError(message or "the loss is not finite at the starting point: scale the columns or the target")
     best = outcome.best
@@ -272,13 +274,10 @@ def _solution(
     coef, intercept = internal_to_original(info, best.coef, best.intercept)
     c = best.certificate
     if outcome.status != "converged":
+        kind = "gap" if c.kind == "duality gap" else "gradient"
+        reached = f"stopped after {outcome.passes:.3g} passes with a relative {kind} of {c.relative_gap:.3g}"
         advice = ADVICE.get(outcome.status, outcome.status)
-        warnings.warn(
-            f"stopped after {outcome.passes:.3g} passes with a relative {'gap' if c.kind == 'duality gap' else 'gradient'} "
-            f"of {c.relative_gap:.3g} (tol={c.tolerance:g}): {advice}",
-            ConvergenceWarning,
-            stacklevel=4,
-        )
+        warnings.warn(f"{reached} (tol={c.tolerance:g}): {advice}", ConvergenceWarning, stacklevel=4)
     log.info("%s after %.3g passes, %.3f s: relative gap %.3g", outcome.status, outcome.passes, seconds, c.relative_gap)
     if info.n_outputs == 1:
         return Solution(coef[:, 0], float(intercept[0]), c, trace, outcome.status, outcome.passes, seconds)

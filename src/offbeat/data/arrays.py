@@ -187,9 +187,7 @@ def check_two_dimensions(shape: tuple[int, ...]) -> None:
             "X.reshape(-1, 1) if it is one feature, X.reshape(1, -1) if it is one row."
         )
     if len(shape) != 2:
-        raise DataError(
-            f"Found array with dim {len(shape)}: X must have rows and columns, its shape is {shape}."
-        )
+        raise DataError(f"Found array with dim {len(shape)}: X must have rows and columns, its shape is {shape}.")
 
 
 def array_source(array: NDArray[Any]) -> Source:

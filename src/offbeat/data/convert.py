@@ -170,9 +170,7 @@ def fill_dense(arrays: list[NDArray[Any]], layout: list[Layout], out: Floats) ->
             tile[rows[known], part.first + level[known]] = 1.0
 
 
-def fill_sparse(
-    arrays: list[NDArray[Any]], layout: list[Layout], indices: NDArray[Any], data: Floats
-) -> None:
+def fill_sparse(arrays: list[NDArray[Any]], layout: list[Layout], indices: NDArray[Any], data: Floats) -> None:
     """Write columns into the entries of a sparse matrix that has equally many in each row.
 
     A row whose level has no feature (unknown, or the one that was dropped) stores a zero in its place, so

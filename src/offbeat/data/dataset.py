@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -63,7 +64,7 @@ class Dataset:
         count = max(1, min(count, self.n_rows))
         bounds = np.linspace(0, self.n_rows, count + 1).astype(np.int64)
         rows = self.block_rows(count)
-        return [self._shard(int(a), int(b), rows, cancelled) for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+        return [self._shard(int(a), int(b), rows, cancelled) for a, b in pairwise(bounds)]
 
     def _shard(self, a: int, b: int, rows: int, cancelled: Callable[[], bool]) -> Shard:
         def part(values: Float64s) -> Float64s:

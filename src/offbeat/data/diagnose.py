@@ -17,8 +17,8 @@ SHOWN = 5
 def diagnose_non_finite(source: Source, names: Sequence[str] | None = None) -> str | None:
     """Say which columns hold NaN or infinite values, and how many.
 
-    Features are not looked at before a fit: its first pass over them finds out for free that something is wrong,
-    and this function, which takes another pass, what.
+    Features are not looked at before a fit: its first pass over them finds out for free that something is
+    wrong, and this function, which takes another pass, what.
 
     Parameters
     ----------
@@ -85,9 +85,7 @@ def _finite_sum(values: Floats) -> bool:
         return bool(np.isfinite(values.sum()))
 
 
-def _message(
-    n_nan: NDArray[Any], n_infinite: NDArray[Any], first: int, names: Sequence[str] | None, dtype: Any
-) -> str:
+def _message(n_nan: NDArray[Any], n_infinite: NDArray[Any], first: int, names: Sequence[str] | None, dtype: Any) -> str:
     bad = np.flatnonzero(n_nan + n_infinite)
     parts = []
     for column in bad[:SHOWN]:

@@ -221,10 +221,7 @@ class Encoder:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the encoder as a dictionary that JSON can hold exactly."""
-        columns = [
-            {"name": column.name, "kind": column.kind, "levels": list(column.levels)}
-            for column in self.columns
-        ]
+        columns = [{"name": column.name, "kind": column.kind, "levels": list(column.levels)} for column in self.columns]
         settings = {name: getattr(self, name) for name in ("dtype", "sparse", "drop_first", "unknown")}
         return {"columns": columns, **settings}
 
@@ -239,8 +236,7 @@ class Encoder:
         """
         try:
             columns = tuple(
-                Column(str(part["name"]), str(part["kind"]), tuple(part["levels"]))
-                for part in stored["columns"]
+                Column(str(part["name"]), str(part["kind"]), tuple(part["levels"])) for part in stored["columns"]
             )
             settings = {name: stored[name] for name in ("dtype", "sparse", "drop_first", "unknown")}
             encoder = cls(columns, **settings)
@@ -271,9 +267,7 @@ def _matrix_dtype(schema: pa.Schema) -> str:
     import pyarrow as pa
     import pyarrow.types as at
 
-    numbers = [
-        field.type for field in schema if at.is_primitive(field.type) and not at.is_boolean(field.type)
-    ]
+    numbers = [field.type for field in schema if at.is_primitive(field.type) and not at.is_boolean(field.type)]
     numbers += [field.type for field in schema if at.is_decimal(field.type)]
     short = numbers and all(dtype in (pa.float16(), pa.float32()) for dtype in numbers)
     return "float32" if short else "float64"

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from offbeat.data.arrays import CSRSource
 from offbeat.data.dataset import Dataset
+from offbeat.data.diagnose import diagnose_non_finite
 from offbeat.data.encoding import Encoder, EncoderOptions
 from offbeat.data.memory import memory_bytes
 from offbeat.data.opening import Opened, open_data
@@ -19,6 +20,8 @@ from offbeat.data.spill import SpilledSource
 from offbeat.data.tabular import Tabular, check_columns, column_values, fit_encoder
 from offbeat.data.vectors import offset_vector, raw_vector, target_vector, weight_vector
 from offbeat.errors import DataError, TargetError
+
+__all__ = ["Opened", "as_dataset", "diagnose_non_finite", "open_data", "target_values", "with_columns"]
 
 
 def as_dataset(
@@ -187,20 +190,14 @@ def _encoder(
     return fit_encoder(table, names, encoder)
 
 
-def _matrix(
-    opened: Opened, columns: Sequence[str] | None, encoder: Encoder | EncoderOptions | None
-) -> Source:
+def _matrix(opened: Opened, columns: Sequence[str] | None, encoder: Encoder | EncoderOptions | None) -> Source:
     source = opened.source
     assert source is not None
     if columns is not None:
-        raise DataError(
-            "columns chooses columns of a table by name, but X is a matrix without names. Slice X instead."
-        )
+        raise DataError("columns chooses columns of a table by name, but X is a matrix without names. Slice X instead.")
     if isinstance(encoder, Encoder):
         if not encoder.plain:
-            raise DataError(
-                "The model was fitted on a table with categories: pass a table with the same columns."
-            )
+            raise DataError("The model was fitted on a table with categories: pass a table with the same columns.")
         source = with_columns(source, len(encoder.columns))
         if source.shape[1] != len(encoder.columns):
             raise DataError(
@@ -215,9 +212,7 @@ def _column(opened: Opened, values: Any, role: str, error: type[DataError | Targ
     if not isinstance(values, str):
         return values
     if opened.table is None:
-        raise error(
-            f"{role}={values!r} names a column, but X is a matrix without names. Pass the values instead."
-        )
+        raise error(f"{role}={values!r} names a column, but X is a matrix without names. Pass the values instead.")
     return column_values(opened.table, values)
 
 

@@ -155,9 +155,7 @@ def _object_error(array: NDArray[Any]) -> DataError:
         try:
             float(value)
         except (TypeError, ValueError):
-            where = (
-                f"column {position[1]}, row {position[0]}" if len(position) == 2 else f"position {position}"
-            )
+            where = f"column {position[1]}, row {position[0]}" if len(position) == 2 else f"position {position}"
             what = f"X has type object, and {value!r} in {where} is not a number"
             if isinstance(value, str | bytes):
                 return DataError(f"{what}. Pass a table to have categories encoded, or convert it first.")

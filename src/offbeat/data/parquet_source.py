@@ -115,9 +115,7 @@ class ParquetSource:
         """Return the reader that gets to a row with the least decoding: an idle one, or a new one."""
         group = int(np.searchsorted(part.groups, row, side="right")) - 1
         with self._lock:
-            usable = [
-                idle for idle in self._idle if idle.part is part and part.groups[group] <= idle.row <= row
-            ]
+            usable = [idle for idle in self._idle if idle.part is part and part.groups[group] <= idle.row <= row]
             if usable:
                 nearest = max(usable, key=lambda reader: reader.row)
                 self._idle.remove(nearest)

@@ -35,7 +35,7 @@ class Point(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """A shard's contribution, unpacked: ``head`` (loss, theta, h, rows), gradient, repair, Hessian with intercept last."""
+    """A shard's contribution: ``head`` (loss, theta, h, rows), gradient, repair, Hessian with the intercept last."""
 
     head: Float64s
     gradient: Float64s
@@ -144,7 +144,7 @@ class Shard:
         return sums.evaluate(self, loss, point, workspace)
 
     def moments(self, fraction: float, workspace: Workspace) -> Float64s:
-        """Return ``sum v x``, ``sum v x^2`` about the first row of the source, and ``sum v``, as one array (2 k + 1,)."""
+        """Return ``sum v x`` and ``sum v x^2`` about the source's first row, then ``sum v``: shape (2 k + 1,)."""
         from offbeat.data import sums
 
         return sums.moments(self, fraction, workspace)

@@ -86,9 +86,7 @@ class SpilledSource:
         return CSR(self.indptr[start : stop + 1] - first, indices, data)
 
 
-def spill_rows(
-    path: Path, folder: Path, owner: object, piece_bytes: int
-) -> tuple[SpilledSource, NDArray[np.float64]]:
+def spill_rows(path: Path, folder: Path, owner: object, piece_bytes: int) -> tuple[SpilledSource, NDArray[np.float64]]:
     """Convert a libsvm file to binary files, a piece at a time.
 
     Parameters

@@ -206,9 +206,7 @@ def column_values(table: Tabular, name: str) -> NDArray[Any]:
     for batch in table.batches([name]):
         array = _decoded(batch.column(0))
         if array.null_count:
-            first = sum(len(part) for part in parts) + int(
-                np.argmax(array.is_null().to_numpy(zero_copy_only=False))
-            )
+            first = sum(len(part) for part in parts) + int(np.argmax(array.is_null().to_numpy(zero_copy_only=False)))
             raise TargetError(
                 f"Column {name!r} has missing values, {count_missing(table, [name])[name]:,} in all; "
                 f"the first is in row {first}. Drop those rows."

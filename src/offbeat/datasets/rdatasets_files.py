@@ -32,24 +32,12 @@ class TableFile(NamedTuple):
 FILES = {
     "ISLR/NCI60": TableFile("0456913c0108a03aeecfb356f66105aadd5992c5471c1821cdbe7dd3b19e56df", 64),
     "dslabs/movielens": TableFile("f11eb406d322dbeff4445a4e4954b6a37b6c210af3f2142310e895d2ee15f3c5", 100_004),
-    "modeldata/permeability_qsar": TableFile(
-        "f158c746c5f8a9b02675f449533186699823adfcceddbaa3fae8d0c410c8e401", 165
-    ),
-    "mosaicData/Birthdays": TableFile(
-        "97dd6f6f38cb0f9d7caf9376f510b48309fffba3e6ec262e5df03e35c097d87a", 372_864
-    ),
-    "nycflights13/flights": TableFile(
-        "9d1dc51c7cffc92530474edf0f6791245bef4beabb397d84baf0aa8919d7a52b", 336_776
-    ),
-    "nycflights13/weather": TableFile(
-        "28f35b6da4ad19a32356399c8976850ce72eb7f39c05e857ea161d82aee983f5", 26_115
-    ),
-    "openintro/military": TableFile(
-        "369a69819c4dcc8c32e9d05edf97252f790b865b14955c0a326d8a58bf41aec7", 1_414_593
-    ),
-    "wooldridge/countymurders": TableFile(
-        "0eadc479a99470f133dac200d59e9eead1681848342594230300baf37a424cfe", 37_349
-    ),
+    "modeldata/permeability_qsar": TableFile("f158c746c5f8a9b02675f449533186699823adfcceddbaa3fae8d0c410c8e401", 165),
+    "mosaicData/Birthdays": TableFile("97dd6f6f38cb0f9d7caf9376f510b48309fffba3e6ec262e5df03e35c097d87a", 372_864),
+    "nycflights13/flights": TableFile("9d1dc51c7cffc92530474edf0f6791245bef4beabb397d84baf0aa8919d7a52b", 336_776),
+    "nycflights13/weather": TableFile("28f35b6da4ad19a32356399c8976850ce72eb7f39c05e857ea161d82aee983f5", 26_115),
+    "openintro/military": TableFile("369a69819c4dcc8c32e9d05edf97252f790b865b14955c0a326d8a58bf41aec7", 1_414_593),
+    "wooldridge/countymurders": TableFile("0eadc479a99470f133dac200d59e9eead1681848342594230300baf37a424cfe", 37_349),
 }
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from offbeat.diagnostics.files import atomic_write
-from offbeat.diagnostics.series import Bars, Curves, Unit, curves, objective_range, step_bars, thin, time_unit
+from offbeat.diagnostics.series import Bars, Curves, Stroke, Unit, curves, objective_range, step_bars, thin, time_unit
 from offbeat.diagnostics.trace import Trace
 from offbeat.errors import DataError
 
@@ -24,6 +24,7 @@ Axis = Literal["time", "passes"]
 PALETTE = ("#2f6fb2", "#d9772b", "#2f9467", "#8560b5", "#c5453d", "#2a97a3")
 INK, FAINT = "#2b2f36", "#d5d9df"
 _POINTS = 2000  # of one curve; more cannot be seen on paper
+_DASHES = (0, (4, 1.5))
 _MARKED = 40  # curves of up to so many points get a mark for each
 
 
@@ -49,7 +50,7 @@ def convergence(traces: Trace | Mapping[str, Trace], x: Axis | None = None) -> F
     Examples
     --------
     >>> from offbeat.diagnostics import Trace
-    >>> convergence({"newton": Trace()}, x="time").axes[0].get_xlabel()
+    >>> convergence({"newton": Trace()}, x="time").axes[1].get_xlabel()
     'time (s)'
     """
     from matplotlib.figure import Figure
@@ -104,7 +105,9 @@ def task_stream(trace: Trace) -> Figure:
     for index, label in enumerate(sorted(set(bars.label))):
         boxes = _boxes(bars, np.searchsorted(workers, bars.worker), bars.label == label, unit)
         color = PALETTE[index % len(PALETTE)]
-        axes.add_collection(PolyCollection(boxes, facecolors=color, edgecolors="white", linewidths=0.3, label=label))
+        axes.add_collection(
+            PolyCollection(list(boxes), facecolors=color, edgecolors="white", linewidths=0.3, label=label)
+        )
     if len(bars):
         axes.set_xlim(0, float(bars.end.max()) * unit.factor)
         figure.legend(loc="outside upper right", ncols=6, frameon=False, fontsize=9)
@@ -157,7 +160,7 @@ def _gap_panel(axes: Axes, drawn: Mapping[str, Curves], x: Axis, unit: Unit) -> 
     axes.set_yscale("log")
     seen = False
     for index, (name, curve) in enumerate(drawn.items()):
-        seen |= _line(axes, curve, x, "measure", unit, color=_color(index), label=name)
+        seen |= _line(axes, curve, x, unit, Stroke("measure", _color(index), name))
     tolerances = {curve.tolerance for curve in drawn.values() if np.isfinite(curve.tolerance) and curve.tolerance > 0}
     if seen and len(tolerances) == 1:
         wanted = tolerances.pop()
@@ -173,8 +176,8 @@ def _objective_panel(axes: Axes, drawn: Mapping[str, Curves], x: Axis, unit: Uni
     seen = False
     for index, (name, curve) in enumerate(drawn.items()):
         label, other = (name, "_") if several else ("primal", "dual")  # "_": not in the legend
-        seen |= _line(axes, curve, x, "primal", unit, color=_color(index), label=label)
-        seen |= _line(axes, curve, x, "dual", unit, color=_color(index if several else 1), label=other, dashed=True)
+        seen |= _line(axes, curve, x, unit, Stroke("primal", _color(index), label))
+        seen |= _line(axes, curve, x, unit, Stroke("dual", _color(index if several else 1), other, dashed=True))
     limits = objective_range([curve.primal for curve in drawn.values()], [curve.dual for curve in drawn.values()])
     if limits is not None:
         axes.set_ylim(*limits)
@@ -192,18 +195,15 @@ def _color(index: int) -> str:
     return PALETTE[index % len(PALETTE)]
 
 
-def _line(
-    axes: Axes, curve: Curves, x: Axis, y: str, unit: Unit, *, color: str, label: str, dashed: bool = False
-) -> bool:
+def _line(axes: Axes, curve: Curves, x: Axis, unit: Unit, stroke: Stroke) -> bool:
     """Draw one curve; whether there was anything to draw."""
-    across, up = curve.points(x, y)
+    across, up = curve.points(x, stroke.y)
     keep = thin(up, _POINTS)
-    style = (0, (4, 1.5)) if dashed else "solid"
-    marker = "o" if len(keep) <= _MARKED else "None"
+    inner, edge = ("white", stroke.color) if stroke.dashed else (stroke.color, "white")
     axes.plot(
-        across[keep] * unit.factor, up[keep], color=color, label=label, linestyle=style, linewidth=1.8,
-        marker=marker, markersize=4, markeredgecolor=color if dashed else "white", markeredgewidth=0.8,
-        markerfacecolor="white" if dashed else color, zorder=3,
+        across[keep] * unit.factor, up[keep], color=stroke.color, label=stroke.label, linewidth=1.8, zorder=3,
+        linestyle=_DASHES if stroke.dashed else "solid", marker="o" if len(keep) <= _MARKED else "None",
+        markersize=4, markerfacecolor=inner, markeredgecolor=edge, markeredgewidth=0.8,
     )  # fmt: skip
     return len(keep) > 0
 
@@ -226,10 +226,14 @@ def _legends(figure: Figure, gap: Axes, objective: Axes, *, several: bool) -> No
     """One legend above for several fits, where it hides no curve; for one fit, one in each panel."""
     from matplotlib.lines import Line2D
 
-    shown = {axes: [(h, n) for h, n in zip(*axes.get_legend_handles_labels(), strict=True) if n] for axes in (gap, objective)}
+    shown = {
+        axes: [(h, n) for h, n in zip(*axes.get_legend_handles_labels(), strict=True) if n] for axes in (gap, objective)
+    }
     if several:
-        styles = [("solid", "primal"), ((0, (4, 1.5)), "dual")]
-        kinds = [(Line2D([], [], color="#6b7280", linestyle=style), name) for style, name in styles]
+        kinds = [
+            (Line2D([], [], color="#6b7280"), "primal"),
+            (Line2D([], [], color="#6b7280", linestyle=_DASHES), "dual"),
+        ]
         rules = [(h, n) for h, n in shown[gap] if n.startswith("tolerance ")]
         entries = [*shown[objective], *kinds, *rules]
         columns = min(len(entries), 6)
@@ -245,4 +249,6 @@ def _boxes(bars: Bars, row: np.ndarray[tuple[int], np.dtype[np.int64]], chosen: 
     mask = np.asarray(chosen, dtype=bool)
     left, right, middle = bars.start[mask] * unit.factor, bars.end[mask] * unit.factor, row[mask].astype(float)
     low, high = middle - 0.4, middle + 0.4
-    return np.stack([np.stack(corner, axis=-1) for corner in ((left, low), (right, low), (right, high), (left, high))], 1)
+    return np.stack(
+        [np.stack(corner, axis=-1) for corner in ((left, low), (right, low), (right, high), (left, high))], 1
+    )

@@ -6,6 +6,7 @@ import html
 import logging
 import math
 import sys
+from importlib import import_module
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -20,6 +21,7 @@ QUIET = 2.0  # seconds of a fit before anything is shown
 _EVERY = 0.1  # seconds between two drawings
 _LINE_EVERY = 2.0  # seconds between two plain lines, where nothing can be redrawn
 _BAR = 24  # characters
+UNKNOWN = "\N{EN DASH}"
 
 
 class Progress:
@@ -90,7 +92,7 @@ class Progress:
                 logger.info("%s", self.line(row))
         elif logger.isEnabledFor(logging.DEBUG):
             logger.debug(
-                "step: worker %d, shard %d, clock %d, staleness %d, %.3g s, ended at %.3f s",
+                "step: worker %d, shard %d, clock %d, staleness %d, %.3g s, began at %.3f s",
                 row.worker, row.shard, row.clock, row.staleness, row.duration, row.time,
             )  # fmt: skip
         self._last = row
@@ -193,9 +195,7 @@ class _Terminal:
         plain = not (self._console.encoding or "").lower().startswith("utf")
         self._full, self._empty = ("#", "-") if plain else ("━", "─")
         # No thread of its own, and standard output stays where the user sent it.
-        self._live: Live = Live(
-            console=self._console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False
-        )
+        self._live: Live = Live(console=self._console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
         self._live.start()
 
     def draw(self, progress: Progress, row: Row) -> None:
@@ -235,13 +235,12 @@ class _Notebook:
         self._handle: Any = None
 
     def draw(self, progress: Progress, row: Row) -> None:
-        from IPython.display import HTML, display
-
+        shown: Any = import_module("IPython.display")  # surely there, in a notebook; nothing here depends on it
         done = progress.fraction
         bar = f'<progress max="1" value="{done:.3f}"></progress> ' if math.isfinite(done) else ""
-        output = HTML(f"{bar}<code>{html.escape(progress.line(row))}</code>")
+        output = shown.HTML(f"{bar}<code>{html.escape(progress.line(row))}</code>")
         if self._handle is None:
-            self._handle = display(output, display_id=True)
+            self._handle = shown.display(output, display_id=True)
         else:
             self._handle.update(output)
 
@@ -265,7 +264,7 @@ def duration(seconds: float) -> str:
     ('4.2 ms', '3.3 s', '1 min 15 s', '2 h 3 min')
     """
     if not math.isfinite(seconds):
-        return "–"
+        return UNKNOWN
     if seconds < 0.9995:
         return f"{seconds * 1e3:.3g} ms"
     if seconds < 60:

@@ -7,32 +7,24 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from string import Template
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from offbeat import __version__
 from offbeat.diagnostics import report_tables as tables
 from offbeat.diagnostics.files import atomic_write
 from offbeat.diagnostics.progress import duration
-from offbeat.diagnostics.series import Bars, Curves, curves, number, step_bars
+from offbeat.diagnostics.series import Bars, Curves, curves, number, passes_of, span_of, step_bars
 from offbeat.diagnostics.trace import Trace
+from offbeat.diagnostics.verdict import certificate_of, verdict
 
 if TYPE_CHECKING:
     from offbeat.problem import Certificate
 
 TOP = 30  # coefficients drawn as bars
-
-_STATUS = {
-    "converged": "The fit stopped because its certificate reached the tolerance.",
-    "max_iter": "The fit stopped at its limit of passes over the data.",
-    "time_limit": "The fit stopped at its time limit.",
-    "interrupted": "The fit was interrupted; this is the best model it had.",
-    "callback": "A callback stopped the fit.",
-    "stalled": "The fit stopped because no further progress was possible in this precision.",
-}
 
 
 @dataclass(frozen=True)
@@ -116,28 +108,21 @@ def render(report: Report) -> str:
         _coefficients(report.coefficients, places),
         _facts(report),
     ]
-    return _asset("page.html", Template).substitute(
+    return Template(_asset("page.html")).substitute(
         title=html.escape(report.title),
-        version=_version(),
-        style=_asset("style.css", str),
-        theme=_asset("theme.js", str),
+        version=__version__,
+        style=_asset("style.css"),
+        theme=_asset("theme.js"),
         resources=Resources(mode="inline", components=["bokeh", "bokeh-widgets", "bokeh-tables"]).render(),
-        verdict=_verdict(report),
+        verdict=verdict(report.certificate, report.status or report.trace.metadata.get("status", "")),
         tiles=_tiles(report, curve),
         body="\n".join(body),
         script=script,
     )
 
 
-def _asset(name: str, kind: Any) -> Any:
-    return kind((files("offbeat.diagnostics") / "assets" / name).read_text(encoding="utf-8"))
-
-
-def _version() -> str:
-    try:
-        return version("offbeat")
-    except PackageNotFoundError:  # run from a folder of sources
-        return "(development)"
+def _asset(name: str) -> str:
+    return (files("offbeat.diagnostics") / "assets" / name).read_text(encoding="utf-8")
 
 
 def _scale(report: Report) -> float:
@@ -174,31 +159,6 @@ def _ranked(coefficients: Sequence[tuple[str, float, float]]) -> tuple[list[str]
     return [str(c[0]) for c in order], [float(c[1]) for c in order], [float(c[2]) for c in order]
 
 
-def _verdict(report: Report) -> str:
-    status = report.status or report.trace.metadata.get("status", "")
-    stopped = _STATUS.get(status, f"Stopped: {status}." if status else "")
-    good, sentence = _judged(report.certificate)
-    badge = "Certified optimal" if good else "Not certified"
-    said = html.escape(f"{sentence} {stopped}".strip())
-    return f'<div class="verdict {"good" if good else "warn"}"><span class="badge">{badge}</span><p>{said}</p></div>'
-
-
-def _judged(certificate: Certificate | None) -> tuple[bool, str]:
-    """Whether the model is certified, and what that means in one sentence."""
-    if certificate is None:
-        return False, "There is no certificate with this record of the fit."
-    reached, wanted = f"{certificate.relative_gap:.1e}", f"{certificate.tolerance:.0e}"
-    if certificate.kind == "gradient":
-        what = "The size of the gradient, relative to that at zero, is"
-        close = f"{what} {reached}, within the tolerance of {wanted}."
-        far = f"{what} {reached}; {wanted} was asked for."
-    else:
-        what = f"The objective is proven to be within {reached} of the lowest possible one"
-        close = f"{what} (relative to the objective at zero; tolerance {wanted})."
-        far = f"{what} (relative to the objective at zero); {wanted} was asked for."
-    return bool(certificate.satisfied), close if certificate.satisfied else far
-
-
 def _tiles(report: Report, curve: Curves) -> str:
     certificate, trace = report.certificate, report.trace
     tiles: list[tuple[str, str, str]] = []
@@ -208,19 +168,18 @@ def _tiles(report: Report, curve: Curves) -> str:
         name = "Relative gradient" if certificate.kind == "gradient" else "Relative gap"
         tiles.append((name, f"{certificate.relative_gap:.1e}", f"tolerance {certificate.tolerance:.0e}"))
     if len(trace):
-        passes = max((row.passes for row in trace if math.isfinite(row.passes)), default=math.nan)
-        seconds = max((row.time for row in trace if math.isfinite(row.time)), default=math.nan)
         updates = f"{len(curve.time):,} update{'' if len(curve.time) == 1 else 's'}"
-        tiles.append(("Passes over the data", tables.figure(passes, 4), updates))
+        tiles.append(("Passes over the data", tables.figure(passes_of(trace), 4), updates))
         virtual = "virtual " if curve.virtual else ""
         workers = len({row.worker for row in trace if row.kind == "step"})
         on = f"{workers} worker{'' if workers == 1 else 's'}" if workers else ""
-        tiles.append((f"{virtual}time".capitalize(), duration(seconds), on))
+        tiles.append((f"{virtual}time".capitalize(), duration(span_of(trace)), on))
     tiles += [(name, tables.figure(float(value), 4), "") for name, value in report.metrics.items()]
     if not tiles:
         return ""
     parts = [
-        f'<div class="tile"><dt>{html.escape(name)}</dt><dd>{html.escape(value)}<small>{html.escape(more)}</small></dd></div>'
+        f'<div class="tile"><dt>{html.escape(name)}</dt><dd>{html.escape(value)}'
+        f"<small>{html.escape(more)}</small></dd></div>"
         for name, value, more in tiles
     ]
     return f'<dl class="tiles">{"".join(parts)}</dl>'
@@ -240,7 +199,7 @@ def _convergence(curve: Curves, places: Mapping[str, str]) -> str:
     grid = "".join(f'<div class="plot">{places[f"curve{i}"]}</div>' for i in range(4))
     hint = _hint("Drag to zoom, double-click to reset, click a name to hide its curve.")
     passed = tables.milestones(curve)
-    steps = f"<h3>When it got how close</h3><div class=\"narrow\">{passed}</div>" if passed else ""
+    steps = f'<h3>When it got how close</h3><div class="narrow">{passed}</div>' if passed else ""
     return _section("Convergence", hint, f'<div class="two">{grid}</div>', steps)
 
 
@@ -288,27 +247,3 @@ def _chosen(report: Report) -> dict[str, object]:
     elsewhere = {"status", "gap_scale", "clock"} | ({"tolerance", "certificate"} if report.certificate else set())
     metadata = report.trace.metadata
     return {k: v if math.isnan(number(v)) else number(v) for k, v in metadata.items() if k not in elsewhere}
-
-
-def certificate_of(trace: Trace) -> Certificate | None:
-    """Certificate that the last update of ``trace`` with a known gap stands for; None when there is none.
-
-    Parameters
-    ----------
-    trace : Trace
-        With ``gap_scale`` in its metadata, and ``tolerance`` to judge by.
-    """
-    from offbeat.problem import Certificate
-
-    scale = number(trace.metadata.get("gap_scale"))
-    last = next((row for row in reversed(list(trace)) if row.kind == "update" and math.isfinite(row.gap)), None)
-    if last is None or not scale > 0:
-        return None
-    return Certificate(
-        primal=last.primal,
-        dual=last.dual,
-        gap=last.gap,
-        relative_gap=last.gap / scale,
-        kind="gradient" if trace.metadata.get("certificate") == "gradient" else "duality gap",
-        tolerance=number(trace.metadata.get("tolerance")),
-    )

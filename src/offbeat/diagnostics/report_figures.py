@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
 from offbeat.diagnostics.plots import PALETTE
-from offbeat.diagnostics.series import Bars, Curves, Unit, objective_range, thin, time_unit
+from offbeat.diagnostics.series import Bars, Curves, Stroke, Unit, objective_range, thin, time_unit
 
-if TYPE_CHECKING:
-    from bokeh.models import GlyphRenderer
-    from bokeh.plotting import figure as Plot
-
+Plot: TypeAlias = Any  # bokeh.plotting.figure, whose generated properties type checkers do not follow
 Axis = Literal["time", "passes"]
 POINTS = 3000  # of one curve
 _INK, _SOFT, _LINE, _GRID = "#1d2127", "#5b6470", "#a9b0ba", "#e6e9ed"
@@ -40,14 +37,16 @@ def convergence_grid(curve: Curves) -> list[Plot]:
     limits = objective_range([curve.primal], [curve.dual])
     shared = {
         "gap": DataRange1d(only_visible=True, range_padding=0.08),
-        "objective": Range1d(*limits) if limits else DataRange1d(),
+        "objective": Range1d(start=limits[0], end=limits[1]) if limits else DataRange1d(),
     }
     across = {"time": DataRange1d(start=0, range_padding=0.03), "passes": DataRange1d(start=0, range_padding=0.03)}
     figures = []
     for kind in ("gap", "objective"):
         for x in ("time", "passes"):
             unit = time_unit(longest) if x == "time" else Unit(1.0, "")
-            label = f"{'virtual ' if curve.virtual else ''}time ({unit.name})" if x == "time" else "passes over the data"
+            label = (
+                f"{'virtual ' if curve.virtual else ''}time ({unit.name})" if x == "time" else "passes over the data"
+            )
             plot = _figure(across[x], shared[kind], label, log=kind == "gap")
             (_draw_gap if kind == "gap" else _draw_objective)(plot, curve, x, unit)
             figures.append(plot)
@@ -99,18 +98,21 @@ def _dress_legend(plot: Plot, location: str = "top_right") -> None:
 
 
 def _say(plot: Plot, text: str) -> None:
-    from bokeh.models import Label, Range1d
+    from bokeh.models import Range1d
+    from bokeh.models.annotations import Label
 
-    plot.x_range, plot.y_range = Range1d(0, 1), Range1d(0.1, 1)
+    plot.x_range, plot.y_range = Range1d(start=0, end=1), Range1d(start=0, end=1)
     plot.axis.visible = plot.grid.visible = False
-    label = Label(x=0.5, y=0.4, text=text, text_color=_SOFT, text_font=_FONT, text_font_size="13px", text_align="center")
+    label = Label(
+        x=0.5, y=0.5, text=text, text_color=_SOFT, text_font=_FONT, text_font_size="13px", text_align="center"
+    )
     label.tags = ["label"]
     plot.add_layout(label)
 
 
 def _draw_gap(plot: Plot, curve: Curves, x: Axis, unit: Unit) -> None:
     plot.yaxis.axis_label = curve.label
-    if not _line(plot, curve, x, "measure", unit, PALETTE[0], curve.label):
+    if not _line(plot, curve, x, unit, Stroke("measure", PALETTE[0], curve.label)):
         _say(plot, "No gap was recorded.")
         return
     if curve.tolerance > 0:
@@ -124,29 +126,30 @@ def _draw_gap(plot: Plot, curve: Curves, x: Axis, unit: Unit) -> None:
 
 def _draw_objective(plot: Plot, curve: Curves, x: Axis, unit: Unit) -> None:
     plot.yaxis.axis_label = "objective"
-    seen = _line(plot, curve, x, "primal", unit, PALETTE[0], "primal")
-    seen |= _line(plot, curve, x, "dual", unit, PALETTE[1], "dual (lower bound)", dash="dashed")
+    seen = _line(plot, curve, x, unit, Stroke("primal", PALETTE[0], "primal"))
+    seen |= _line(plot, curve, x, unit, Stroke("dual", PALETTE[1], "dual (lower bound)", dashed=True))
     if not seen:
         _say(plot, "No objective was recorded.")
         return
     _dress_legend(plot)
 
 
-def _line(plot: Plot, curve: Curves, x: Axis, y: str, unit: Unit, color: str, label: str, dash: str = "solid") -> bool:
+def _line(plot: Plot, curve: Curves, x: Axis, unit: Unit, stroke: Stroke) -> bool:
     """Draw one curve with its tooltips; whether there was anything to draw."""
     from bokeh.models import ColumnDataSource, HoverTool
 
-    across, up = curve.points(x, y)
+    across, up = curve.points(x, stroke.y)
     keep = thin(up, POINTS)
     if not len(keep):
         return False
+    look = {"color": stroke.color, "legend_label": stroke.label}
     source = ColumnDataSource({"x": across[keep] * unit.factor, "y": up[keep]})
-    plot.line("x", "y", source=source, color=color, line_width=2, line_dash=dash, legend_label=label)
+    plot.line("x", "y", source=source, line_width=2, line_dash="dashed" if stroke.dashed else "solid", **look)
     size = 6 if len(keep) <= 60 else 3 if len(keep) <= 300 else 1
-    dots = plot.scatter("x", "y", source=source, size=size, color=color, legend_label=label)
-    form = "%.2e" if y == "measure" else "%.9g"
-    tips = [(label, f"@y{{{form}}}"), (f"time ({unit.name})" if x == "time" else "passes", "@x{%.4g}")]
-    formatters = {"@x": "printf", "@y": "printf"}
+    dots = plot.scatter("x", "y", source=source, size=size, **look)
+    form = "%.2e" if stroke.y == "measure" else "%.9g"
+    tips = [(stroke.label, f"@y{{{form}}}"), (f"time ({unit.name})" if x == "time" else "passes", "@x{%.4g}")]
+    formatters: Any = {"@x": "printf", "@y": "printf"}
     plot.add_tools(HoverTool(renderers=[dots], tooltips=tips, formatters=formatters, visible=False))
     return True
 
@@ -169,9 +172,11 @@ def task_stream(bars: Bars, updates: Sequence[float] | np.ndarray[Any, np.dtype[
     end = max(float(bars.end.max(initial=0.0)), float(moments.max(initial=0.0))) or 1.0
     unit = time_unit(end)
     lines = 1 + len(workers)
-    reach = Range1d(0, end * unit.factor * 1.005, bounds=(0, end * unit.factor * 1.05))
+    reach = Range1d(start=0, end=end * unit.factor * 1.005, bounds=(0, end * unit.factor * 1.05))
     height = int(np.clip(90 + 26 * lines, 170, 900))
-    plot = _figure(reach, Range1d(lines - 0.4, -0.6), f"{'virtual ' if virtual else ''}time ({unit.name})", height=height)
+    plot = _figure(
+        reach, Range1d(start=lines - 0.4, end=-0.6), f"{'virtual ' if virtual else ''}time ({unit.name})", height=height
+    )
     _stream_tools(plot)
     plot.yaxis.ticker = list(range(lines))
     plot.yaxis.major_label_overrides = {0: "coordinator", **{i + 1: f"worker {w}" for i, w in enumerate(workers)}}
@@ -204,10 +209,13 @@ def _draw_bars(plot: Plot, bars: Bars, workers: list[int], unit: Unit) -> None:
     from bokeh.models import ColumnDataSource, HoverTool
 
     place = np.searchsorted(np.array(workers, dtype=np.int64), bars.worker) + 1
-    renderers: list[GlyphRenderer[Any]] = []
+    renderers: list[Any] = []
     for index, label in enumerate(sorted(set(bars.label))):
         chosen = bars.label == label
-        columns = {name: getattr(bars, name)[chosen].astype(np.int32) for name in ("worker", "shard", "clock", "staleness", "steps")}
+        columns = {
+            name: getattr(bars, name)[chosen].astype(np.int32)
+            for name in ("worker", "shard", "clock", "staleness", "steps")
+        }
         start, end = bars.start[chosen], bars.end[chosen]
         times = {"left": start * unit.factor, "right": end * unit.factor, "busy": bars.busy[chosen] * unit.factor}
         middle = place[chosen].astype(np.float64)
@@ -216,12 +224,11 @@ def _draw_bars(plot: Plot, bars: Bars, workers: list[int], unit: Unit) -> None:
             shade = 0.2 + 0.75 * np.clip(bars.busy[chosen] / np.maximum(end - start, 1e-300), 0.0, 1.0)
         source = ColumnDataSource({**columns, **times, "bottom": middle - 0.38, "top": middle + 0.38, "shade": shade})
         color = PALETTE[(0, 1, 2, 3, 5)[index % 5]]
-        renderers.append(
-            plot.quad(
-                left="left", right="right", bottom="bottom", top="top", source=source, legend_label=plain(label),
-                fill_color=color, fill_alpha="shade", line_color=color, line_alpha="shade", line_width=0.4,
-            )  # fmt: skip
-        )
+        bar = plot.quad(
+            left="left", right="right", bottom="bottom", top="top", source=source, legend_label=plain(label),
+            fill_color=color, fill_alpha="shade", line_color=color, line_alpha="shade", line_width=0.4,
+        )  # fmt: skip
+        renderers.append(bar)
     tips = [("worker", "@worker"), ("shard", "@shard"), ("clock", "@clock"), ("staleness", "@staleness")]
     busy = "busy" if bars.resolution else "duration"
     tips += [("began", f"@left{{0.000}} {unit.name}"), (busy, f"@busy{{0.000}} {unit.name}")]
@@ -238,17 +245,15 @@ def coefficient_bars(names: Sequence[str], values: Sequence[float], effects: Seq
     rows = np.arange(len(names), dtype=np.float64)
     right = np.asarray(effects, dtype=np.float64)
     far = float(np.abs(right).max(initial=0.0)) or 1.0
-    reach = Range1d(min(0.0, float(right.min())) - 0.03 * far, max(0.0, float(right.max())) + 0.03 * far)
+    reach = Range1d(start=min(0.0, float(right.min())) - 0.03 * far, end=max(0.0, float(right.max())) + 0.03 * far)
     height = 70 + 22 * len(names)
-    plot = _figure(reach, Range1d(len(names) - 0.4, -0.6), "standardised effect", height=height)
+    plot = _figure(reach, Range1d(start=len(names) - 0.4, end=-0.6), "standardised effect", height=height)
     source = ColumnDataSource({
         "row": rows, "effect": right, "value": np.asarray(values, dtype=np.float64),
         "name": [plain(name) for name in names],
         "color": [_POSITIVE if effect >= 0 else _NEGATIVE for effect in right],
     })  # fmt: skip
-    bars = plot.hbar(
-        y="row", left=0, right="effect", height=0.72, source=source, fill_color="color", line_color=None
-    )
+    bars = plot.hbar(y="row", left=0, right="effect", height=0.72, source=source, fill_color="color", line_color=None)
     plot.yaxis.ticker = list(range(len(names)))
     plot.yaxis.major_label_overrides = {i: plain(shorten(name, 38)) for i, name in enumerate(names)}
     plot.ygrid.visible = False

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from offbeat.diagnostics.progress import duration
-from offbeat.diagnostics.series import Curves
+from offbeat.diagnostics.progress import UNKNOWN, duration
+from offbeat.diagnostics.series import Curves, span_of
 from offbeat.diagnostics.trace import Trace
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def text(value: object) -> str:
     if isinstance(value, float | np.floating):
         return figure(float(value))
     if value is None:
-        return "–"
+        return UNKNOWN
     return html.escape(str(value))
 
 
@@ -38,12 +38,12 @@ def figure(value: float, digits: int = 6) -> str:
 
     Examples
     --------
-    >>> figure(0.123456789), figure(float("nan")), figure(2.5e-9)
-    ('0.123457', '–', '2.5e-09')
+    >>> figure(0.123456789), figure(2.5e-9)
+    ('0.123457', '2.5e-09')
     """
     if math.isnan(value):
-        return "–"
-    return f"{value:.{digits}g}".replace("inf", "∞").replace("-", "−" if abs(value) == math.inf else "-")
+        return UNKNOWN
+    return f"{value:.{digits}g}".replace("inf", "∞")
 
 
 def pairs(values: Mapping[str, object]) -> str:
@@ -84,7 +84,7 @@ def workers(trace: Trace) -> str:
     """Steps, busy time, lengths of steps, bytes and staleness of each worker."""
     columns = trace.to_arrays()
     steps = columns["kind"] == "step"
-    span = float(np.nanmax(columns["time"], initial=0.0)) if len(trace) else 0.0
+    span = span_of(trace)
     names = np.unique(columns["worker"][steps])
     rows: list[tuple[object, ...]] = []
     for worker in names[:_WORKERS]:
@@ -92,7 +92,7 @@ def workers(trace: Trace) -> str:
         took = columns["duration"][mine]
         busy, longest = float(np.nansum(took)), float(np.nanmax(took, initial=0.0))
         rows.append((
-            f"worker {worker}", int(mine.sum()), duration(busy), f"{busy / span:.0%}" if span > 0 else "–",
+            f"worker {worker}", int(mine.sum()), duration(busy), f"{busy / span:.0%}" if span > 0 else UNKNOWN,
             duration(float(np.nanmedian(took)) if np.isfinite(took).any() else math.nan), duration(longest),
             int(columns["staleness"][mine].max()), size(int(columns["bytes"][mine].sum())),
         ))  # fmt: skip
@@ -118,8 +118,8 @@ def size(count: int) -> str:
 
 def coefficient_table(names: Sequence[str], values: Sequence[float], effects: Sequence[float]) -> Column:
     """Table of all coefficients that can be searched by name and sorted by each column."""
-    from bokeh.models import CDSView, Column, ColumnDataSource, CustomJS, CustomJSFilter, DataTable
-    from bokeh.models import TableColumn, TextInput
+    from bokeh.models import CDSView, Column, ColumnDataSource, CustomJS, CustomJSFilter
+    from bokeh.models.widgets import DataTable, TableColumn, TextInput
 
     effect, value = np.asarray(effects, dtype=np.float64), np.asarray(values, dtype=np.float64)
     source = ColumnDataSource({"name": list(names), "value": value, "effect": effect, "size": np.abs(effect)})
@@ -139,7 +139,8 @@ def coefficient_table(names: Sequence[str], values: Sequence[float], effects: Se
         TableColumn(field="value", title="coefficient", formatter=_cell("right"), width=150),
     ]
     grid = DataTable(
-        source=source, view=CDSView(filter=keep), columns=columns, index_position=None, selectable=False, reorderable=False,
+        source=source, view=CDSView(filter=keep), columns=columns, index_position=None, selectable=False,
+        reorderable=False,
         height=min(420, 34 + 26 * (len(names) + 1)), row_height=26, sizing_mode="stretch_width",
         margin=(8, 0, 0, 0), stylesheets=[_sheet()],
     )  # fmt: skip
@@ -148,9 +149,11 @@ def coefficient_table(names: Sequence[str], values: Sequence[float], effects: Se
 
 def _cell(align: str) -> Any:
     """Formatter of a cell: escaped text, or a number with six digits."""
-    from bokeh.models import HTMLTemplateFormatter
+    from bokeh.models.widgets import HTMLTemplateFormatter
 
-    number = "Number.isFinite(value) ? (value === 0 ? '0' : parseFloat(value.toPrecision(6)).toString()) : '–'"
+    number = (
+        "Number.isFinite(value) ? (value === 0 ? '0' : parseFloat(value.toPrecision(6)).toString()) : '" + UNKNOWN + "'"
+    )
     # <%- %> escapes: names of features come from files.
     shown = "value" if align == "left" else number
     return HTMLTemplateFormatter(template=f'<div style="text-align:{align}"><%- {shown} %></div>')

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,6 +26,15 @@ class Unit(NamedTuple):
 
     factor: float
     name: str
+
+
+class Stroke(NamedTuple):
+    """How to draw one curve: the attribute ``y`` of ``Curves``, its colour and its name."""
+
+    y: str
+    color: str
+    label: str
+    dashed: bool = False
 
 
 def time_unit(seconds: float) -> Unit:
@@ -90,12 +100,22 @@ def curves(trace: Trace, scale: float = math.nan) -> Curves:
         label = "optimality"
     if relative and label != "residual":
         measure, label = measure / scale, f"relative {label}"
-    floor = ROUNDING if relative else ROUNDING * float(np.nanmax(np.abs(measure), initial=1.0, where=~np.isnan(measure)))
+    floor = (
+        ROUNDING if relative else ROUNDING * float(np.nanmax(np.abs(measure), initial=1.0, where=~np.isnan(measure)))
+    )
     with np.errstate(invalid="ignore"):
         measure = np.where(np.isfinite(measure), np.maximum(measure, floor), np.nan)
-    values = (columns[name][rows] for name in ("time", "passes", "primal", "dual"))
     tolerance = number(trace.metadata.get("tolerance"))
-    return Curves(*values, measure, label, tolerance if relative else math.nan, trace.metadata.get("clock") == "virtual")
+    return Curves(
+        time=columns["time"][rows],
+        passes=columns["passes"][rows],
+        primal=columns["primal"][rows],
+        dual=columns["dual"][rows],
+        measure=measure,
+        label=label,
+        tolerance=tolerance if relative else math.nan,
+        virtual=trace.metadata.get("clock") == "virtual",
+    )
 
 
 def _measure(columns: dict[str, Floats]) -> tuple[Floats, str]:
@@ -137,7 +157,7 @@ def thin(y: Floats, limit: int) -> Ints:
         return np.arange(len(y))
     edges = np.linspace(0, len(y), limit // 2 + 1).astype(np.int64)
     keep = {0, len(y) - 1}
-    for start, stop in zip(edges[:-1], edges[1:], strict=True):
+    for start, stop in pairwise(edges.tolist()):
         keep.update((start + int(y[start:stop].argmin()), start + int(y[start:stop].argmax())))
     return np.array(sorted(keep), dtype=np.int64)
 
@@ -176,12 +196,11 @@ def step_bars(trace: Trace, limit: int = 20_000) -> Bars:
     rows = np.flatnonzero((columns["kind"] == "step") & known)
     table = {name: column[rows] for name, column in columns.items()}
     table["label"] = labels(table["note"])
-    start = np.maximum(table["time"] - table["duration"], 0.0)
-    order = np.lexsort((start, table["worker"]))
+    table["end"] = table["time"] + table["duration"]
+    order = np.lexsort((table["time"], table["worker"]))
     table = {name: column[order] for name, column in table.items()}
-    table["start"] = start[order]
     first, resolution = np.ones(len(order), dtype=bool), 0.0
-    span = float(table["time"].max(initial=0.0))
+    span = float(table["end"].max(initial=0.0))
     while first.sum() > limit and resolution < span:
         resolution = resolution * 2 if resolution else span / limit
         first = _bar_starts(table, resolution)
@@ -190,7 +209,7 @@ def step_bars(trace: Trace, limit: int = 20_000) -> Bars:
 
 def _bar_starts(table: _Table, resolution: float) -> npt.NDArray[np.bool_]:
     """True where a bar begins: another worker or label, or a pause of at least ``resolution``."""
-    worker, start, end, label = (table[name] for name in ("worker", "start", "time", "label"))
+    worker, start, end, label = (table[name] for name in ("worker", "time", "end", "label"))
     begins = np.ones(len(worker), dtype=bool)
     # A bar also ends after 20 pauses' length, so that a worker that never pauses still shows some texture.
     cell = np.floor(start / (20 * resolution))
@@ -202,17 +221,30 @@ def _bar_starts(table: _Table, resolution: float) -> npt.NDArray[np.bool_]:
 
 def _joined(table: _Table, first: Ints, resolution: float) -> Bars:
     """Bars that begin at the rows ``first`` of a table sorted by worker and start."""
-    begin = {name: table[name][first] for name in ("worker", "start", "shard", "clock", "label")}
+    begin = {name: table[name][first] for name in ("worker", "shard", "clock", "label")}
     steps = np.diff(np.append(first, len(table["worker"])))
-    end, busy, staleness = table["time"], table["duration"], table["staleness"]
+    end, busy, staleness = table["end"], table["duration"], table["staleness"]
     if len(first):
         end, staleness = np.maximum.reduceat(end, first), np.maximum.reduceat(staleness, first)
         busy = np.add.reduceat(busy, first)
-    return Bars(**begin, end=end, busy=busy, staleness=staleness, steps=steps, resolution=resolution)
+    start = table["time"][first]
+    return Bars(**begin, start=start, end=end, busy=busy, staleness=staleness, steps=steps, resolution=resolution)
+
+
+def span_of(trace: Trace) -> float:
+    """Seconds from the start to the last update or the end of the last step; NaN for an empty trace."""
+    ends = (row.time + row.duration for row in trace)
+    return max((end for end in ends if math.isfinite(end)), default=math.nan)
+
+
+def passes_of(trace: Trace) -> float:
+    """Passes over the data that the updates count; NaN when there are none."""
+    passes = (row.passes for row in trace if row.kind == "update")
+    return max((value for value in passes if math.isfinite(value)), default=math.nan)
 
 
 def labels(notes: npt.NDArray[np.object_], most: int = 6) -> npt.NDArray[np.object_]:
-    """Category of each step for its colour: its note, or "step" without one or when notes are too many to tell apart."""
+    """Category of each step for its colour: its note; "step" without one, or with too many notes to tell apart."""
     kinds = {note for note in notes if note}
     if len(kinds) > most:
         return np.full(len(notes), "step", dtype=object)

@@ -240,9 +240,10 @@ def _brief(trace: Trace) -> list[str]:
     facts = [f"{len(trace):,} row{'' if len(trace) == 1 else 's'}"]
     if "solver" in trace.metadata:
         facts.append(trace.metadata["solver"])
-    if len(trace):
-        facts += [f"{trace[-1].passes:.4g} passes", f"{trace[-1].time:.3g} s"]
-        gap = next((row.gap for row in reversed(list(trace)) if math.isfinite(row.gap)), None)
+    updates = [row for row in trace if row.kind == "update"]
+    if updates:
+        facts += [f"{updates[-1].passes:.4g} passes", f"{updates[-1].time:.3g} s"]
+        gap = next((row.gap for row in reversed(updates) if math.isfinite(row.gap)), None)
         facts += [] if gap is None else [f"gap {gap:.1e}"]
     return facts
 
@@ -261,11 +262,12 @@ def _rows_of(table: pa.Table, name: str) -> list[Row]:
 def _values(column: pa.ChunkedArray, field: str) -> list[Any]:
     """Values of one column as the Python types of ``Row``."""
     kind = str if field in _TEXTS else int if field in _INTEGERS else float
-    nothing = math.nan if kind is float else None  # other tools may write null for an unknown number
-    values = [nothing if value is None else value for value in column.to_pylist()]
-    wrong = next((value for value in values if not isinstance(value, kind | int if kind is float else kind)), None)
-    if wrong is not None or (kind is not float and None in values):
-        raise TypeError(f"column {field}: {wrong!r}")
+    # Another tool may have written null for an unknown number.
+    values = [math.nan if value is None and kind is float else value for value in column.to_pylist()]
+    accepted = (int, float) if kind is float else kind
+    for index, value in enumerate(values):
+        if not isinstance(value, accepted):
+            raise TypeError(f"column {field}, row {index}: {value!r}")
     return [kind(value) for value in values]
 
 

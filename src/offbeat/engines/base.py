@@ -19,7 +19,9 @@ Loop = Generator[Command, "Event | None", Outcome]
 class Engine(Protocol):
     """Interprets a loop: where steps run, what the time is."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Name in traces and messages."""
 
     @property
     def n_workers(self) -> int:

@@ -16,7 +16,8 @@ from types import FunctionType
 from typing import Any
 
 from numba.core import types
-from numba.extending import overload_method
+from numba.core.typing.templates import infer_getattr, make_overload_method_template
+from numba.extending import overload
 
 __all__ = ["METHODS"]
 
@@ -38,15 +39,15 @@ METHODS = {
 }
 """Names that kernels can call, and how many arguments (positional) each takes."""
 
-# Losses promise exact infinities and signs, so no fast-math, whatever the kernel that calls them uses; they
-# promise not to divide by zero, so no check for it in the loop.
-OPTIONS = {"fastmath": False, "error_model": "numpy"}
+# Losses promise exact infinities and NaN, so of fast-math only fused multiply-add, whatever the kernel that calls
+# them uses; they promise not to divide by zero, so no check for it in the loop.
+OPTIONS = {"fastmath": {"contract"}, "error_model": "numpy"}
 
 
-def _method(tuple_type: Any, name: str) -> Any:
-    """Return the Python method of the class behind a tuple type; with None, Numba reports it unknown."""
+def _method(tuple_type: Any, name: str) -> FunctionType | None:
+    """Return the Python method of the class behind a tuple type, None if the class has no such method."""
     method = getattr(tuple_type.instance_class, name, None)
-    return method if isinstance(method, FunctionType) else None  # a field may have the same name
+    return method if isinstance(method, FunctionType) else None
 
 
 def _chooser(name: str, n_arguments: int) -> Callable[..., Any]:
@@ -64,6 +65,23 @@ def _chooser(name: str, n_arguments: int) -> Callable[..., Any]:
     return (one, two, three)[n_arguments - 1]
 
 
+def _expose(name: str, n_arguments: int) -> None:
+    """Do as ``numba.extending.overload_method``, except for classes without such a method.
+
+    That decorator claims the name on every named tuple of the process: a tuple of somebody else with a field called
+    ``value`` would no longer compile.
+    """
+    chooser = _chooser(name, n_arguments)
+    options = {"strict": False, "jit_options": OPTIONS}  # not strict: classes name their arguments as they like
+    template = make_overload_method_template(types.BaseNamedTuple, name, chooser, inline="never", **options)
+
+    class Method(template):
+        def _resolve(self, typ: Any, attr: str) -> Any:
+            return super()._resolve(typ, attr) if _method(typ, name) else None
+
+    infer_getattr(Method)
+    overload(chooser, **options)(chooser)
+
+
 for _name, _count in METHODS.items():
-    # strict=False: classes name their arguments as they like.
-    overload_method(types.BaseNamedTuple, _name, strict=False, jit_options=OPTIONS)(_chooser(_name, _count))
+    _expose(_name, _count)

@@ -185,7 +185,7 @@ def sparse_moments(X, v, ranges, out):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def loss_sum(loss, z, y, v):
-    """Return sums of ``v l(z)``, ``v l'(z)``, ``v l''(z)`` and ``v l*(0)`` for given predictors (length 1: a constant)."""
+    """Return sums of ``v l(z)``, ``v l'(z)``, ``v l''(z)``, ``v l*(0)``; ``z`` of length 1 is a constant."""
     total = 0.0
     slope = 0.0
     bend = 0.0

@@ -13,11 +13,19 @@ from offbeat.kernels import protocol  # noqa: F401  (teaches Numba the methods o
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def original(penalty, u, factor, weight):
+    """Return the coefficient that the penalty is about, put back on a bound that rounding took it across."""
+    w = factor * u
+    inside = penalty.prox(w, 0.0, weight)
+    return inside if abs(inside - w) <= 1e-12 * abs(w) else w
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def value(penalty, u, factor, weight):
     """Return the penalty at ``u``."""
     total = 0.0
     for j in range(u.shape[0]):
-        total += penalty.value(factor[j] * u[j], weight[j])
+        total += penalty.value(original(penalty, u[j], factor[j], weight[j]), weight[j])
     return total
 
 
@@ -55,7 +63,8 @@ def optimality(penalty, u, gradient, factor, weight):
     total = 0.0
     for j in range(u.shape[0]):
         c = factor[j]
-        d = c * penalty.subgradient_distance(c * u[j], gradient[j] / c, weight[j])
+        w = original(penalty, u[j], c, weight[j])
+        d = c * penalty.subgradient_distance(w, gradient[j] / c, weight[j])
         total += d * d
     return np.sqrt(total)
 

@@ -57,6 +57,4 @@ class Multinomial(_Fields):
         y = finite_target(y)
         last = self.n_classes - 1
         remedy = f"the multinomial loss takes classes coded as 0 to {last}"
-        reject_rows(
-            y, (y < 0) | (y > last) | (y != np.floor(y)), f"is not a whole number from 0 to {last}", remedy
-        )
+        reject_rows(y, (y < 0) | (y > last) | (y != np.floor(y)), f"is not a whole number from 0 to {last}", remedy)

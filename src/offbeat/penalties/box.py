@@ -100,9 +100,7 @@ class Box(_Fields):
         lower = check_number("lower bound of the box", self.lower)
         upper = check_number("upper bound of the box", self.upper)
         if lower > upper or lower == math.inf or upper == -math.inf:
-            raise ProblemError(
-                f"no coefficient lies in the box from {lower:g} to {upper:g}; give lower <= upper"
-            )
+            raise ProblemError(f"no coefficient lies in the box from {lower:g} to {upper:g}; give lower <= upper")
         weights = check_weights(self.weights, n_features)
         return self._replace(lower=lower, upper=upper, alpha=check_alpha(self.alpha), weights=weights)
 

@@ -68,7 +68,5 @@ class Zero(_Fields):
     def check(self, n_features: int) -> Self:
         """Return the penalty with canonical types; raise `ProblemError` if ``alpha`` is not 0."""
         if self.alpha != 0.0:
-            raise ProblemError(
-                f"Zero is no penalty at all, but alpha is {self.alpha!r}; use L2(alpha) or L1(alpha)"
-            )
+            raise ProblemError(f"Zero is no penalty at all, but alpha is {self.alpha!r}; use L2(alpha) or L1(alpha)")
         return self._replace(alpha=0.0, weights=check_weights(self.weights, n_features))

@@ -8,7 +8,7 @@ RESUM_EVERY = 256
 
 
 class Board:
-    """Keeps the newest contribution of each shard and their running sum: O(k) an arrival, whatever the number of shards.
+    """Keeps the newest contribution of each shard and their running sum: O(k) an arrival, however many shards.
 
     Parameters
     ----------

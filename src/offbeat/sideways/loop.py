@@ -1,10 +1,10 @@
-"""The hub loop: dispatch, gather, update, stop. A generator that yields commands and is sent events; no clock, no threads."""
+"""The hub loop: dispatch, gather, update, stop. A generator that yields commands and is sent events; no clock."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from offbeat.problem import Problem
@@ -33,7 +33,7 @@ class Policy:
 
     n_shards: int
     staleness: float = 0.0
-    topology: Hub = Hub()
+    topology: Hub = field(default_factory=Hub)
     max_passes: float = math.inf
     time_limit: float = math.inf
     callback: Callable[[Progress, Row], Any] | None = None
@@ -100,8 +100,8 @@ def hub_loop(
         if isinstance(event, Failed):
             raise event.error
         if isinstance(event, Interrupted):
-            status = "time_limit" if event.time >= policy.time_limit else "interrupted"
-            return Outcome(best.progress, status, state.passes, update)
+            reason = "time_limit" if event.time >= policy.time_limit else "interrupted"
+            return Outcome(best.progress, reason, state.passes, update)
         assert isinstance(event, Arrived)
         now = event.time
         schedule.arrived(event.message.shard)

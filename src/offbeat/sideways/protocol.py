@@ -19,7 +19,7 @@ class DataInfo:
     """What a solver may know about the data before its first query.
 
     ``center`` and ``scale`` define internal coordinates: ``u = w * scale``, intercept ``b + center.w``. ``start`` holds
-    coefficients and intercepts in internal coordinates. ``seconds_per_row`` plays no part in iterates.
+    coefficients and intercepts in internal coordinates.
     """
 
     n_rows: int
@@ -72,8 +72,13 @@ class State(Protocol):
 class Solver(Protocol):
     """A method: hyper-parameters only, pure steps, explicit state. See docs/architecture.md."""
 
-    name: str
-    max_staleness: float
+    @property
+    def name(self) -> str:
+        """Name in traces and messages."""
+
+    @property
+    def max_staleness(self) -> float:
+        """Largest staleness the method is safe with: 0 needs rounds, ``inf`` none."""
 
     def check(self, problem: Problem) -> None:
         """Raise `ProblemError` when the method cannot solve this problem."""

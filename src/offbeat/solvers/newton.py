@@ -1,12 +1,12 @@
 """Newton's method on growing samples, with a quasi-Newton finish; prox-Newton when the penalty has kinks.
 
-The Hessian of a sample is nearly that of all rows, and a pass for the gradient alone costs a fraction of a Hessian pass. So:
-Newton on a small sample to its statistical accuracy, a larger one, ...; then passes for the gradient only, with the Hessian of the
-last sample and BFGS updates; a full Hessian when those contract too slowly. A quadratic loss needs one pass: after it, loss,
-gradient and certificate are known everywhere.
+The Hessian of a sample is nearly that of all rows, and a pass for the gradient alone costs a fraction of a Hessian
+pass. So: Newton on a small sample to its statistical accuracy, a larger one, ...; then passes for the gradient only,
+with the Hessian of the last sample and BFGS updates; a full Hessian when those contract too slowly. A quadratic loss
+needs one pass: after it, loss, gradient and certificate are known everywhere.
 
-Sources: Byrd, Chin, Neveitt & Nocedal 2011 (sub-sampled Hessians); Lee, Sun & Saunders 2014 (prox-Newton, line search, eq. 2.10);
-Nocedal & Wright 2006, eq. 6.19 (BFGS).
+Sources: Byrd, Chin, Neveitt & Nocedal 2011 (sub-sampled Hessians); Lee, Sun & Saunders 2014 (prox-Newton, line
+search, eq. 2.10); Nocedal & Wright 2006, eq. 6.19 (BFGS).
 """
 
 from __future__ import annotations
@@ -126,15 +126,17 @@ class Newton:
         if problem.loss.quadratic and hessian is not None:
             return _solve_quadratic(problem, state, at, hessian)
         objective = at.loss + state.info.penalty.value(state.x.u)
+        if np.isnan(at.loss):
+            return replace(state, status="not finite"), state.point
         if not _sufficient(state, at, objective):
             return _shorten(state)
         base = Base(state.x, at, objective, state.point.fraction)
         if hessian is None:
             hessian = _updated(state, base)
         if base.fraction >= 1.0:
-            state = replace(state, progress=evaluation.progress(problem, state.info, base.x, at))
-        if base.fraction >= 1.0 and _separated(problem, state.info, at):
-            state = replace(state, status="separable")
+            progress = evaluation.progress(problem, state.info, base.x, at)
+            status = "separable" if _separated(problem, state.info, at, progress) else None
+            state = replace(state, progress=progress, status=status)
         return self._advance(replace(state, base=base, hessian=hessian), previous=state)
 
     def _advance(self, state: NewtonState, previous: NewtonState) -> tuple[NewtonState, Point]:
@@ -156,7 +158,7 @@ class Newton:
         return replace(state, x=x, point=point, direction=d, change=change, length=1.0, note=note), point
 
     def _next_fraction(self, info: DataInfo, fraction: float, change: float) -> float:
-        """Return the fraction of rows for the next query: grow when the step is below the sample's statistical error."""
+        """Return the fraction of rows for the next query: more when the step is below the sample's statistical error."""
         statistical = info.reference.objective * (info.size + 1) / (2.0 * fraction * info.n_rows)
         if fraction >= 1.0 or -change > statistical:
             return fraction
@@ -164,7 +166,7 @@ class Newton:
 
 
 def _accuracy(previous: NewtonState, wanted: float) -> float:
-    """Return how far coordinates may move in the last sweep of the model's descent, in units of sqrt(curvature) * coefficient.
+    """Return how far coordinates may move in the last sweep of the model's descent, times the root of their curvature.
 
     The gap of a penalty with kinks is of first order in what the descent leaves: a fraction of the wanted gap, then.
     """
@@ -225,17 +227,15 @@ def _slow(state: NewtonState, previous: NewtonState, change: float, wanted: floa
     if previous.base is None or previous.base.fraction < 1.0 or previous.change >= 0.0:
         return False
     rate = min(abs(change / previous.change), 0.999)
-    passes = np.log(max(wanted, 1e-16 * abs(state.info.reference.objective)) / max(abs(change), 1e-300)) / np.log(
-        max(rate, 1e-12)
-    )
+    target = max(wanted, 1e-16 * abs(state.info.reference.objective))
+    passes = np.log(target / max(abs(change), 1e-300)) / np.log(max(rate, 1e-12))
     return bool(passes > 3.0 + 0.04 * state.info.size)
 
 
-def _separated(problem: Problem, info: DataInfo, at: Evaluation) -> bool:
+def _separated(problem: Problem, info: DataInfo, at: Evaluation, progress: Progress) -> bool:
     """Whether the classes are separated and nothing penalises growth: the loss vanishes, and there is no optimum."""
-    return bool(
-        problem.loss.classifier and problem.penalty.name == "zero" and at.loss < 1e-4 * info.reference.objective
-    )
+    endless = problem.loss.classifier and progress.certificate.kind == "gradient"
+    return bool(endless and at.loss < 1e-4 * info.reference.objective)
 
 
 def _solve_quadratic(
@@ -253,7 +253,7 @@ def _solve_quadratic(
         progress = evaluation.progress(problem, info, x, at)
         if progress.certificate.satisfied:
             break
-    state = replace(state, x=x, progress=progress, status="stalled", note="quadratic loss: solved from the Gram matrix")
+    state = replace(state, x=x, progress=progress, status="stalled", note="solved from the Gram matrix")
     return state, state.point
 
 

@@ -1,0 +1,1 @@
+"""Data sets: each file has a class `Dataset`."""

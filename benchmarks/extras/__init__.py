@@ -1,0 +1,1 @@
+"""Measurements that are no race: each file has a function `measure`."""

@@ -1,0 +1,1 @@
+"""What races have in common: problems, objective, reference, workers, tables and plots."""

@@ -1,0 +1,132 @@
+"""Runs a race: one ladder each, then repeats of the rungs that decide, in turn."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmarks.harness import memory, objective, reference
+from benchmarks.harness.client import Worker, WorkerError, WorkerTimeout
+from benchmarks.harness.problem import Problem, Spec
+from benchmarks.harness.results import Entry, Measured, Race
+from benchmarks.harness.solver import BaseSolver
+
+log = logging.getLogger("benchmarks")
+EXACT = 1e-13
+"""Below this suboptimality a tighter rung shows nothing new."""
+NEAR = 1.5
+"""Rungs this close to a solver's fastest are repeated too: the first run may have been a lucky or unlucky one."""
+FAR = 10.0
+"""A solver this many times slower than the first at every accuracy is not measured again."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How a race is run: repeats of deciding rungs, seconds a fit may take, seconds a ladder may take."""
+
+    repeats: int = 5
+    budget: float = 60.0
+    ladder_budget: float = 180.0
+
+
+class Course:
+    """A race being run."""
+
+    def __init__(self, spec: Spec, problem: Problem, rules: Rules, say: Callable[[str], None]) -> None:
+        self.problem, self.rules, self.say = problem, rules, say
+        self.race = Race(spec, problem.n, problem.k, problem.alphas.tolist(), objective.scale(problem))
+        self.workers: dict[str, Worker] = {}
+        say("reference")
+        self.race.optimum = objective.objectives(problem, *reference.solve(problem)).tolist()
+
+    def run(self, solvers: list[BaseSolver]) -> Race:
+        """Race these solvers."""
+        try:
+            for solver in solvers:
+                self.race.entries.append(self._climb(solver))
+            self.race.settle()
+            self._repeat()
+        finally:
+            for name in list(self.workers):
+                self.workers.pop(name).close()
+        self.race.settle()
+        return self.race
+
+    def _climb(self, solver: BaseSolver) -> Entry:
+        """Run a solver's whole ladder once."""
+        entry = Entry(solver.name, solver.ours, excluded=solver.missing() or solver.supports(self.problem))
+        if entry.excluded:
+            return entry
+        try:
+            worker = self._worker(solver.name)
+        except WorkerError as error:
+            entry.excluded = f"failed: {error}"
+            return entry
+        entry.first_seconds = worker.first
+        for rung in worker.ladder:
+            measured = Measured(rung)
+            if not self._measure(entry, measured):
+                break
+            entry.rungs.append(measured)
+            if measured.suboptimality[-1] <= EXACT:
+                break
+            if measured.median > self.rules.budget or sum(m.median for m in entry.rungs) > self.rules.ladder_budget:
+                entry.stopped = "time"
+                break
+        return entry
+
+    def _measure(self, entry: Entry, measured: Measured) -> bool:
+        """Fit once and judge the result; False if that failed."""
+        self.say(f"{entry.solver} {_words(measured.rung)} run {len(measured.seconds) + 1}")
+        try:
+            answer = self._worker(entry.solver).fit(measured.rung, 2 * self.rules.budget)
+        except WorkerError as error:
+            if isinstance(error, WorkerTimeout):
+                self.workers.pop(entry.solver, None)
+            entry.stopped = str(error)
+            log.warning("%s %s: %s", entry.solver, measured.rung, error)
+            return False
+        values = objective.objectives(self.problem, np.array(answer["coef"]), np.array(answer["intercept"]))
+        relative = (values - self.race.optimum) / self.race.scale
+        measured.seconds.append(answer["seconds"])
+        measured.cpu_seconds.append(answer["cpu_seconds"])
+        measured.extra_bytes.append(answer["extra_bytes"])
+        measured.objectives.append(values.tolist())
+        measured.suboptimality.append(float(relative.max()))
+        log.info("%s %s: %.4f s, %.2e", entry.solver, measured.rung, answer["seconds"], relative.max())
+        return True
+
+    def _repeat(self) -> None:
+        """Measure the rungs that decide again, everybody in turn, so that a slow minute of the machine hits all alike."""
+        deciding = [(entry, m) for entry in self.race.entries for m in self._deciding(entry)]
+        for _ in range(self.rules.repeats - 1):
+            for entry, measured in deciding:
+                self._measure(entry, measured)
+
+    def _deciding(self, entry: Entry) -> list[Measured]:
+        chosen = []
+        for accuracy in self.race.spec.accuracies:
+            first = min((e.seconds(accuracy) for e in self.race.entries), default=math.inf)
+            own = entry.seconds(accuracy)
+            if own <= FAR * first:
+                chosen += [m for m in entry.rungs if m.reached <= accuracy and m.median <= NEAR * own]
+        return [m for m in entry.rungs if any(m is each for each in chosen)]
+
+    def _worker(self, name: str) -> Worker:
+        """Return a solver's process, started if need be; older ones make room when memory is short."""
+        if name in self.workers:
+            return self.workers[name]
+        need = 3 * self.problem.X.nbytes
+        while self.workers and (memory.available() or need) < need:
+            self.workers.pop(next(iter(self.workers))).close()
+        worker = Worker(name, self.problem, self.race.spec.target, 4 * self.rules.budget)
+        self.workers[name] = worker
+        return worker
+
+
+def _words(rung: dict[str, object]) -> str:
+    return " ".join(f"{key}={value}" for key, value in rung.items())

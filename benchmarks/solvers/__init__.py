@@ -1,0 +1,1 @@
+"""Solvers: each file has a class `Solver`."""

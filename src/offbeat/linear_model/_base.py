@@ -1,0 +1,222 @@
+"""What all estimators share: from parameters to a fit, from a fit to attributes, prediction."""
+
+from __future__ import annotations
+
+import math
+import os
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import DataConversionWarning
+from sklearn.utils.validation import check_is_fitted, check_random_state, validate_data
+
+from offbeat import choice, solvers
+from offbeat.data.dataset import Dataset
+from offbeat.data.diagnose import diagnose_non_finite
+from offbeat.data.load import as_dataset, target_values
+from offbeat.data.opening import Opened, open_data
+from offbeat.errors import DataError, ProblemError, TargetError
+from offbeat.inspection import Options
+from offbeat.linear_model._predict import linear_predictor
+from offbeat.problem import Floats, Problem
+from offbeat.sideways.protocol import Hub
+from offbeat.solve import Settings, Solution, fit
+
+Start = tuple[Floats, Floats]
+
+
+class LinearModel(BaseEstimator):
+    """Parameters, fitting and prediction of every linear model; the estimators document them."""
+
+    coef_: Floats
+    intercept_: Any
+    n_features_in_: int
+    encoder_: Any
+    target_: str | None
+
+    def __init__(
+        self,
+        *,
+        fit_intercept: bool = True,
+        solver: Any = "auto",
+        engine: Any = "auto",
+        staleness: float = 0.0,
+        topology: Hub | None = None,
+        tol: float = 1e-4,
+        max_iter: float = 1000,
+        time_limit: float | None = None,
+        random_state: Any = None,
+        verbose: int = 0,
+        warm_start: bool = False,
+        callbacks: Any = None,
+        memory_budget: int | str | None = None,
+    ) -> None:
+        self.fit_intercept = fit_intercept
+        self.solver = solver
+        self.engine = engine
+        self.staleness = staleness
+        self.topology = topology
+        self.tol = tol
+        self.max_iter = max_iter
+        self.time_limit = time_limit
+        self.random_state = random_state
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.callbacks = callbacks
+        self.memory_budget = memory_budget
+
+    def _open(self, X: Any, y: Any) -> Opened:
+        """Recognise the data; raise the errors that scikit-learn's tools expect of a missing or odd target."""
+        opened = open_data(X, self.memory_budget)
+        if y is None and opened.labels is None:
+            raise TargetError(f"This {type(self).__name__} estimator requires y to be passed, but the target y is None.")
+        if getattr(y, "ndim", 1) == 2 and np.shape(y)[1] == 1:
+            warnings.warn(
+                "A column-vector y was passed when a 1d array was expected. Please change the shape of y to "
+                "(n_samples, ), for example using ravel().",
+                DataConversionWarning,
+                stacklevel=3,
+            )
+        return opened
+
+    def _dataset(self, X: Any, y: Any, sample_weight: Any = None) -> Dataset:
+        """Return the data set of a regression, and remember names and number of features."""
+        opened = self._open(X, y)
+        dataset = as_dataset(opened, y, sample_weight=sample_weight, memory_budget=self.memory_budget)
+        self._remember(X, dataset)
+        return dataset
+
+    def _remember(self, X: Any, dataset: Dataset) -> None:
+        """Set ``n_features_in_``, ``feature_names_in_``, ``encoder_`` and ``target_``."""
+        self.encoder_ = dataset.encoder
+        self.target_ = dataset.target
+        if _by_name(X, dataset.target):
+            self.__dict__.pop("feature_names_in_", None)
+            if dataset.encoder is not None:
+                self.feature_names_in_ = np.array(dataset.encoder.names, dtype=object)
+        else:
+            validate_data(self, X, reset=True, skip_check_array=True, ensure_2d=False)
+        self.n_features_in_ = dataset.n_columns if dataset.encoder is None else len(dataset.encoder.names)
+
+    def _optimise(self, problem: Problem, dataset: Dataset, start: Start | None = None) -> Solution:
+        """Solve the problem, from coefficients of shape (n_features, n_outputs) where given, and keep the proof."""
+        options = Options(bool(self.fit_intercept), False, _number("tol", self.tol), start)
+        solution = fit(problem, dataset, options, self._settings(problem, dataset, warm=start is not None))
+        self._keep(solution)
+        return solution
+
+    def _keep(self, solution: Solution) -> None:
+        self.certificate_ = solution.certificate
+        self.trace_ = solution.trace
+        self.status_ = solution.status
+        self.n_iter_: Any = max(1, math.ceil(solution.passes))
+
+    def _settings(self, problem: Problem, dataset: Dataset, *, warm: bool) -> Settings:
+        return Settings(
+            warm_solver(problem, dataset, self.solver) if warm else self.solver,
+            self.engine,
+            self.staleness,
+            self.topology or Hub(),
+            _number("max_iter", self.max_iter),
+            self.time_limit,
+            _together(self.callbacks),
+            _seed(self.random_state),
+            bool(self.verbose),
+        )
+
+    def _warm(self, n_columns: int, n_outputs: int) -> Start | None:
+        """Return where to start: the fit before with ``warm_start``, else None."""
+        if not self.warm_start or not hasattr(self, "coef_"):
+            return None
+        coef = np.atleast_2d(np.asarray(self.coef_, dtype=np.float64)).T
+        if coef.shape != (n_columns, n_outputs):
+            raise ProblemError(
+                f"warm_start: the fit before has coefficients of shape {coef.shape}, the data needs "
+                f"{(n_columns, n_outputs)}; set warm_start=False or make a new estimator"
+            )
+        return coef, np.atleast_1d(np.asarray(self.intercept_, dtype=np.float64))
+
+    def _predictor(self, X: Any) -> NDArray[Any]:
+        """Return ``X @ coef_.T + intercept_``, of shape (n_rows,) for one output."""
+        check_is_fitted(self)
+        dataset = self._features(X)
+        coef = self.coef_ if self.coef_.ndim == 1 or len(self.coef_) > 1 else self.coef_[0]
+        intercept = self.intercept_ if coef.ndim == 2 else np.ravel(self.intercept_)[0]
+        with np.errstate(all="ignore"):  # what is not finite is looked for below
+            z = linear_predictor(dataset.source, coef.T, intercept)
+            finite = bool(np.isfinite(z.sum()))
+        message = None if finite else diagnose_non_finite(dataset.source, dataset.feature_names)
+        if message:
+            raise DataError(message)
+        return z
+
+    def _features(self, X: Any) -> Dataset:
+        """Return the features for prediction, encoded as they were for the fit."""
+        if not _by_name(X, self.target_):
+            validate_data(self, X, reset=False, skip_check_array=True, ensure_2d=False)
+        dataset = as_dataset(X, encoder=self.encoder_, memory_budget=self.memory_budget)
+        if self.encoder_ is None and dataset.encoder is not None and not dataset.encoder.plain:
+            raise DataError("The model was fitted on numbers only, and X has columns of categories. Encode them first.")
+        n_columns = dataset.n_columns
+        if self.encoder_ is None and n_columns != self.n_features_in_:
+            raise DataError(
+                f"X has {n_columns} features, but {type(self).__name__} is expecting {self.n_features_in_} "
+                "features as input."
+            )
+        return dataset
+
+    def _labels(self, X: Any, y: Any) -> Any:
+        """Return targets for scoring: the values of a column where its name was given."""
+        return target_values(X, y) if isinstance(y, str) else y
+
+
+def warm_solver(problem: Problem, dataset: Dataset, wanted: Any) -> Any:
+    """Return the solver for a start near the optimum: samples of the rows would lead away from it.
+
+    Examples
+    --------
+    >>> from offbeat.data.arrays import DenseSource
+    >>> from offbeat.linear_model import translate
+    >>> dataset = Dataset(DenseSource(np.zeros((50, 2))), np.zeros(50))
+    >>> warm_solver(translate.logistic(1.0, 0.0, 2, 50), dataset, "auto").first_sample
+    50
+    """
+    if wanted != "auto":
+        return wanted
+    chosen, _ = choice.solver(problem, dataset, "auto")
+    return replace(chosen, first_sample=max(dataset.n_rows, 1)) if isinstance(chosen, solvers.Newton) else chosen
+
+
+def _by_name(X: Any, target: str | None) -> bool:
+    """Whether columns are found by name, by the encoder: files, and tables that hold their target."""
+    paths = X if isinstance(X, list | tuple) else [X]
+    return target is not None or any(isinstance(path, str | os.PathLike) for path in paths[:1])
+
+
+def _number(name: str, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise ProblemError(f"{name} is {value!r}; it must be a number") from None
+
+
+def _seed(random_state: Any) -> int | None:
+    if random_state is None or isinstance(random_state, int | np.integer):
+        return None if random_state is None else int(random_state)
+    return int(check_random_state(random_state).randint(2**31 - 1))
+
+
+def _together(callbacks: Any) -> Callable[[Any, Any], bool] | None:
+    """Return one callback that calls all, and stops when one asks for it."""
+    if callbacks is None:
+        return None
+    functions = list(callbacks) if isinstance(callbacks, list | tuple) else [callbacks]
+    for function in functions:
+        if not callable(function):
+            raise ProblemError(f"callbacks holds {function!r}; give functions of (progress, row)")
+    return lambda progress, row: any([function(progress, row) for function in functions])

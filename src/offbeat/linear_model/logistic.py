@@ -1,0 +1,256 @@
+"""Logistic regression, of two classes or several."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, log_expit
+from sklearn.base import ClassifierMixin
+
+from offbeat.data.dataset import Dataset
+from offbeat.data.load import as_dataset, target_values
+from offbeat.data.opening import Opened
+from offbeat.data.vectors import weight_vector
+from offbeat.errors import TargetError
+from offbeat.linear_model import translate
+from offbeat.linear_model._base import LinearModel
+from offbeat.linear_model._docs import documented
+from offbeat.linear_model._labels import class_weights, encode_labels
+from offbeat.problem import Floats
+from offbeat.sideways.protocol import Hub
+from offbeat.solve import Solution
+
+
+class LinearClassifier(ClassifierMixin, LinearModel):
+    """Labels, class weights and probabilities: what `LogisticRegression` shares with its cross-validated form."""
+
+    class_weight: Any
+    classes_: NDArray[Any]
+
+    def _classes(self, X: Any, y: Any, sample_weight: Any) -> Dataset:
+        """Return the data set with class numbers as targets; set ``classes_`` and what `_remember` sets."""
+        opened = self._open(X, y)
+        classes, codes = encode_labels(target_values(opened, y))
+        weight = sample_weight
+        if self.class_weight is not None:
+            weight = self._class_weighted(opened, classes, codes, sample_weight)
+        name = y if isinstance(y, str) else None
+        dataset = as_dataset(opened, codes, sample_weight=weight, memory_budget=self.memory_budget, target=name)
+        _check_classes(classes, dataset)
+        self._remember(X, dataset)
+        self.classes_ = classes
+        return dataset
+
+    def _class_weighted(self, opened: Opened, classes: NDArray[Any], codes: Floats, sample_weight: Any) -> Floats:
+        if isinstance(sample_weight, str):
+            sample_weight = target_values(opened, sample_weight)
+        weight = weight_vector(sample_weight, opened.n_rows)
+        factors = class_weights(self.class_weight, classes, codes, weight)[codes.astype(np.intp)]
+        return factors * weight if weight.size else factors
+
+    def _set_coef(self, solution: Solution) -> None:
+        """Set ``coef_`` and ``intercept_`` in scikit-learn's shapes."""
+        if len(self.classes_) == 2:
+            self.coef_ = solution.coef[None, :].copy()
+            self.intercept_ = np.array([solution.intercept])
+            return
+        self.coef_ = np.ascontiguousarray(solution.coef.T)
+        # A shift of all intercepts changes no probability; scikit-learn's add up to zero too.
+        self.intercept_ = solution.intercept - np.mean(solution.intercept)
+
+    def decision_function(self, X: Any) -> NDArray[Any]:
+        """Return the linear predictor.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, table or path, shape (n_rows, n_features)
+
+        Returns
+        -------
+        scores : ndarray, shape (n_rows,) for two classes, (n_rows, n_classes) for more
+            For two classes, above 0 means ``classes_[1]``.
+        """
+        return self._predictor(X)
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Return the most probable class of each row.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, table or path, shape (n_rows, n_features)
+
+        Returns
+        -------
+        labels : ndarray, shape (n_rows,)
+        """
+        z = self._predictor(X)
+        labels: NDArray[Any] = self.classes_[z.argmax(axis=1) if z.ndim == 2 else (z > 0).astype(np.intp)]
+        return labels
+
+    def predict_proba(self, X: Any) -> NDArray[Any]:
+        """Return the probability of each class.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, table or path, shape (n_rows, n_features)
+
+        Returns
+        -------
+        probabilities : ndarray, shape (n_rows, n_classes)
+        """
+        z = self._predictor(X)
+        if z.ndim == 1:
+            return np.stack([expit(-z), expit(z)], axis=1)
+        z -= z.max(axis=1, keepdims=True)
+        np.exp(z, out=z)
+        z /= z.sum(axis=1, keepdims=True)
+        return z
+
+    def predict_log_proba(self, X: Any) -> NDArray[Any]:
+        """Return the logarithm of the probability of each class, exact far into the tails.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, table or path, shape (n_rows, n_features)
+
+        Returns
+        -------
+        logarithms : ndarray, shape (n_rows, n_classes)
+        """
+        z = self._predictor(X)
+        if z.ndim == 1:
+            return np.stack([log_expit(-z), log_expit(z)], axis=1)
+        z -= z.max(axis=1, keepdims=True)
+        z -= np.log(np.exp(z).sum(axis=1, keepdims=True))
+        return z
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the share of rows whose class is predicted correctly.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, table or path, shape (n_rows, n_features)
+        y : array-like of shape (n_rows,), or column name
+        sample_weight : array-like of shape (n_rows,), optional
+
+        Returns
+        -------
+        accuracy : float
+        """
+        return float(super().score(X, self._labels(X, y), sample_weight))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+
+def _check_classes(classes: NDArray[Any], dataset: Dataset) -> None:
+    """Raise `TargetError` unless rows with weight have at least two classes."""
+    count, only = len(classes), 0
+    if count > 1 and dataset.weight.size:
+        present = np.flatnonzero(np.bincount(dataset.y.astype(np.intp), dataset.weight))
+        count, only = len(present), int(present[0])
+    if count < 2:
+        raise TargetError(
+            f"y has only one class, {classes[only]!r}, among the rows with weight: a classifier needs two"
+        )
+
+
+@documented
+class LogisticRegression(LinearClassifier):
+    """Logistic regression with ridge, lasso or elastic net penalty; multinomial for more than two classes.
+
+    Minimises ``C sum_i weight_i loss_i + l1_ratio ||coef||_1 + (1 - l1_ratio) / 2 ||coef||^2``.
+
+    Parameters
+    ----------
+    C : float, default=1.0
+        Inverse of the strength of the penalty; ``inf`` for none.
+    l1_ratio : float, default=0.0
+        Share of the lasso in the penalty, 0 (ridge) to 1 (lasso).
+    {fitting}
+    class_weight : dict, "balanced" or None, default=None
+        Weights by label, multiplied with those of the rows; "balanced" makes all classes count the same.
+    {common}
+
+    Attributes
+    ----------
+    classes_ : ndarray, shape (n_classes,)
+        Labels, sorted.
+    coef_ : ndarray, shape (1, n_features) for two classes, (n_classes, n_features) for more
+    intercept_ : ndarray, shape (1,) or (n_classes,)
+    n_iter_ : ndarray of int, shape (1,)
+        Passes over the data, rounded up.
+    {attributes}
+
+    Notes
+    -----
+    Parameters mean what they do in scikit-learn 1.9, but for ``tol`` (a relative duality gap) and ``max_iter``
+    (passes over the data).
+
+    Examples
+    --------
+    >>> from offbeat.linear_model import LogisticRegression
+    >>> model = LogisticRegression().fit([[0.0], [1.0], [2.0], [3.0]], ["no", "no", "yes", "yes"])
+    >>> model.predict([[0.5], [2.5]]).tolist(), model.certificate_.satisfied
+    (['no', 'yes'], True)
+    """
+
+    def __init__(
+        self,
+        *,
+        C: float = 1.0,
+        l1_ratio: float = 0.0,
+        fit_intercept: bool = True,
+        class_weight: Any = None,
+        solver: Any = "auto",
+        engine: Any = "auto",
+        staleness: float = 0.0,
+        topology: Hub | None = None,
+        tol: float = 1e-4,
+        max_iter: float = 1000,
+        time_limit: float | None = None,
+        random_state: Any = None,
+        verbose: int = 0,
+        warm_start: bool = False,
+        callbacks: Any = None,
+        memory_budget: int | str | None = None,
+    ) -> None:
+        super().__init__(
+            fit_intercept=fit_intercept, solver=solver, engine=engine, staleness=staleness, topology=topology,
+            tol=tol, max_iter=max_iter, time_limit=time_limit, random_state=random_state, verbose=verbose,
+            warm_start=warm_start, callbacks=callbacks, memory_budget=memory_budget,
+        )  # fmt: skip
+        self.C = C
+        self.l1_ratio = l1_ratio
+        self.class_weight = class_weight
+
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Fit the model.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, table or path, shape (n_rows, n_features)
+            Not copied, unless it is a table with categories.
+        y : array-like of shape (n_rows,), or column name
+            Class labels: booleans, whole numbers or text.
+        sample_weight : array-like of shape (n_rows,), or column name, optional
+
+        Returns
+        -------
+        self : LogisticRegression
+
+        Raises
+        ------
+        DataError, TargetError, ProblemError
+            All are ``ValueError``: say what is wrong, where, and what to do.
+        """
+        dataset = self._classes(X, y, sample_weight)
+        problem = translate.logistic(self.C, self.l1_ratio, len(self.classes_), dataset.n_rows)
+        solution = self._optimise(problem, dataset, self._warm(dataset.n_columns, problem.n_outputs))
+        self._set_coef(solution)
+        self.n_iter_ = np.array([self.n_iter_], dtype=np.int32)
+        return self
