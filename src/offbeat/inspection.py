@@ -20,6 +20,7 @@ from offbeat.solvers import evaluation
 
 SAMPLE_ROWS = 4096
 NORM_ROWS = 16384
+PARALLEL_ROWS = 50_000
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def inspect(problem: Problem, dataset: Dataset, shards: list[Shard], engine: Eng
     fraction = 1.0 if options.standardize else min(1.0, SAMPLE_ROWS / max(dataset.n_rows, 1))
     center, scale = _moments(shards, engine, fraction, options.fit_intercept, exact=options.standardize)
     penalty = problem.separable(dataset.n_columns, None if options.standardize else scale)
-    null, reference = _null_model(problem, dataset, options)
+    null, reference = _null_model(problem, shards, engine, options)
     info = DataInfo(
         dataset.n_rows, dataset.n_columns, problem.n_outputs, center, scale, penalty, reference,
         (np.zeros(dataset.n_columns * problem.n_outputs), null), dataset.source.sparse,
@@ -111,56 +112,78 @@ def _moments(
     return (mean if center else np.zeros(k)), scale
 
 
-def _null_model(problem: Problem, dataset: Dataset, options: Options) -> tuple[Floats, Reference]:
+def _null_model(problem: Problem, shards: list[Shard], engine: Engine, options: Options) -> tuple[Floats, Reference]:
     """Return the best intercept at ``w = 0``, and the reference of certificates there."""
     if problem.n_outputs > 1:
-        return _null_classes(problem, dataset, options)
-    from offbeat.kernels.rows import loss_sum
-
-    y, v, o = dataset.y, dataset.weight, dataset.offset
-    b = 0.0
-    if options.fit_intercept:
-        b = _intercept(problem.loss, y, v, o)
-    z = o + b if o.size else np.array([b])
-    total, _, _, at_zero = loss_sum(problem.loss, z, y, v)
-    n = len(y)
-    objective = (total + at_zero) / n
-    return np.array([b]), Reference(objective, math.nan, at_zero / n, options.fit_intercept, options.tol)
+        return _null_classes(problem, shards, options)
+    targets = _Targets(problem.loss, shards, engine)
+    b, (total, _, _, at_zero) = _best_constant(targets) if options.fit_intercept else (0.0, targets.sums(0.0))
+    n = targets.n_rows
+    reference = Reference((total + at_zero) / n, math.nan, at_zero / n, options.fit_intercept, options.tol)
+    return np.array([b]), reference
 
 
-def _intercept(loss: Any, y: Floats, v: Floats, o: Floats) -> float:
-    """Return the intercept of the null model by safeguarded Newton steps on one variable."""
-    from offbeat.kernels.rows import loss_sum
+class _Targets:
+    """Targets, weights and offsets of all shards: what the null model is fitted to, without a look at the features."""
 
-    mean = float(np.average(y, weights=v if v.size else None))
-    b = float(loss.link(mean)) - (float(np.mean(o)) if o.size else 0.0)
-    if not o.size and loss.name in ("squared", "logistic", "poisson", "gamma"):
-        return b
-    best = math.inf
-    step = 0.0
+    def __init__(self, loss: Any, shards: list[Shard], engine: Engine) -> None:
+        self.loss, self.shards, self.engine = loss, shards, engine
+        self.n_rows = sum(shard.n_rows for shard in shards)
+        self.has_offset = any(shard.offset.size for shard in shards)
+
+    def sums(self, b: float) -> tuple[float, float, float, float]:
+        """Return the sums of loss, its two derivatives, and the conjugate at zero, with the intercept ``b``."""
+        from offbeat.kernels.rows import loss_sum
+
+        def one(shard: Shard) -> tuple[float, ...]:
+            z = shard.offset + b if shard.offset.size else np.array([b])
+            return tuple(loss_sum(self.loss, z, shard.y, shard.weight))
+
+        few = self.n_rows < PARALLEL_ROWS
+        parts = [one(shard) for shard in self.shards] if few else self.engine.map(one, self.shards)
+        total, slope, bend, at_zero = np.sum(parts, axis=0)
+        return float(total), float(slope), float(bend), float(at_zero)
+
+    def start(self) -> float:
+        """Return the link of the mean target, less the mean offset."""
+        total = weight = offset = 0.0
+        for shard in self.shards:
+            total += float(shard.y @ shard.weight if shard.weight.size else shard.y.sum())
+            weight += float(shard.weight.sum() if shard.weight.size else shard.n_rows)
+            offset += float(shard.offset.sum()) if shard.offset.size else 0.0
+        return float(self.loss.link(total / weight)) - offset / self.n_rows
+
+
+def _best_constant(targets: _Targets) -> tuple[float, tuple[float, float, float, float]]:
+    """Return the best intercept without features, by safeguarded Newton steps, and the sums there.
+
+    Where the best constant is the link of the mean (squared, logistic, Poisson, gamma), that is where it starts.
+    """
+    b, step = targets.start(), 0.0
+    best = targets.sums(b)
     for _ in range(100):
-        value, slope, bend, _ = loss_sum(loss, o + b if o.size else np.array([b]), y, v)
-        if not value <= best:  # too far, or not finite: back half way
-            b, step = b - 0.5 * step, 0.5 * step
-            if abs(step) <= 1e-12 * (1.0 + abs(b)):
-                break
-            continue
-        best = value
-        if abs(slope) <= 1e-13 * (abs(value) + 1e-300):
+        value, slope, bend, _ = best
+        if not abs(slope) > 1e-13 * abs(value):
             break
-        step = -slope / max(bend, 1e-6 * len(y))
-        b += step
-        if abs(step) <= 1e-12 * (1.0 + abs(b)):
+        step = -slope / max(bend, 1e-6 * targets.n_rows)
+        trial = targets.sums(b + step)
+        while not trial[0] <= value and abs(step) > 1e-12 * (1.0 + abs(b)):  # too far, or not finite
+            step *= 0.5
+            trial = targets.sums(b + step)
+        if not trial[0] <= value or abs(step) <= 1e-12 * (1.0 + abs(b)):
             break
-    return b
+        b, best = b + step, trial
+    return b, best
 
 
-def _null_classes(problem: Problem, dataset: Dataset, options: Options) -> tuple[Floats, Reference]:
+def _null_classes(problem: Problem, shards: list[Shard], options: Options) -> tuple[Floats, Reference]:
     """Return log class shares as intercepts, and the entropy of the classes as the reference."""
-    weight = dataset.weight if dataset.weight.size else None
-    counts = np.bincount(dataset.y.astype(np.int64), weights=weight, minlength=problem.n_outputs).astype(np.float64)
+    counts = np.zeros(problem.n_outputs)
+    for shard in shards:
+        weight = shard.weight if shard.weight.size else None
+        counts += np.bincount(shard.y.astype(np.int64), weights=weight, minlength=problem.n_outputs)
     shares = counts / counts.sum()
-    mean_weight = counts.sum() / dataset.n_rows
+    mean_weight = float(counts.sum()) / sum(shard.n_rows for shard in shards)
     logs = np.log(np.maximum(shares, 1e-300))
     b = logs - logs.mean() if options.fit_intercept else np.zeros(problem.n_outputs)
     value = math.log(float(np.exp(b).sum())) - float(shares @ b)

@@ -80,7 +80,8 @@ class Reference(NamedTuple):
     ``objective``: objective at ``w = 0`` with the best intercept, above the floor that no model can pass
     (``mean of v min_z l``, zero for all losses but Poisson and gamma); ``gradient_norm``: norm of the loss gradient
     there (nan when not needed); ``conjugate_zero``: mean of ``v l*(0)``, which is minus that floor; ``fit_intercept``;
-    ``tolerance``.
+    ``tolerance``. Several outputs with an intercept need two more for a duality gap: ``shares``, the mean of ``v`` over
+    the rows of each class, and ``null_gradient``, the loss gradient at ``w = 0``; both only if columns are centred exactly.
     """
 
     objective: float
@@ -88,6 +89,15 @@ class Reference(NamedTuple):
     conjugate_zero: float
     fit_intercept: bool
     tolerance: float = math.nan
+    shares: Floats | None = None
+    null_gradient: Floats | None = None
+
+
+class DualPoint(NamedTuple):
+    """A dual point that is feasible for the intercept: the gradient there, and a bound of its mean conjugate."""
+
+    gradient: Floats
+    mean_conjugate: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,23 +207,26 @@ class Problem:
             factor, weight = np.repeat(factor, self.n_outputs), np.repeat(weight, self.n_outputs)
         return Separable(self.penalty._replace(weights=None), factor, weight)
 
-    def certify(self, penalty: Separable, u: Floats, at: Evaluation, reference: Reference) -> Certificate:
+    def certify(
+        self, penalty: Separable, u: Floats, at: Evaluation, reference: Reference, b: Floats | None = None
+    ) -> Certificate:
         """Return primal, dual and gap at ``u`` from one evaluation of the loss there.
 
         The dual point is ``theta_i = l'(z_i)``, made feasible in two rigorous steps. An unpenalised intercept needs
         ``sum v theta = 0``: ``theta + d h`` with ``d = -sum(v theta) / sum(v h)`` adds at most ``d^2 sum(v h) / n`` to
-        the conjugate. A bounded conjugate domain (L1) needs a scale ``s``: by convexity
+        the conjugate. Several outputs need it for each class, and mix in the dual point of ``w = 0``, an error of first
+        order; the intercepts ``b`` are used only there. A bounded conjugate domain (L1) needs a scale ``s``: by convexity
         ``l*(s theta) <= s l*(theta) + (1 - s) l*(0)``.
         """
         value = penalty.value(u)
         primal = at.loss + value
-        gradient, extra = _feasible_for_intercept(at, reference)
+        point = _feasible_for_intercept(u, b, at, reference)
         gap = math.inf
-        if gradient is not None:
-            scale = penalty.dual_scale(-gradient)
+        if point is not None:
+            scale = penalty.dual_scale(-point.gradient)
             if scale > 0.0:
-                conjugate = penalty.conjugate(-gradient, scale)
-                mean_conjugate = float(u @ gradient) + extra - at.loss
+                conjugate = penalty.conjugate(-point.gradient, scale)
+                mean_conjugate = point.mean_conjugate
                 bound = mean_conjugate + (1.0 - scale) * (reference.conjugate_zero - mean_conjugate)
                 gap = at.loss + value + bound + conjugate
         if math.isfinite(gap):
@@ -232,13 +245,36 @@ def _ratio(gap: float, reference: float) -> float:
     return gap / reference if math.isfinite(reference) and reference > 0.0 else gap
 
 
-def _feasible_for_intercept(at: Evaluation, reference: Reference) -> tuple[Floats | None, float]:
-    """Return the gradient at a dual point with ``sum v theta = 0``, and what moving there adds to the conjugate."""
+def _feasible_for_intercept(u: Floats, b: Floats | None, at: Evaluation, reference: Reference) -> DualPoint | None:
+    """Return a dual point with ``sum v theta = 0``, or None where there is none near by."""
     if not reference.fit_intercept or not np.any(at.intercept_gradient):
-        return at.gradient, 0.0
+        return DualPoint(at.gradient, float(u @ at.gradient) - at.loss)
+    if at.intercept_gradient.size > 1:
+        return _feasible_for_classes(u, b, at, reference)
     if at.repair is None or at.repair_sum <= 0.0:
-        return None, 0.0
+        return None
     d = -float(at.intercept_gradient[0]) / at.repair_sum
     if not abs(d) <= 1.0:
-        return None, 0.0
-    return at.gradient + d * at.repair, d * d * at.repair_sum
+        return None
+    gradient = at.gradient + d * at.repair
+    return DualPoint(gradient, float(u @ gradient) + d * d * at.repair_sum - at.loss)
+
+
+def _feasible_for_classes(u: Floats, b: Floats | None, at: Evaluation, reference: Reference) -> DualPoint | None:
+    """Return a dual point of the multinomial loss whose every class sums to zero.
+
+    With ``theta_i = p_i - e_(y_i)``, class sums ``c``, class shares ``s``: ``p'_i = (1 - t) p_i + t r`` with the constant
+    distribution ``r = (s - (1 - t) c / t) / sum(s)`` has class sums ``s``, as it must. ``t`` is the smallest with
+    ``r >= 0``. Convexity bounds the conjugate, which is minus the entropy; with columns centred exactly a constant ``r``
+    has the gradient of ``w = 0``.
+    """
+    shares, null, c = reference.shares, reference.null_gradient, at.intercept_gradient
+    if shares is None or null is None or b is None or not np.all(np.isfinite(c)):
+        return None
+    total = float(shares.sum())
+    excess = float(np.max(np.divide(c, shares, out=np.full_like(c, math.inf), where=shares > 0.0)))
+    t = 1.0 if math.isinf(excess) else excess / (1.0 + excess)
+    r = np.maximum(shares - ((1.0 - t) / t) * c, 0.0) / total
+    entropy = -float(np.sum(r * np.log(np.where(r > 0.0, r, 1.0)))) * total
+    mean_conjugate = float(u @ at.gradient) + float(b @ c) - at.loss
+    return DualPoint((1.0 - t) * at.gradient + t * null, (1.0 - t) * mean_conjugate - t * entropy)

@@ -7,10 +7,11 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from scipy import sparse
+
 from offbeat.data.arrays import ConvertedSource, CSRSource, DenseSource, array_source, sparse_source
 from offbeat.data.source import CSR, Source, scratch
 from offbeat.errors import DataError
-from scipy import sparse
 
 
 def dense(block: CSR, n_columns: int) -> np.ndarray:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from offbeat.data import row_file
 from offbeat.data.arrays import ConvertedSource, DenseSource
 from offbeat.data.npy import NpySource, memmap_source, npy_source
@@ -15,8 +16,8 @@ from offbeat.data.npy_header import npy_layout
 from offbeat.errors import DataError
 
 
-@pytest.fixture
-def X(rng: np.random.Generator) -> np.ndarray:
+@pytest.fixture(name="X")
+def matrix(rng: np.random.Generator) -> np.ndarray:
     return rng.normal(size=(200, 7))
 
 

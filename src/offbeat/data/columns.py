@@ -133,7 +133,7 @@ class LevelScan:
     Raises
     ------
     DataError
-        A column has a type that cannot be used, or there are no columns.
+        A column has a type that cannot be used, two have the same name, or there are none.
 
     Examples
     --------
@@ -148,6 +148,9 @@ class LevelScan:
     def __init__(self, schema: pa.Schema) -> None:
         if len(schema) == 0:
             raise DataError("Found 0 feature(s): the table has no column that is left to use as a feature.")
+        twice = next((name for name in schema.names if schema.names.count(name) > 1), None)
+        if twice is not None:
+            raise DataError(f"The column name {twice!r} appears more than once. Rename the columns.")
         self._kinds = {field.name: column_kind(field.name, field.type) for field in schema}
         self._levels: dict[str, set[Level]] = {name: set() for name in self.categorical}
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offbeat.data.columns import Column, column_kind, level_type
-from offbeat.data.source import Floats
+from offbeat.data.source import Floats, finite_sum
 from offbeat.errors import DataError
 
 if TYPE_CHECKING:
@@ -221,7 +221,8 @@ def _check_kind(dtype: pa.DataType, column: Column) -> None:
 
 
 def _spoken(kind: str) -> str:
-    return {"number": "numbers", "text": "text"}.get(kind, f"categories ({kind})")
+    special = {"number": "numbers", "text": "text", "integer": "categories of whole numbers"}
+    return special.get(kind, f"categories of type {kind}")
 
 
 def _numbers(array: pa.Array, column: Column) -> NDArray[Any]:
@@ -235,7 +236,7 @@ def _numbers(array: pa.Array, column: Column) -> NDArray[Any]:
     elif at.is_decimal(array.type):
         array = array.cast(pa.float64())
     values: NDArray[Any] = array.to_numpy(zero_copy_only=False)
-    if values.dtype.kind == "f" and not np.isfinite(values.sum(dtype=np.float64)):
+    if values.dtype.kind == "f" and not finite_sum(values):
         n_missing = int(np.count_nonzero(np.isnan(values)))
         if n_missing:
             raise MissingValuesError({column.name: n_missing})

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from offbeat.data.source import CSR, Block, Floats, Source
+from offbeat.data.source import CSR, Block, Source, finite_sum
 
 BLOCK_BYTES = 8 << 20
 SHOWN = 5
@@ -56,8 +56,7 @@ def _count(block: Block, n_nan: NDArray[Any], n_infinite: NDArray[Any]) -> int |
     """Add the counts of a block; return its first row that has such a value."""
     if isinstance(block, CSR):
         return _count_sparse(block, n_nan, n_infinite)
-    # A sum is finite only if every value is; the other way round, large values may add up to infinity.
-    if _finite_sum(block):
+    if finite_sum(block):
         return None
     nan, infinite = np.isnan(block), np.isinf(block)
     n_nan += nan.sum(axis=0)
@@ -69,7 +68,7 @@ def _count(block: Block, n_nan: NDArray[Any], n_infinite: NDArray[Any]) -> int |
 def _count_sparse(block: CSR, n_nan: NDArray[Any], n_infinite: NDArray[Any]) -> int | None:
     stored = slice(int(block.indptr[0]), int(block.indptr[-1]))
     values, columns = block.data[stored], block.indices[stored]
-    if _finite_sum(values):
+    if finite_sum(values):
         return None
     bad = np.flatnonzero(~np.isfinite(values))
     nan = np.isnan(values[bad])
@@ -78,11 +77,6 @@ def _count_sparse(block: CSR, n_nan: NDArray[Any], n_infinite: NDArray[Any]) -> 
     if not bad.size:
         return None
     return int(np.searchsorted(block.indptr, stored.start + bad[0], side="right")) - 1
-
-
-def _finite_sum(values: Floats) -> bool:
-    with np.errstate(over="ignore", invalid="ignore"):
-        return bool(np.isfinite(values.sum()))
 
 
 def _message(n_nan: NDArray[Any], n_infinite: NDArray[Any], first: int, names: Sequence[str] | None, dtype: Any) -> str:

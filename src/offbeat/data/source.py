@@ -130,6 +130,20 @@ def scratch(n_rows: int, n_columns: int, dtype: np.dtype[Any], out: Floats | Non
     return out.reshape(-1)[:size].reshape(n_rows, n_columns)
 
 
+def finite_sum(values: NDArray[Any]) -> bool:
+    """Return whether the sum of some floats is finite: if so, all are, and it costs less than looking at each.
+
+    The other way round, large values may add up to infinity: only then is a closer look needed.
+
+    Examples
+    --------
+    >>> finite_sum(np.array([1.0, 2.0])), finite_sum(np.array([1.0, np.nan]))
+    (True, False)
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(values.sum(dtype=np.float64)))
+
+
 def check_range(start: int, stop: int, n_rows: int) -> None:
     """Raise ``IndexError`` unless ``0 <= start <= stop <= n_rows``.
 

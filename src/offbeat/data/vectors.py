@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from offbeat.data.source import finite_sum
 from offbeat.errors import DataError, OffbeatError, TargetError
 
 Float64s = NDArray[np.float64]
@@ -171,7 +172,7 @@ def _from_objects(array: NDArray[Any], name: str, error: type[OffbeatError]) -> 
 
 
 def _check_finite(numbers: Float64s, name: str, error: type[OffbeatError]) -> None:
-    if np.isfinite(numbers.sum()):  # cheaper than looking at each, and false for nearly every bad vector only
+    if finite_sum(numbers):
         return
     missing = np.isnan(numbers)
     bad = missing if missing.any() else np.isinf(numbers)

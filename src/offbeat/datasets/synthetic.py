@@ -1,7 +1,7 @@
 """Generators of dense data whose coefficients are known.
 
 Features, coefficients and targets come from three streams of one seed: the same seed gives the same features in
-every generator, and more noise changes the target only.
+every generator of one dtype, and more noise changes the target only.
 """
 
 from __future__ import annotations

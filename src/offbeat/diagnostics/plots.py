@@ -145,7 +145,7 @@ def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
 
 
 def _unit(drawn: Mapping[str, Curves], x: Axis) -> Unit:
-    longest = max((float(curve.time.max()) for curve in drawn.values() if len(curve.time)), default=1.0)
+    longest = max((float(curve.time.max()) for curve in drawn.values() if len(curve.time)), default=10.0)
     return time_unit(longest) if x == "time" else Unit(1.0, "")
 
 
@@ -223,7 +223,7 @@ def _say(axes: Axes, text: str) -> None:
 
 
 def _legends(figure: Figure, gap: Axes, objective: Axes, *, several: bool) -> None:
-    """One legend above for several fits, where it hides no curve; for one fit, one in each panel."""
+    """One legend above for several fits, where it hides no curve; for one fit, one above each row."""
     from matplotlib.lines import Line2D
 
     shown = {
@@ -241,7 +241,10 @@ def _legends(figure: Figure, gap: Axes, objective: Axes, *, several: bool) -> No
         return
     for axes, entries in shown.items():
         if entries and not axes.texts:
-            axes.legend(*zip(*entries, strict=True), frameon=False, fontsize=9, loc="upper right")
+            axes.legend(
+                *zip(*entries, strict=True), frameon=False, fontsize=9, ncols=2,
+                loc="lower left", bbox_to_anchor=(0.0, 1.0), borderaxespad=0.2,
+            )  # fmt: skip
 
 
 def _boxes(bars: Bars, row: np.ndarray[tuple[int], np.dtype[np.int64]], chosen: object, unit: Unit) -> np.ndarray:

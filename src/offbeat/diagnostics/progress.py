@@ -53,7 +53,7 @@ class Progress:
     >>> with Progress("newton", 1e-6, rows=1000, verbose=True, scale=1.0, stream=out) as progress:
     ...     progress.update(Row(0.5, 0.0, "update", 3.0, -1, -1, 1, 0, 0.4, 0.3, 1e-3, nan, nan, 0, ""))
     >>> print(out.getvalue().strip())
-    newton  3 passes  objective 0.4  gap 1.0e-03 / 1e-06 (50 %)  500 ms  1,000 rows
+    newton  3 passes  objective 0.400000  gap 1.0e-03 / 1e-06 (50 %)  500 ms  1,000 rows
     """
 
     def __init__(
@@ -140,7 +140,7 @@ class Progress:
             self._worst = self._worst if math.isfinite(self._worst) else self._gap
 
     def _figures(self, row: Row) -> list[str]:
-        objective = f"objective {self._primal:.6g}" if math.isfinite(self._primal) else ""
+        objective = f"objective {self._primal:#.6g}" if math.isfinite(self._primal) else ""
         return [f"{self._passes:.4g} passes", objective, duration(row.time), f"{self._rows:,} rows"]
 
     def _draw(self, row: Row) -> None:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from offbeat import __version__
 from offbeat.diagnostics import report_tables as tables
 from offbeat.diagnostics.files import atomic_write
 from offbeat.diagnostics.progress import duration
@@ -110,7 +109,7 @@ def render(report: Report) -> str:
     ]
     return Template(_asset("page.html")).substitute(
         title=html.escape(report.title),
-        version=__version__,
+        version=_version(),
         style=_asset("style.css"),
         theme=_asset("theme.js"),
         resources=Resources(mode="inline", components=["bokeh", "bokeh-widgets", "bokeh-tables"]).render(),
@@ -119,6 +118,15 @@ def render(report: Report) -> str:
         body="\n".join(body),
         script=script,
     )
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("offbeat")
+    except PackageNotFoundError:  # run from a folder of sources
+        return ""
 
 
 def _asset(name: str) -> str:

@@ -87,14 +87,16 @@ def dress(plot: Plot) -> None:
     plot.js_on_event(DoubleTap, CustomJS(args={"plot": plot}, code="plot.reset.emit()"))
 
 
-def _dress_legend(plot: Plot, location: str = "top_right") -> None:
-    for legend in plot.legend:
-        legend.tags = ["legend"]
-        legend.location = location
-        legend.background_fill_alpha = legend.border_line_alpha = 0
-        legend.label_text_color, legend.label_text_font, legend.label_text_font_size = _INK, _FONT, "12px"
-        legend.click_policy = "hide"
-        legend.padding, legend.margin, legend.spacing = 4, 8, 0 if legend.orientation == "vertical" else 18
+def _dress_legend(plot: Plot) -> None:
+    """One line above the plot, where it hides nothing."""
+    legend = plot.legend[0]
+    plot.add_layout(legend, "above")
+    legend.tags = ["legend"]
+    legend.location, legend.orientation = "top_right", "horizontal"
+    legend.background_fill_alpha = legend.border_line_alpha = 0
+    legend.label_text_color, legend.label_text_font, legend.label_text_font_size = _INK, _FONT, "12px"
+    legend.click_policy = "hide"
+    legend.padding, legend.margin, legend.spacing = 4, 0, 18
 
 
 def _say(plot: Plot, text: str) -> None:
@@ -188,10 +190,7 @@ def task_stream(bars: Bars, updates: Sequence[float] | np.ndarray[Any, np.dtype[
     if len(ticks):
         plot.segment(ticks, -0.3, ticks, 0.3, line_width=1.5, color=PALETTE[4], legend_label="update")
     if plot.legend:
-        plot.add_layout(plot.legend[0], "above")
-        plot.legend.orientation = "horizontal"
         _dress_legend(plot)
-        plot.legend.margin = 0
     return plot
 
 

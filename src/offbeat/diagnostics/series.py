@@ -100,11 +100,9 @@ def curves(trace: Trace, scale: float = math.nan) -> Curves:
         label = "optimality"
     if relative and label != "residual":
         measure, label = measure / scale, f"relative {label}"
-    floor = (
-        ROUNDING if relative else ROUNDING * float(np.nanmax(np.abs(measure), initial=1.0, where=~np.isnan(measure)))
-    )
-    with np.errstate(invalid="ignore"):
-        measure = np.where(np.isfinite(measure), np.maximum(measure, floor), np.nan)
+    known = measure[np.isfinite(measure)]
+    floor = ROUNDING * (1.0 if relative else float(np.abs(known).max(initial=0.0)) or 1.0)
+    measure = np.where(np.isfinite(measure), np.maximum(measure, floor), np.nan)
     tolerance = number(trace.metadata.get("tolerance"))
     return Curves(
         time=columns["time"][rows],

@@ -1,5 +1,18 @@
 """Estimators with scikit-learn's names, parameters and behaviour, and a certificate."""
 
+from offbeat.linear_model.glm import GammaRegressor, PoissonRegressor
+from offbeat.linear_model.huber import HuberRegressor
+from offbeat.linear_model.lasso import ElasticNet, Lasso
+from offbeat.linear_model.least_squares import LinearRegression, Ridge
 from offbeat.linear_model.logistic import LogisticRegression
 
-__all__ = ["LogisticRegression"]
+__all__ = [
+    "ElasticNet",
+    "GammaRegressor",
+    "HuberRegressor",
+    "Lasso",
+    "LinearRegression",
+    "LogisticRegression",
+    "PoissonRegressor",
+    "Ridge",
+]

@@ -74,7 +74,9 @@ class LinearModel(BaseEstimator):
         """Recognise the data; raise the errors that scikit-learn's tools expect of a missing or odd target."""
         opened = open_data(X, self.memory_budget)
         if y is None and opened.labels is None:
-            raise TargetError(f"This {type(self).__name__} estimator requires y to be passed, but the target y is None.")
+            raise TargetError(
+                f"This {type(self).__name__} estimator requires y to be passed, but the target y is None."
+            )
         if getattr(y, "ndim", 1) == 2 and np.shape(y)[1] == 1:
             warnings.warn(
                 "A column-vector y was passed when a 1d array was expected. Please change the shape of y to "

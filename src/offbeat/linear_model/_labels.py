@@ -116,9 +116,7 @@ def _objects(labels: NDArray[Any]) -> tuple[NDArray[Any], Floats]:
     return np.array(distinct, dtype=labels.dtype), codes
 
 
-def class_weights(
-    rule: Mapping[Any, float] | str, classes: NDArray[Any], codes: Floats, weight: Floats
-) -> Floats:
+def class_weights(rule: Mapping[Any, float] | str, classes: NDArray[Any], codes: Floats, weight: Floats) -> Floats:
     """Return the weight of each class.
 
     Parameters
@@ -155,7 +153,9 @@ def class_weights(
     labels = classes.tolist()
     unknown = [label for label in rule if label not in labels]
     if unknown and len(unknown) + len(labels) > len(rule):
-        raise ProblemError(f"The classes, {unknown}, are not in y; class_weight has weights for labels that do not exist")
+        raise ProblemError(
+            f"The classes, {unknown}, are not in y; class_weight has weights for labels that do not exist"
+        )
     weights = np.array([rule.get(label, 1.0) for label in labels], dtype=np.float64)
     if not np.all(weights >= 0.0) or not np.all(np.isfinite(weights)):
         raise ProblemError(f"class_weight is {dict(rule)!r}; weights must be finite and not negative")

@@ -20,6 +20,7 @@ from typing import Any
 
 from offbeat.data.dataset import Dataset
 from offbeat.errors import ProblemError
+from offbeat.linear_model._positive import PositiveElasticNet
 from offbeat.losses import Huber, Logistic, Multinomial, Squared
 from offbeat.penalties import L1, L2, Box, ElasticNet, Zero
 from offbeat.problem import Loss, Penalty, Problem
@@ -87,17 +88,19 @@ def ridge(alpha: float, positive: bool, n_rows: int) -> Problem:
     return Problem(Squared(), mixed(strength, 0.0))
 
 
-def elastic_net(alpha: float, l1_ratio: float, dataset: Dataset) -> Problem:
+def elastic_net(alpha: float, l1_ratio: float, positive: bool, dataset: Dataset) -> Problem:
     """Return the problem of an elastic net or lasso on the weighted mean of squares.
 
     Examples
     --------
     >>> import numpy as np
     >>> from offbeat.data.arrays import DenseSource
-    >>> elastic_net(1.0, 0.5, Dataset(DenseSource(np.zeros((2, 1))), np.zeros(2))).penalty
+    >>> elastic_net(1.0, 0.5, False, Dataset(DenseSource(np.zeros((2, 1))), np.zeros(2))).penalty
     ElasticNet(alpha=1.0, l1_ratio=0.5, weights=None)
     """
     strength = at_least_zero("alpha", alpha) * mean_weight(dataset)
+    if positive:
+        return Problem(Squared(), PositiveElasticNet(strength, ratio(l1_ratio)))
     return Problem(Squared(), mixed(strength, ratio(l1_ratio)))
 
 

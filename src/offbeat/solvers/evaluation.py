@@ -66,7 +66,7 @@ def _internal_hessian(info: DataInfo, hessian: Floats, inverse: Floats) -> Float
 
 def progress(problem: Problem, info: DataInfo, x: Iterate, at: Evaluation) -> Progress:
     """Return the certified progress at a point evaluated on all rows."""
-    certificate: Certificate = problem.certify(info.penalty, x.u, at, info.reference)
+    certificate: Certificate = problem.certify(info.penalty, x.u, at, info.reference, x.b)
     residual = float(np.hypot(info.penalty.optimality(x.u, at.gradient), np.linalg.norm(at.intercept_gradient)))
     return Progress(x.u, x.b, certificate, primal_residual=residual)
 

@@ -11,7 +11,7 @@ search, eq. 2.10); Nocedal & Wright 2006, eq. 6.19 (BFGS).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from offbeat.sideways.board import Board
 from offbeat.sideways.protocol import DataInfo, Progress
 from offbeat.solvers import evaluation
 from offbeat.solvers.evaluation import Iterate
+from offbeat.solvers.patience import Patience, separated
 from offbeat.solvers.subproblem import newton_step
 
 ARMIJO = 1e-4
@@ -56,8 +57,7 @@ class NewtonState:
     direction: Floats | None = None
     change: float = 0.0
     length: float = 1.0
-    best_gap: float = float("inf")
-    idle: int = 0
+    patience: Patience = field(default_factory=lambda: Patience(limit=PATIENCE))
     passes: float = 0.0
     progress: Progress | None = None
     status: str | None = None
@@ -135,8 +135,9 @@ class Newton:
             hessian = _updated(state, base)
         if base.fraction >= 1.0:
             progress = evaluation.progress(problem, state.info, base.x, at)
-            status = "separable" if _separated(problem, state.info, at, progress) else None
-            state = replace(state, progress=progress, status=status)
+            status = "separable" if separated(problem, state.info, at, progress) else None
+            patience = state.patience.after(progress.certificate)
+            state = replace(state, progress=progress, status=status, patience=patience)
         return self._advance(replace(state, base=base, hessian=hessian), previous=state)
 
     def _advance(self, state: NewtonState, previous: NewtonState) -> tuple[NewtonState, Point]:
@@ -147,7 +148,8 @@ class Newton:
         d, change = newton_step(
             info.penalty, state.hessian, base.gradient(), base.x.flat(), _accuracy(previous, wanted)
         )
-        state = _watched(state, change, moving=bool(np.any(d)))
+        if base.fraction >= 1.0 and (not np.any(d) or state.patience.over):
+            state = replace(state, status=state.status or "stalled")
         fraction = self._next_fraction(info, base.fraction, change)
         hessian = fraction < 1.0 or (base.fraction >= 1.0 and _slow(state, previous, change, wanted))
         if fraction >= 1.0 and state.point.fraction >= 1.0 and info.n_rows * info.size**2 <= SMALL:
@@ -172,17 +174,6 @@ def _accuracy(previous: NewtonState, wanted: float) -> float:
     """
     progress = 1e-3 * np.sqrt(abs(previous.change)) if previous.change else 1e-4
     return float(max(min(progress, 1e-4 * wanted) if wanted > 0.0 else progress, 1e-15))
-
-
-def _watched(state: NewtonState, change: float, *, moving: bool) -> NewtonState:
-    """Count updates without descent or a better certificate, and end when rounding allows no more."""
-    if state.progress is None or state.base is None:
-        return state
-    gap = state.progress.certificate.relative_gap
-    better = gap < 0.7 * state.best_gap or change < -1e-14 * abs(state.base.objective)
-    idle = 0 if better else state.idle + 1
-    status = state.status or (None if moving and idle < PATIENCE else "stalled")
-    return replace(state, idle=idle, best_gap=min(gap, state.best_gap), status=status)
 
 
 def _sufficient(state: NewtonState, at: Evaluation, objective: float) -> bool:
@@ -230,12 +221,6 @@ def _slow(state: NewtonState, previous: NewtonState, change: float, wanted: floa
     target = max(wanted, 1e-16 * abs(state.info.reference.objective))
     passes = np.log(target / max(abs(change), 1e-300)) / np.log(max(rate, 1e-12))
     return bool(passes > 3.0 + 0.04 * state.info.size)
-
-
-def _separated(problem: Problem, info: DataInfo, at: Evaluation, progress: Progress) -> bool:
-    """Whether the classes are separated and nothing penalises growth: the loss vanishes, and there is no optimum."""
-    endless = problem.loss.classifier and progress.certificate.kind == "gradient"
-    return bool(endless and at.loss < 1e-4 * info.reference.objective)
 
 
 def _solve_quadratic(

@@ -1,0 +1,187 @@
+"""What a fitted model says about rows, how well, and which features matter."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from offbeat import choice
+from offbeat.data.dataset import Dataset
+from offbeat.data.diagnose import diagnose_non_finite
+from offbeat.data.shard import Workspace
+from offbeat.errors import DataError
+from offbeat.linear_model._predict import linear_predictor
+from offbeat.model import Model
+from offbeat.problem import Floats, Loss
+
+SAMPLE_ROWS = 200_000
+LARGEST_EXPONENT = 700.0
+
+
+class Effect(NamedTuple):
+    """A coefficient in the units of its column, and per standard deviation of the column."""
+
+    name: str
+    coefficient: float
+    effect: float
+
+
+def predictor(model: Model, dataset: Dataset) -> Floats:
+    """Return the linear predictor of each row, offset included.
+
+    Parameters
+    ----------
+    model : Model
+    dataset : Dataset
+
+    Returns
+    -------
+    z : ndarray of float64, shape (n_rows,) or (n_rows, n_outputs)
+
+    Raises
+    ------
+    DataError
+        A feature is NaN or infinite.
+    """
+    z = linear_predictor(dataset.source, model.coef, model.intercept).astype(np.float64, copy=False)
+    if dataset.offset.size:
+        z += dataset.offset if z.ndim == 1 else dataset.offset[:, None]
+    if not np.isfinite(z).all():
+        message = diagnose_non_finite(dataset.source, dataset.feature_names)
+        raise DataError(message or "a prediction is not finite: features are far larger than those of the fit")
+    return z
+
+
+def means(loss: Loss, z: Floats) -> Floats:
+    """Return the mean that each predictor stands for: probabilities, counts or values.
+
+    Parameters
+    ----------
+    loss : NamedTuple
+    z : ndarray, shape (n_rows,) or (n_rows, n_outputs)
+
+    Returns
+    -------
+    mean : ndarray, of the shape of ``z``
+        For logistic the probability of the second class, for multinomial of each.
+
+    Examples
+    --------
+    >>> from offbeat.losses import Logistic
+    >>> means(Logistic(), np.zeros(2))
+    array([0.5, 0.5])
+    """
+    from scipy.special import expit, softmax
+
+    if loss.name == "logistic":
+        return np.asarray(expit(z))
+    if loss.name == "multinomial":
+        return np.asarray(softmax(z, axis=1))
+    if loss.name in ("poisson", "gamma"):
+        return np.asarray(np.exp(np.minimum(z, LARGEST_EXPONENT)))
+    return z
+
+
+def metrics(model: Model, dataset: Dataset) -> dict[str, float]:
+    """Return how well a model predicts the targets of a data set; rows of weight zero do not count.
+
+    Parameters
+    ----------
+    model : Model
+    dataset : Dataset
+        With targets; classes as numbers.
+
+    Returns
+    -------
+    scores : dict of str to float
+        Those that suit the loss; without those that the rows do not define, such as AUC for one class.
+    """
+    z, y, weight = predictor(model, dataset), dataset.y, dataset.weight
+    rows = np.flatnonzero(weight) if weight.size else np.arange(len(y))
+    z, y = z[rows], y[rows]
+    v = weight[rows] if weight.size else None
+    if model.loss.classifier:
+        return _of_classes(model.loss, z, y, v)
+    return _of_numbers(model.loss, z, y, v)
+
+
+def _of_classes(loss: Loss, z: Floats, y: Floats, v: Floats | None) -> dict[str, float]:
+    from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
+
+    mean = means(loss, z)
+    scores: dict[str, float] = {}
+    if loss.name != "squared-hinge":
+        labels = list(range(2 if mean.ndim == 1 else mean.shape[1]))
+        scores["log-loss"] = log_loss(y, mean, sample_weight=v, labels=labels)
+    if z.ndim == 1 and len(np.unique(y)) == 2:
+        scores["AUC"] = roc_auc_score(y, z, sample_weight=v)
+    scores["accuracy"] = accuracy_score(y, class_numbers(z), sample_weight=v)
+    return {name: float(score) for name, score in scores.items()}
+
+
+def _of_numbers(loss: Loss, z: Floats, y: Floats, v: Floats | None) -> dict[str, float]:
+    from sklearn import metrics as m
+
+    mean = means(loss, z)
+    if loss.name in ("poisson", "gamma"):
+        power = 1 if loss.name == "poisson" else 2
+        scores = {"mean deviance": m.mean_tweedie_deviance(y, mean, sample_weight=v, power=power)}
+        if len(np.unique(y)) > 1:
+            scores["explained deviance"] = m.d2_tweedie_score(y, mean, sample_weight=v, power=power)
+    else:
+        scores = {"RMSE": m.root_mean_squared_error(y, mean, sample_weight=v)}
+        scores["mean absolute error"] = m.mean_absolute_error(y, mean, sample_weight=v)
+        if len(np.unique(y)) > 1:
+            scores["R2"] = m.r2_score(y, mean, sample_weight=v)
+    return {name: float(score) for name, score in scores.items()}
+
+
+def class_numbers(z: Floats) -> NDArray[np.intp]:
+    """Return the number of the likeliest class of each row.
+
+    Examples
+    --------
+    >>> class_numbers(np.array([-1.0, 2.0])).tolist()
+    [0, 1]
+    """
+    return np.asarray(z > 0 if z.ndim == 1 else z.argmax(axis=1), dtype=np.intp)
+
+
+def effects(model: Model, dataset: Dataset) -> list[Effect]:
+    """Return all coefficients, the largest standardised effect first.
+
+    Parameters
+    ----------
+    model : Model
+    dataset : Dataset
+        The training rows: their standard deviations count.
+
+    Returns
+    -------
+    effects : list of Effect
+        Named ``feature -> class`` where there are several predictors.
+    """
+    names, coef = model.names, model.coef
+    deviation = _deviations(dataset)
+    if coef.ndim == 2:
+        classes = model.classes or tuple(range(coef.shape[1]))
+        names = [f"{name} → {label}" for name in names for label in classes]
+        deviation = np.repeat(deviation, coef.shape[1])
+    values = coef.ravel()
+    sizes = values * deviation
+    order = np.argsort(-np.abs(sizes), kind="stable")
+    return [Effect(names[j], float(values[j]), float(sizes[j])) for j in order]
+
+
+def _deviations(dataset: Dataset) -> Floats:
+    """Return the standard deviation of each column, from a sample of rows where reading them takes long."""
+    engine = choice.engine(dataset, "auto")
+    fraction = 1.0 if dataset.source.resident else min(1.0, SAMPLE_ROWS / dataset.n_rows)
+    shards = dataset.shards(engine.n_workers)
+    parts: list[Any] = engine.map(lambda shard: shard.moments(fraction, Workspace()), shards)
+    total = np.sum(parts, axis=0)
+    k = (total.size - 1) // 2
+    first, second = total[:k] / total[-1], total[k:-1] / total[-1]
+    return np.asarray(np.sqrt(np.maximum(second - first**2, 0.0)))

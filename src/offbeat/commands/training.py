@@ -1,0 +1,233 @@
+"""From the options of the command line to a problem and data sets for training and testing."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from offbeat import losses, penalties
+from offbeat.commands.holdout import Split, split
+from offbeat.data.load import as_dataset, target_values
+from offbeat.data.opening import Opened, open_data
+from offbeat.errors import DataError, ProblemError, TargetError
+from offbeat.linear_model._labels import encode_labels
+from offbeat.problem import Problem
+
+DEFAULT_ALPHA = 1e-4
+MAX_CLASSES = 1000
+
+
+class LossName(StrEnum):
+    """Losses by their names on the command line."""
+
+    SQUARED = "squared"
+    LOGISTIC = "logistic"
+    POISSON = "poisson"
+    GAMMA = "gamma"
+    HUBER = "huber"
+    SQUARED_HINGE = "squared-hinge"
+    MULTINOMIAL = "multinomial"
+
+    @property
+    def classifier(self) -> bool:
+        """Whether targets are classes."""
+        return self in (LossName.LOGISTIC, LossName.SQUARED_HINGE, LossName.MULTINOMIAL)
+
+
+class PenaltyName(StrEnum):
+    """Penalties by their names on the command line."""
+
+    NONE = "none"
+    L1 = "l1"
+    L2 = "l2"
+    ELASTIC_NET = "elastic-net"
+    NONNEGATIVE = "nonnegative"
+
+
+@dataclass(frozen=True)
+class DataRequest:
+    """Which data: a table or matrix, and what its columns are for.
+
+    Parameters
+    ----------
+    table : Path
+    target, weight, offset : str, optional
+        Names of columns; for a matrix, ``.npy`` files.
+    drop : tuple of str
+        Columns that are no features.
+    test_fraction : float
+        Part of the rows to hold out.
+    seed : int
+        Of the choice of those rows.
+    memory_budget : str, optional
+    """
+
+    table: Path
+    target: str | None = None
+    weight: str | None = None
+    offset: str | None = None
+    drop: tuple[str, ...] = ()
+    test_fraction: float = 0.0
+    seed: int = 0
+    memory_budget: str | None = None
+
+
+@dataclass(frozen=True)
+class ModelRequest:
+    """Which model. ``alpha``, ``l1_ratio`` and ``delta`` are None where they were not given."""
+
+    loss: LossName
+    penalty: PenaltyName = PenaltyName.L2
+    alpha: float | None = None
+    l1_ratio: float | None = None
+    delta: float | None = None
+
+
+def make_problem(request: ModelRequest, n_classes: int | None) -> Problem:
+    """Return the problem that the options describe.
+
+    Raises
+    ------
+    ProblemError
+        An option is out of range, or does not belong to the loss or penalty.
+
+    Examples
+    --------
+    >>> make_problem(ModelRequest(LossName.SQUARED, PenaltyName.L1, alpha=0.1), None).penalty
+    L1(alpha=0.1, weights=None)
+    """
+    if request.delta is not None and request.loss != LossName.HUBER:
+        raise ProblemError(f"--delta belongs to the huber loss, not to {request.loss}")
+    if request.l1_ratio is not None and request.penalty != PenaltyName.ELASTIC_NET:
+        raise ProblemError(f"--l1-ratio belongs to the elastic-net penalty, not to {request.penalty}")
+    if request.loss == LossName.MULTINOMIAL:
+        loss: Any = losses.Multinomial(n_classes or 2)
+    elif request.loss == LossName.HUBER and request.delta is not None:
+        loss = losses.Huber(request.delta)
+    else:
+        loss = {
+            "squared": losses.Squared, "logistic": losses.Logistic, "poisson": losses.Poisson, "gamma": losses.Gamma,
+            "huber": losses.Huber, "squared-hinge": losses.SquaredHinge,
+        }[request.loss]()  # fmt: skip
+    return Problem(loss, _penalty(request))
+
+
+def _penalty(request: ModelRequest) -> Any:
+    alpha = DEFAULT_ALPHA if request.alpha is None else request.alpha
+    if request.penalty == PenaltyName.NONE:
+        if request.alpha:
+            raise ProblemError(f"--alpha {request.alpha:g} needs a penalty: --penalty l2, l1 or elastic-net")
+        return penalties.Zero()
+    if request.penalty == PenaltyName.NONNEGATIVE:
+        return penalties.NonNegative(request.alpha or 0.0)
+    if request.penalty == PenaltyName.ELASTIC_NET:
+        return penalties.ElasticNet(alpha, 0.5 if request.l1_ratio is None else request.l1_ratio)
+    return penalties.L1(alpha) if request.penalty == PenaltyName.L1 else penalties.L2(alpha)
+
+
+def load_split(request: DataRequest, loss: LossName) -> Split:
+    """Read the data and hold out the test rows.
+
+    Raises
+    ------
+    DataError, TargetError
+        Something cannot be read, found or used.
+    """
+    opened = open_data(request.table, request.memory_budget)
+    target = _values(opened, request, "--target", request.target)
+    labels = target_values(opened, target) if loss.classifier else target
+    classes: NDArray[Any] | None = None
+    if loss.classifier:
+        classes, labels = encode_labels(labels)
+        _check_classes(loss, classes)
+    dataset = as_dataset(
+        opened,
+        labels,
+        sample_weight=_values(opened, request, "--weight", request.weight),
+        offset=_values(opened, request, "--offset", request.offset),
+        memory_budget=request.memory_budget,
+        columns=_features(opened, request),
+        target=request.target if opened.table is not None else None,
+    )
+    del opened  # a copy of the rows may follow
+    return split(dataset, request.test_fraction, request.seed, None if classes is None else tuple(classes.tolist()))
+
+
+def _values(opened: Opened, request: DataRequest, option: str, given: str | None) -> Any:
+    """Return what an option names: a column of a table, checked, or the values in a file beside a matrix."""
+    if opened.table is not None:
+        names = list(opened.table.schema.names)
+        if given is None and option == "--target":
+            raise TargetError(f"which column is the target? Give --target: {request.table} has {_shown(names)}")
+        _check_column(names, option, given, request.table)
+        return given
+    if given is None:
+        if option == "--target" and opened.labels is None:
+            raise TargetError(f"{request.table} has no target in it: give --target, a .npy file with one value a row")
+        return None
+    return read_vector(Path(given), option, request.table)
+
+
+def _features(opened: Opened, request: DataRequest) -> list[str] | None:
+    """Return the columns that are features; None for a matrix, where all are."""
+    if opened.table is None:
+        if request.drop:
+            raise DataError(f"--drop needs names of columns, which {request.table} does not have")
+        return None
+    names = list(opened.table.schema.names)
+    for name in request.drop:
+        _check_column(names, "--drop", name, request.table)
+    used = {request.target, request.weight, request.offset, *request.drop}
+    return [name for name in names if name not in used]
+
+
+def read_vector(path: Path, option: str, table: Path) -> NDArray[Any]:
+    """Return the values in a ``.npy`` file that stands beside a matrix.
+
+    Raises
+    ------
+    DataError
+        There is no such file, or it holds something else.
+    """
+    if not path.is_file() or path.suffix != ".npy":
+        raise DataError(
+            f"{table} has no names of columns, so {option} must be a .npy file with one value a row, and {path} "
+            f"{'does not exist' if not path.exists() else 'is none'}"
+        )
+    try:
+        values = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise DataError(f"{path} is damaged, cut short or holds objects: {error}") from error
+    if not isinstance(values, np.ndarray):
+        raise DataError(f"{path} holds several arrays; {option} must be a file with one value a row")
+    return values
+
+
+def _check_column(names: list[str], option: str, name: str | None, table: Path) -> None:
+    if name is None or name in names:
+        return
+    close = difflib.get_close_matches(name, names, n=1)
+    hint = f"Did you mean {close[0]!r}?" if close else f"It has {_shown(names)}."
+    raise DataError(f"{option}: {table} has no column {name!r}. {hint}")
+
+
+def _check_classes(loss: LossName, classes: NDArray[Any]) -> None:
+    count = len(classes)
+    if count < 2:
+        raise TargetError(f"the target has one class only, {classes.tolist()[0]!r}: there is nothing to tell apart")
+    if loss != LossName.MULTINOMIAL and count > 2:
+        shown = ", ".join(repr(label) for label in classes.tolist()[:5]) + (", ..." if count > 5 else "")
+        raise TargetError(f"the target has {count:,} classes ({shown}); {loss} takes two: use --loss multinomial")
+    if count > MAX_CLASSES:
+        raise TargetError(f"the target has {count:,} different values: use a loss for numbers, such as squared")
+
+
+def _shown(names: list[str]) -> str:
+    more = f" and {len(names) - 20} more" if len(names) > 20 else ""
+    return f"the column{'s' * (len(names) != 1)} {', '.join(names[:20])}{more}" if names else "no columns"

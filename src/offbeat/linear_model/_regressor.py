@@ -1,0 +1,60 @@
+"""What all regressors share: one output, prediction through the inverse link."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from numpy.typing import NDArray
+from sklearn.base import RegressorMixin
+
+from offbeat.data.dataset import Dataset
+from offbeat.linear_model._base import LinearModel
+from offbeat.problem import Problem
+from offbeat.solve import Solution
+
+
+class LinearRegressor(RegressorMixin, LinearModel):
+    """A linear predictor that is the prediction itself."""
+
+    def _fit(self, problem: Problem, dataset: Dataset) -> Self:
+        """Fit one problem and keep its solution."""
+        self._set_coef(self._optimise(problem, dataset, self._warm(dataset.n_columns, 1)))
+        return self
+
+    def _set_coef(self, solution: Solution) -> None:
+        self.coef_ = solution.coef.copy()
+        self.intercept_ = solution.intercept
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Return the predicted mean of each row.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, table or path, shape (n_rows, n_features)
+
+        Returns
+        -------
+        means : ndarray, shape (n_rows,)
+        """
+        return self._predictor(X)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the coefficient of determination of the predictions.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, table or path, shape (n_rows, n_features)
+        y : array-like of shape (n_rows,), or column name
+        sample_weight : array-like of shape (n_rows,), optional
+
+        Returns
+        -------
+        r2 : float
+            1 minus the (weighted) residual sum of squares over that of the mean.
+        """
+        return float(super().score(X, self._labels(X, y), sample_weight))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags

@@ -1,0 +1,195 @@
+"""Generalised linear models with a logarithmic link: counts and positive amounts."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from offbeat.linear_model import translate
+from offbeat.linear_model._docs import documented
+from offbeat.linear_model._regressor import LinearRegressor
+from offbeat.losses import Gamma, Poisson
+from offbeat.sideways.protocol import Hub
+
+
+class GeneralizedLinearRegressor(LinearRegressor):
+    """A linear predictor that is the logarithm of the prediction."""
+
+    power: ClassVar[int]
+    """Exponent of the variance function: 1 for Poisson, 2 for gamma."""
+
+    def __init__(
+        self,
+        *,
+        alpha: float = 1.0,
+        fit_intercept: bool = True,
+        solver: Any = "auto",
+        engine: Any = "auto",
+        staleness: float = 0.0,
+        topology: Hub | None = None,
+        tol: float = 1e-4,
+        max_iter: float = 1000,
+        time_limit: float | None = None,
+        random_state: Any = None,
+        verbose: int = 0,
+        warm_start: bool = False,
+        callbacks: Any = None,
+        memory_budget: int | str | None = None,
+    ) -> None:
+        super().__init__(
+            fit_intercept=fit_intercept, solver=solver, engine=engine, staleness=staleness, topology=topology,
+            tol=tol, max_iter=max_iter, time_limit=time_limit, random_state=random_state, verbose=verbose,
+            warm_start=warm_start, callbacks=callbacks, memory_budget=memory_budget,
+        )  # fmt: skip
+        self.alpha = alpha
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Return the predicted mean of each row.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, table or path, shape (n_rows, n_features)
+
+        Returns
+        -------
+        means : ndarray, shape (n_rows,)
+        """
+        means: NDArray[Any] = np.exp(self._predictor(X))
+        return means
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the share of the deviance that the model explains.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, table or path, shape (n_rows, n_features)
+        y : array-like of shape (n_rows,), or column name
+        sample_weight : array-like of shape (n_rows,), optional
+
+        Returns
+        -------
+        d2 : float
+            1 minus the deviance of the predictions over that of the mean.
+        """
+        from sklearn.metrics import d2_tweedie_score
+
+        return float(
+            d2_tweedie_score(self._labels(X, y), self.predict(X), sample_weight=sample_weight, power=self.power)
+        )
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.positive_only = self.power > 1
+        return tags
+
+
+@documented
+class PoissonRegressor(GeneralizedLinearRegressor):
+    """Poisson regression with a logarithmic link and a ridge.
+
+    Minimises ``sum_i weight_i loss_i / sum_i weight_i + alpha / 2 ||coef||^2``.
+
+    Parameters
+    ----------
+    alpha : float, default=1.0
+        Strength of the ridge, from 0.
+    {fitting}
+    {common}
+
+    Attributes
+    ----------
+    coef_ : ndarray, shape (n_features,)
+    intercept_ : float
+    n_iter_ : int
+        Passes over the data, rounded up.
+    {attributes}
+
+    Examples
+    --------
+    >>> from offbeat.linear_model import PoissonRegressor
+    >>> model = PoissonRegressor(alpha=0.0).fit([[0.0], [0.0], [1.0], [1.0]], [1, 3, 5, 7])
+    >>> model.predict([[0.0], [1.0]]).round(3)
+    array([2., 6.])
+    """
+
+    power = 1
+
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Fit the model.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, table or path, shape (n_rows, n_features)
+            Not copied, unless it is a table with categories.
+        y : array-like of shape (n_rows,), or column name
+            Counts or rates, from 0.
+        sample_weight : array-like of shape (n_rows,), or column name, optional
+
+        Returns
+        -------
+        self : PoissonRegressor
+
+        Raises
+        ------
+        DataError, TargetError, ProblemError
+            All are ``ValueError``: say what is wrong, where, and what to do.
+        """
+        dataset = self._dataset(X, y, sample_weight)
+        return self._fit(translate.glm(Poisson(), self.alpha, dataset), dataset)
+
+
+@documented
+class GammaRegressor(GeneralizedLinearRegressor):
+    """Gamma regression with a logarithmic link and a ridge.
+
+    Minimises ``sum_i weight_i loss_i / sum_i weight_i + alpha / 2 ||coef||^2``.
+
+    Parameters
+    ----------
+    alpha : float, default=1.0
+        Strength of the ridge, from 0.
+    {fitting}
+    {common}
+
+    Attributes
+    ----------
+    coef_ : ndarray, shape (n_features,)
+    intercept_ : float
+    n_iter_ : int
+        Passes over the data, rounded up.
+    {attributes}
+
+    Examples
+    --------
+    >>> from offbeat.linear_model import GammaRegressor
+    >>> model = GammaRegressor(alpha=0.0).fit([[0.0], [0.0], [1.0], [1.0]], [1.0, 3.0, 5.0, 7.0])
+    >>> model.predict([[0.0], [1.0]]).round(3)
+    array([2., 6.])
+    """
+
+    power = 2
+
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Fit the model.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, table or path, shape (n_rows, n_features)
+            Not copied, unless it is a table with categories.
+        y : array-like of shape (n_rows,), or column name
+            Positive numbers.
+        sample_weight : array-like of shape (n_rows,), or column name, optional
+
+        Returns
+        -------
+        self : GammaRegressor
+
+        Raises
+        ------
+        DataError, TargetError, ProblemError
+            All are ``ValueError``: say what is wrong, where, and what to do.
+        """
+        dataset = self._dataset(X, y, sample_weight)
+        return self._fit(translate.glm(Gamma(), self.alpha, dataset), dataset)

@@ -1,0 +1,219 @@
+"""Regression that outliers cannot dominate, with the scale of the noise estimated as in scikit-learn."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from offbeat.data.dataset import Dataset
+from offbeat.errors import ProblemError
+from offbeat.linear_model import translate
+from offbeat.linear_model._base import Start
+from offbeat.linear_model._docs import documented
+from offbeat.linear_model._predict import linear_predictor
+from offbeat.linear_model._regressor import LinearRegressor
+from offbeat.problem import Floats
+from offbeat.sideways.protocol import Hub
+from offbeat.solve import Solution
+
+MAX_ROUNDS = 100
+FLOOR = 1e-7  # of the spread of y: a perfect fit has no scale
+
+
+@documented
+class HuberRegressor(LinearRegressor):
+    """Huber regression: squares for small residuals, absolute values for large ones; with a ridge.
+
+    Minimises over coefficients and, unless it is given, ``scale_``:
+    ``sum_i weight_i (scale + scale H((prediction_i - y_i) / scale)) + alpha ||coef||^2`` with ``H(r) = r^2`` up to
+    ``epsilon`` and ``2 epsilon abs(r) - epsilon^2`` beyond. The objective is that of scikit-learn.
+
+    Parameters
+    ----------
+    epsilon : float, default=1.35
+        Residual, in units of the scale, from which a row counts as an outlier; from 1 when the scale is estimated.
+    alpha : float, default=0.0001
+        Strength of the ridge, from 0.
+    scale : float, optional
+        Scale of the noise in units of y. Estimated together with the coefficients when not given.
+    {fitting}
+    {common}
+
+    Attributes
+    ----------
+    coef_ : ndarray, shape (n_features,)
+    intercept_ : float
+    n_iter_ : int
+        Passes over the data, rounded up.
+    {attributes}
+    scale_ : float
+        Scale of the noise.
+    outliers_ : ndarray of bool, shape (n_rows,)
+        Rows whose residual is beyond ``epsilon * scale_``.
+
+    Notes
+    -----
+    Coefficients at a fixed scale and the scale at fixed coefficients are found in turn (the objective is convex in
+    both) until the scale stands still. ``certificate_`` is that of the coefficients at ``scale_``, for half the
+    objective above divided by ``n_rows`` and multiplied by the scale.
+
+    References
+    ----------
+    Huber & Ronchetti 2009, Robust Statistics, section 7.7. Owen 2007, Contemporary Mathematics 443:59.
+
+    Examples
+    --------
+    >>> from offbeat.linear_model import HuberRegressor
+    >>> X, y = [[0.0], [1.0], [2.0], [3.0], [4.0]], [0.1, 1.0, 1.9, 3.0, 40.0]
+    >>> HuberRegressor().fit(X, y).outliers_.tolist()
+    [False, False, False, False, True]
+    """
+
+    def __init__(
+        self,
+        *,
+        epsilon: float = 1.35,
+        alpha: float = 0.0001,
+        scale: float | None = None,
+        fit_intercept: bool = True,
+        solver: Any = "auto",
+        engine: Any = "auto",
+        staleness: float = 0.0,
+        topology: Hub | None = None,
+        tol: float = 1e-4,
+        max_iter: float = 1000,
+        time_limit: float | None = None,
+        random_state: Any = None,
+        verbose: int = 0,
+        warm_start: bool = False,
+        callbacks: Any = None,
+        memory_budget: int | str | None = None,
+    ) -> None:
+        super().__init__(
+            fit_intercept=fit_intercept, solver=solver, engine=engine, staleness=staleness, topology=topology,
+            tol=tol, max_iter=max_iter, time_limit=time_limit, random_state=random_state, verbose=verbose,
+            warm_start=warm_start, callbacks=callbacks, memory_budget=memory_budget,
+        )  # fmt: skip
+        self.epsilon = epsilon
+        self.alpha = alpha
+        self.scale = scale
+
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Fit the model.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, table or path, shape (n_rows, n_features)
+            Not copied, unless it is a table with categories.
+        y : array-like of shape (n_rows,), or column name
+            Numbers.
+        sample_weight : array-like of shape (n_rows,), or column name, optional
+
+        Returns
+        -------
+        self : HuberRegressor
+
+        Raises
+        ------
+        DataError, TargetError, ProblemError
+            All are ``ValueError``: say what is wrong, where, and what to do.
+        """
+        epsilon = translate.number("epsilon", self.epsilon)
+        if epsilon < 1.0 and self.scale is None:
+            raise ProblemError(
+                f"epsilon is {epsilon:g}; the scale can be estimated from 1 on only: raise it or give scale"
+            )
+        dataset = self._dataset(X, y, sample_weight)
+        start = self._warm(dataset.n_columns, 1)
+        if self.scale is None:
+            self.scale_ = self._alternate(dataset, epsilon, start)
+        else:
+            self.scale_ = translate.number("scale", self.scale)
+            problem = translate.huber(epsilon, self.alpha, self.scale_, dataset.n_rows)
+            self._set_coef(self._optimise(problem, dataset, start))
+        self.outliers_: NDArray[np.bool_] = np.abs(self._residuals(dataset)) > epsilon * self.scale_
+        return self
+
+    def _alternate(self, dataset: Dataset, epsilon: float, start: Start | None) -> float:
+        """Fit coefficients and scale in turn; return the scale."""
+        scale, floor = _first_scale(dataset, epsilon, getattr(self, "scale_", None) if start else None)
+        passes = 0.0
+        for _ in range(MAX_ROUNDS):
+            problem = translate.huber(epsilon, self.alpha, scale, dataset.n_rows)
+            solution = self._optimise(problem, dataset, start)
+            passes += solution.passes
+            self._set_coef(solution)
+            start = solution.coef[:, None], np.array([solution.intercept])
+            residuals = np.abs(self._residuals(dataset))
+            better = max(noise_scale(residuals, dataset.weight, epsilon), floor)
+            if solution.status != "converged" or passes >= self.max_iter or self._settled(solution, scale, better):
+                break
+            scale = better
+        self._keep(replace(solution, passes=passes))
+        return scale
+
+    def _settled(self, solution: Solution, scale: float, better: float) -> bool:
+        """Whether moving the scale further would lower the objective by much less than the tolerance.
+
+        The objective is quadratic in the logarithm of the scale near its minimum, with a curvature of the order of
+        the noise; the reference of the certificate is not below that.
+        """
+        wanted = max(solution.certificate.tolerance, 1e-15)
+        return abs(math.log(better / scale)) <= 0.1 * math.sqrt(wanted)
+
+    def _residuals(self, dataset: Dataset) -> Floats:
+        z = linear_predictor(dataset.source, self.coef_, self.intercept_)
+        residuals: Floats = z - dataset.y
+        return residuals
+
+
+def noise_scale(residuals: Floats, weight: Floats, epsilon: float) -> float:
+    """Return the scale that minimises the objective at given residuals: ``sum v min(r^2 / s^2, epsilon^2) = sum v``.
+
+    The left side is concave and piecewise linear in ``t = 1 / s^2``; Newton's method from the left reaches its root
+    in finitely many steps.
+
+    Parameters
+    ----------
+    residuals : ndarray, shape (n_rows,)
+        Absolute values.
+    weight : ndarray, shape (n_rows,) or (0,)
+    epsilon : float
+        From 1.
+
+    Returns
+    -------
+    scale : float
+        0 when so many residuals vanish that there is no root.
+
+    Examples
+    --------
+    >>> noise_scale(np.array([1.0, 1.0, 1.0, 1.0, 100.0]), np.empty(0), 1.35).__round__(4)
+    1.1219
+    """
+    squares = residuals * residuals
+    v = weight if weight.size else np.ones(1)
+    total = float(v.sum()) if weight.size else float(len(residuals))
+    t = 0.0
+    for _ in range(200):
+        inside = squares * t <= epsilon**2
+        slope = float(np.sum(np.where(inside, v * squares, 0.0)))
+        beyond = float(np.sum(np.where(inside, 0.0, v))) * epsilon**2
+        if slope <= 0.0 or beyond >= total:
+            return 0.0
+        root = (total - beyond) / slope
+        if root <= t * (1.0 + 1e-15):
+            break
+        t = root
+    return 1.0 / math.sqrt(t)
+
+
+def _first_scale(dataset: Dataset, epsilon: float, before: float | None) -> tuple[float, float]:
+    """Return a scale to start from, and the smallest one that makes sense for this target."""
+    centred = np.abs(dataset.y - np.median(dataset.y))
+    spread = noise_scale(centred, dataset.weight, epsilon) or float(centred.mean()) or 1.0
+    return before or spread, FLOOR * spread

@@ -1,0 +1,51 @@
+"""When a method should give up: rounding allows no more, or there is no optimum."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from offbeat.problem import Certificate, Evaluation, Problem
+from offbeat.sideways.protocol import DataInfo, Progress
+
+PASSES = 100  # first-order methods may see neither a better gap nor a better objective for long
+
+
+@dataclass(frozen=True)
+class Patience:
+    """Counts passes in which neither gap nor objective got better; ``over`` after ``limit`` of them.
+
+    Examples
+    --------
+    >>> same = Certificate(1.0, 0.5, 0.5, 0.5, "duality gap")
+    >>> patience = Patience()
+    >>> for _ in range(101):
+    ...     patience = patience.after(same)
+    >>> patience.over
+    True
+    """
+
+    gap: float = math.inf
+    primal: float = math.inf
+    idle: int = 0
+    limit: int = PASSES
+
+    def after(self, certificate: Certificate) -> Patience:
+        """Return the count after another certified point."""
+        better = certificate.relative_gap < 0.9 * self.gap
+        better = better or certificate.primal < self.primal - 1e-13 * abs(self.primal)
+        if not better and math.isfinite(self.primal):
+            return replace(self, idle=self.idle + 1)
+        gap, primal = min(self.gap, certificate.relative_gap), min(self.primal, certificate.primal)
+        return replace(self, gap=gap, primal=primal, idle=0)
+
+    @property
+    def over(self) -> bool:
+        """Whether to stop."""
+        return self.idle >= self.limit
+
+
+def separated(problem: Problem, info: DataInfo, at: Evaluation, progress: Progress) -> bool:
+    """Whether the classes are separated and nothing penalises growth: the loss vanishes, and there is no optimum."""
+    endless = problem.loss.classifier and progress.certificate.kind == "gradient"
+    return bool(endless and at.loss < 1e-4 * info.reference.objective)
