@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+SAY := @echo 'Setting up .venv for this: once, a minute or two.'
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 REQUIREMENTS := pyproject.toml constraints.txt
 # Numba does not notice an edited loss inside a cached kernel: the directory is named by a hash of the sources.
@@ -19,15 +20,18 @@ $(BIN)/python:
 	$(PYTHON) -m venv .venv
 
 .venv/.demo: $(BIN)/python $(REQUIREMENTS)
-	$(PIP) -e '.[demo]'
+	$(SAY)
+	@$(PIP) -e '.[demo]'
 	@touch $@
 
 .venv/.dev: $(BIN)/python $(REQUIREMENTS)
-	$(PIP) -e '.[dev,demo]'
+	$(SAY)
+	@$(PIP) -e '.[dev,demo]'
 	@touch $@ .venv/.demo
 
 .venv/.bench: $(BIN)/python $(REQUIREMENTS)
-	$(PIP) -e '.[bench,demo]'
+	$(SAY)
+	@$(PIP) -e '.[bench,demo]'
 	@touch $@ .venv/.demo
 
 demo: .venv/.demo ## fit real flights, write offbeat-demo/report.html

@@ -21,7 +21,7 @@ class WorkerError(RuntimeError):
     """A contestant failed, died, or took longer than allowed."""
 
 
-class WorkerTimeout(WorkerError):
+class WorkerTimeoutError(WorkerError):
     """It took longer than allowed."""
 
 
@@ -54,7 +54,7 @@ class Worker:
         ------
         WorkerError
             If the fit failed, or the process died.
-        WorkerTimeout
+        WorkerTimeoutError
             If it took too long: the process is ended, and this object is of no more use.
         """
         return self._ask({"do": "fit", "rung": rung}, patience)
@@ -77,7 +77,7 @@ class Worker:
             raise WorkerError("the process has ended") from error
         if not select.select([stdout], [], [], patience)[0]:
             self.close()
-            raise WorkerTimeout(f"more than {patience:.0f} s")
+            raise WorkerTimeoutError(f"more than {patience:.0f} s")
         line = stdout.readline()
         if not line:
             raise WorkerError(f"the process ended with status {self._process.wait()}")

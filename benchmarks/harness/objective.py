@@ -79,7 +79,7 @@ def scale(problem: Problem) -> float:
 
 
 def lambda_max(loss: LossName, X: Array, y: Floats, fit_intercept: bool) -> float:
-    """Return the largest entry of the loss gradient at ``w = 0``: above it (over l1_ratio) all coefficients are zero."""
+    """Return the largest entry of the loss gradient at ``w = 0``: from there on (over l1_ratio) ``w`` stays zero."""
     if fit_intercept:
         mean: float = float(y.mean())
     else:

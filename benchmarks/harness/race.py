@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.harness import memory, objective, reference
-from benchmarks.harness.client import Worker, WorkerError, WorkerTimeout
+from benchmarks.harness.client import Worker, WorkerError, WorkerTimeoutError
 from benchmarks.harness.problem import Problem, Spec
 from benchmarks.harness.results import Entry, Measured, Race
 from benchmarks.harness.solver import BaseSolver
@@ -22,6 +22,9 @@ NEAR = 1.5
 """Rungs this close to a solver's fastest are repeated too: the first run may have been a lucky or unlucky one."""
 FAR = 10.0
 """A solver this many times slower than the first at every accuracy is not measured again."""
+HOPELESS = 20.0
+"""A ladder ends at a fit that took this many times what somebody needed for the tightest accuracy, and a second."""
+SHORT = 1.0
 
 
 @dataclass(frozen=True)
@@ -74,10 +77,17 @@ class Course:
             entry.rungs.append(measured)
             if measured.suboptimality[-1] <= EXACT:
                 break
-            if measured.median > self.rules.budget or sum(m.median for m in entry.rungs) > self.rules.ladder_budget:
-                entry.stopped = "time"
+            entry.stopped = self._too_slow(entry, measured.median)
+            if entry.stopped:
                 break
         return entry
+
+    def _too_slow(self, entry: Entry, last: float) -> str | None:
+        """Return why a tighter rung is not tried, or None."""
+        if last > self.rules.budget or sum(m.median for m in entry.rungs) > self.rules.ladder_budget:
+            return "time"
+        done = min((e.seconds(min(self.race.spec.accuracies)) for e in self.race.entries), default=math.inf)
+        return "far behind" if last > max(HOPELESS * done, SHORT) else None
 
     def _measure(self, entry: Entry, measured: Measured) -> bool:
         """Fit once and judge the result; False if that failed."""
@@ -85,7 +95,7 @@ class Course:
         try:
             answer = self._worker(entry.solver).fit(measured.rung, 2 * self.rules.budget)
         except WorkerError as error:
-            if isinstance(error, WorkerTimeout):
+            if isinstance(error, WorkerTimeoutError):
                 self.workers.pop(entry.solver, None)
             entry.stopped = str(error)
             log.warning("%s %s: %s", entry.solver, measured.rung, error)
@@ -101,7 +111,7 @@ class Course:
         return True
 
     def _repeat(self) -> None:
-        """Measure the rungs that decide again, everybody in turn, so that a slow minute of the machine hits all alike."""
+        """Measure the rungs that decide again, in turn, so that a slow minute of the machine hits everybody."""
         deciding = [(entry, m) for entry in self.race.entries for m in self._deciding(entry)]
         for _ in range(self.rules.repeats - 1):
             for entry, measured in deciding:

@@ -1,4 +1,4 @@
-"""A tight reference: proximal Newton in plain NumPy, run until rounding stops it. Slow, simple, and nobody's contestant."""
+"""A tight reference: proximal Newton in plain NumPy, run until rounding stops it. Slow, simple, and in no race."""
 
 from __future__ import annotations
 

@@ -20,8 +20,8 @@ def tolerances(*values: float, **fixed: Any) -> list[Rung]:
 class BaseSolver(ABC):
     """One contestant: a library with one setting of its method.
 
-    ``ladder`` lists its own stopping knobs from loose to tight. ``fit`` is timed as a whole, from the raw arrays: what a
-    library does to check, copy or convert its input is part of using it.
+    ``ladder`` lists its own stopping knobs from loose to tight. ``fit`` is timed as a whole, from the raw arrays: what
+    a library does to check, copy or convert its input is part of using it.
     """
 
     name: ClassVar[str]
@@ -46,7 +46,7 @@ class BaseSolver(ABC):
     def ladder(self, problem: Problem) -> list[Rung]:
         """Return settings from loose to tight."""
 
-    def prepare(self, problem: Problem) -> None:
+    def prepare(self, problem: Problem) -> None:  # noqa: B027  (most have nothing to prepare)
         """Do once, untimed, what cannot be asked of a user for every fit (writing the tool's own file format)."""
 
     @abstractmethod

@@ -93,11 +93,14 @@ def _moments(
         parts = [shard.moments(fraction, Workspace()) for shard in shards]
     else:
         parts = engine.map(lambda shard: shard.moments(fraction, Workspace()), shards)
-    total = np.sum(parts, axis=0)
+    with np.errstate(invalid="ignore", over="ignore"):  # columns that are not finite keep centre 0 and scale 1
+        return _center_and_scale(np.sum(parts, axis=0), sums.first_row(shards[0]), center=center, exact=exact)
+
+
+def _center_and_scale(total: Floats, shift: Floats, *, center: bool, exact: bool) -> tuple[Floats, Floats]:
     k = (total.size - 1) // 2
     weight = total[-1] if total[-1] > 0 else 1.0
     first, second = total[:k] / weight, total[k:-1] / weight
-    shift = sums.first_row(shards[0])
     variance = np.maximum(second - first**2, 0.0)
     mean = shift + first
     spread = variance if center or exact else variance + mean**2

@@ -81,7 +81,7 @@ class Reference(NamedTuple):
     (``mean of v min_z l``, zero for all losses but Poisson and gamma); ``gradient_norm``: norm of the loss gradient
     there (nan when not needed); ``conjugate_zero``: mean of ``v l*(0)``, which is minus that floor; ``fit_intercept``;
     ``tolerance``. Several outputs with an intercept need two more for a duality gap: ``shares``, the mean of ``v`` over
-    the rows of each class, and ``null_gradient``, the loss gradient at ``w = 0``; both only if columns are centred exactly.
+    the rows of each class, and ``null_gradient``, the loss gradient at ``w = 0``; only if columns are centred exactly.
     """
 
     objective: float
@@ -214,9 +214,9 @@ class Problem:
 
         The dual point is ``theta_i = l'(z_i)``, made feasible in two rigorous steps. An unpenalised intercept needs
         ``sum v theta = 0``: ``theta + d h`` with ``d = -sum(v theta) / sum(v h)`` adds at most ``d^2 sum(v h) / n`` to
-        the conjugate. Several outputs need it for each class, and mix in the dual point of ``w = 0``, an error of first
-        order; the intercepts ``b`` are used only there. A bounded conjugate domain (L1) needs a scale ``s``: by convexity
-        ``l*(s theta) <= s l*(theta) + (1 - s) l*(0)``.
+        the conjugate. Several outputs need it for each class, and mix in the dual point of ``w = 0``, an error of
+        first order; the intercepts ``b`` matter only there. A bounded conjugate domain (L1) needs a scale ``s``: by
+        convexity ``l*(s theta) <= s l*(theta) + (1 - s) l*(0)``.
         """
         value = penalty.value(u)
         primal = at.loss + value
@@ -263,10 +263,10 @@ def _feasible_for_intercept(u: Floats, b: Floats | None, at: Evaluation, referen
 def _feasible_for_classes(u: Floats, b: Floats | None, at: Evaluation, reference: Reference) -> DualPoint | None:
     """Return a dual point of the multinomial loss whose every class sums to zero.
 
-    With ``theta_i = p_i - e_(y_i)``, class sums ``c``, class shares ``s``: ``p'_i = (1 - t) p_i + t r`` with the constant
-    distribution ``r = (s - (1 - t) c / t) / sum(s)`` has class sums ``s``, as it must. ``t`` is the smallest with
-    ``r >= 0``. Convexity bounds the conjugate, which is minus the entropy; with columns centred exactly a constant ``r``
-    has the gradient of ``w = 0``.
+    With ``theta_i = p_i - e_(y_i)``, class sums ``c``, class shares ``s``: ``p'_i = (1 - t) p_i + t r`` with the
+    constant distribution ``r = (s - (1 - t) c / t) / sum(s)`` has class sums ``s``, as it must. ``t`` is the smallest
+    with ``r >= 0``. Convexity bounds the conjugate, which is minus the entropy; columns that are centred exactly have
+    the gradient of ``w = 0`` at every constant ``r``.
     """
     shares, null, c = reference.shares, reference.null_gradient, at.intercept_gradient
     if shares is None or null is None or b is None or not np.all(np.isfinite(c)):

@@ -223,7 +223,8 @@ def fit(problem: Problem, dataset: Dataset, options: Options, settings: Settings
             trace.append(row)
             display.update(row)
 
-        outcome = engine.run(loop, steps, record)
+        with np.errstate(over="ignore", invalid="ignore"):  # trial points may overflow: solvers look at what they get
+            outcome = engine.run(loop, steps, record)
     return _solution(problem, dataset, info, outcome, trace, time.perf_counter() - started)
 
 
@@ -273,6 +274,10 @@ def _solution(
         best = Progress(*info.start, nothing)
     coef, intercept = internal_to_original(info, best.coef, best.intercept)
     c = best.certificate
+    scale = info.reference.objective if c.kind == "duality gap" else info.reference.gradient_norm
+    trace.metadata.update(
+        status=outcome.status, tolerance=repr(c.tolerance), certificate=c.kind, gap_scale=repr(float(scale))
+    )
     if outcome.status != "converged":
         kind = "gap" if c.kind == "duality gap" else "gradient"
         reached = f"stopped after {outcome.passes:.3g} passes with a relative {kind} of {c.relative_gap:.3g}"

@@ -235,7 +235,8 @@ def test_infinity_passes() -> None:
 
 
 USELESS = [
-    (pa.array([dt.datetime(2020, 1, 1)]), "timestamp.*count of days"), (pa.array([dt.date(2020, 1, 1)]), "date32.*hour"),
+    (pa.array([dt.datetime(2020, 1, 1)]), "timestamp.*count of days"),
+    (pa.array([dt.date(2020, 1, 1)]), "date32.*hour"),
     (pa.array([dt.timedelta(1)]), "seconds"), (pa.array([dt.time(1)]), "seconds"),
     (pa.array([[1, 2]]), "list.*Spread"), (pa.array([{"a": 1}]), "struct.*Spread"),
     (pa.array([b"a"]), "Decode"), (pa.nulls(1), "nothing but missing"),

@@ -62,8 +62,8 @@ def test_no_feature_gives_the_delay_away(dense: Data) -> None:
     delay = load_flights(target="arr_delay")
     assert delay.y.dtype == np.float64
     np.testing.assert_array_equal(delay.y > 15, dense.y == 1)
-    standardised = (dense.X - dense.X.mean(axis=0)) / dense.X.std(axis=0)
-    correlation = standardised.T @ (delay.y - delay.y.mean()) / (N_ROWS * delay.y.std())
+    X, y = dense.X[::10], delay.y[::10]
+    correlation = (X - X.mean(axis=0)).T @ (y - y.mean()) / (len(y) * X.std(axis=0) * y.std())
     # The departure delay, which must not be there, correlates by 0.9; the best honest feature by 0.17.
     assert np.abs(correlation).max() < 0.3
 
@@ -93,7 +93,8 @@ def test_a_written_table_comes_back(table: pd.DataFrame, tmp_path: Path) -> None
     assert [file.name for file in tmp_path.iterdir()] == ["flights.parquet"]
     back = pyarrow.parquet.read_table(path).to_pandas()
     assert back["dest"].dtype == "category"
-    pd.testing.assert_frame_equal(back.astype(str), table.astype(str))
+    assert list(back.columns) == list(table.columns)
+    assert all((back[name].to_numpy() == table[name].to_numpy()).all() for name in table.columns)
 
 
 def test_an_unwritable_path_is_an_error_and_leaves_nothing(tmp_path: Path) -> None:

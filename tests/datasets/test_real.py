@@ -28,6 +28,7 @@ def test_births() -> None:
     assert (data.X.sum(axis=0) > 0).all()
 
 
+@pytest.mark.slow
 def test_births_dense_is_births_sparse() -> None:
     sparse, dense = load_births(dtype=np.float32), load_births(as_sparse=False, dtype=np.float32)
     assert dense.X.shape == (372_864, 450)

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from support.numba_cache import numba_cache_dir
 
 

@@ -47,6 +47,8 @@ def split(dataset: Dataset, fraction: float, seed: int, classes: tuple[Label, ..
     """
     if not 0.0 <= fraction < 1.0:
         raise DataError(f"the held-out fraction is {fraction}; give a number from 0 to below 1")
+    if seed < 0:
+        raise DataError(f"the seed is {seed}; it must be at least 0")
     n = dataset.n_rows
     n_test = round(fraction * n)
     if n_test == 0:

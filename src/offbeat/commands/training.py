@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -13,80 +11,14 @@ from numpy.typing import NDArray
 
 from offbeat import losses, penalties
 from offbeat.commands.holdout import Split, split
+from offbeat.commands.options import DEFAULT_ALPHA, DataRequest, LossName, ModelRequest, PenaltyName
 from offbeat.data.load import as_dataset, target_values
 from offbeat.data.opening import Opened, open_data
 from offbeat.errors import DataError, ProblemError, TargetError
 from offbeat.linear_model._labels import encode_labels
 from offbeat.problem import Problem
 
-DEFAULT_ALPHA = 1e-4
 MAX_CLASSES = 1000
-
-
-class LossName(StrEnum):
-    """Losses by their names on the command line."""
-
-    SQUARED = "squared"
-    LOGISTIC = "logistic"
-    POISSON = "poisson"
-    GAMMA = "gamma"
-    HUBER = "huber"
-    SQUARED_HINGE = "squared-hinge"
-    MULTINOMIAL = "multinomial"
-
-    @property
-    def classifier(self) -> bool:
-        """Whether targets are classes."""
-        return self in (LossName.LOGISTIC, LossName.SQUARED_HINGE, LossName.MULTINOMIAL)
-
-
-class PenaltyName(StrEnum):
-    """Penalties by their names on the command line."""
-
-    NONE = "none"
-    L1 = "l1"
-    L2 = "l2"
-    ELASTIC_NET = "elastic-net"
-    NONNEGATIVE = "nonnegative"
-
-
-@dataclass(frozen=True)
-class DataRequest:
-    """Which data: a table or matrix, and what its columns are for.
-
-    Parameters
-    ----------
-    table : Path
-    target, weight, offset : str, optional
-        Names of columns; for a matrix, ``.npy`` files.
-    drop : tuple of str
-        Columns that are no features.
-    test_fraction : float
-        Part of the rows to hold out.
-    seed : int
-        Of the choice of those rows.
-    memory_budget : str, optional
-    """
-
-    table: Path
-    target: str | None = None
-    weight: str | None = None
-    offset: str | None = None
-    drop: tuple[str, ...] = ()
-    test_fraction: float = 0.0
-    seed: int = 0
-    memory_budget: str | None = None
-
-
-@dataclass(frozen=True)
-class ModelRequest:
-    """Which model. ``alpha``, ``l1_ratio`` and ``delta`` are None where they were not given."""
-
-    loss: LossName
-    penalty: PenaltyName = PenaltyName.L2
-    alpha: float | None = None
-    l1_ratio: float | None = None
-    delta: float | None = None
 
 
 def make_problem(request: ModelRequest, n_classes: int | None) -> Problem:

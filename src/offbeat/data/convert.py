@@ -135,6 +135,24 @@ def to_numpy(array: pa.Array, column: Column, levels: pa.Array | None, unknown: 
     return _numbers(array, column)
 
 
+def plain_values(array: pa.Array) -> NDArray[Any]:
+    """Return numbers or booleans without nulls as an array, a view where possible.
+
+    Arrow's own ``to_numpy`` imports pandas first, which takes longer than reading most files.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> plain_values(pa.array([True, False]))
+    array([1, 0], dtype=uint8)
+    """
+    import pyarrow as pa
+    import pyarrow.types as at
+
+    values: NDArray[Any] = np.from_dlpack(array.cast(pa.uint8()) if at.is_boolean(array.type) else array)
+    return values
+
+
 def fill_dense(arrays: list[NDArray[Any]], layout: list[Layout], out: Floats) -> None:
     """Write columns into the rows of a dense matrix.
 
@@ -231,11 +249,9 @@ def _numbers(array: pa.Array, column: Column) -> NDArray[Any]:
 
     if array.null_count:
         raise MissingValuesError({column.name: array.null_count})
-    if at.is_boolean(array.type):
-        array = array.cast(pa.uint8())
-    elif at.is_decimal(array.type):
+    if at.is_decimal(array.type) or at.is_null(array.type):
         array = array.cast(pa.float64())
-    values: NDArray[Any] = array.to_numpy(zero_copy_only=False)
+    values = plain_values(array)
     if values.dtype.kind == "f" and not finite_sum(values):
         n_missing = int(np.count_nonzero(np.isnan(values)))
         if n_missing:
@@ -252,15 +268,15 @@ def _positions(array: pa.Array, column: Column, levels: pa.Array | None, unknown
     missing = missing_count(coded)
     if missing:
         raise MissingValuesError({column.name: missing})
-    found = pc.index_in(values, value_set=levels).fill_null(-1).to_numpy(zero_copy_only=False)
-    positions: NDArray[Any] = found.astype(np.int64)[coded.indices.to_numpy(zero_copy_only=False)]
+    found = pc.index_in(values, value_set=levels).fill_null(-1)
+    positions: NDArray[Any] = plain_values(found).astype(np.int64)[plain_values(coded.indices)]
     if unknown == "error" and (positions < 0).any():
         _raise_unknown(coded, values, positions, column)
     return positions
 
 
 def _raise_unknown(coded: Any, values: Any, positions: NDArray[Any], column: Column) -> None:
-    codes = coded.indices.to_numpy(zero_copy_only=False)[positions < 0]
+    codes = plain_values(coded.indices)[positions < 0]
     strange = values.take(np.unique(codes)).to_pylist()
     shown = ", ".join(repr(value) for value in strange[:SHOWN]) + (", ..." if len(strange) > SHOWN else "")
     what = "a level that was" if len(strange) == 1 else f"{len(strange)} levels that were"

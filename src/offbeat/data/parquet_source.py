@@ -60,9 +60,10 @@ class ParquetSource:
         self.sparse = encoder.sparse
         self._lock = threading.Lock()
         self._missing: dict[str, int] = {}
-        # Readers that stopped, oldest first; one a thread would do if threads kept to their shards.
+        # Readers that stopped, oldest first. One a thread, and one for who starts next to where another stopped;
+        # more would cost memory: a few megabytes for each column.
         self._idle: list[_Reader] = []
-        self._most_idle = 2 * (os.cpu_count() or 1)
+        self._most_idle = (os.cpu_count() or 1) + 1
 
     def __getstate__(self) -> dict[str, Any]:
         return {"table": self.table, "encoder": self.encoder}

@@ -33,6 +33,11 @@ class Point(NamedTuple):
     hessian: bool = False
     repair: bool = False
 
+    @property
+    def label(self) -> str:
+        """What the step does, for the reader of a trace."""
+        return f"{'gradient' if self.fraction >= 1.0 else 'sample'}{' + Hessian' if self.hessian else ''}"
+
 
 class Sums(NamedTuple):
     """A shard's contribution: ``head`` (loss, theta, h, rows), gradient, repair, Hessian with the intercept last."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from offbeat.data.arrays import CSRSource, DenseSource
 from offbeat.data.columns import LevelScan
-from offbeat.data.convert import MissingValuesError, missing_count
+from offbeat.data.convert import MissingValuesError, missing_count, plain_values
 from offbeat.data.encoding import Encoder, EncoderOptions
 from offbeat.data.matrix import MatrixWriter, index_dtype
 from offbeat.data.source import CSR, Source
@@ -201,17 +201,20 @@ def column_values(table: Tabular, name: str) -> NDArray[Any]:
     >>> column_values(MemoryTable.from_arrow(pa.table({"late": ["no", "yes"]})), "late")
     array(['no', 'yes'], dtype=object)
     """
+    import pyarrow.types as at
+
     check_columns(table, [name])
     parts: list[NDArray[Any]] = []
     for batch in table.batches([name]):
         array = _decoded(batch.column(0))
         if array.null_count:
-            first = sum(len(part) for part in parts) + int(np.argmax(array.is_null().to_numpy(zero_copy_only=False)))
+            first = sum(len(part) for part in parts) + int(np.argmax(plain_values(array.is_null())))
             raise TargetError(
                 f"Column {name!r} has missing values, {count_missing(table, [name])[name]:,} in all; "
                 f"the first is in row {first}. Drop those rows."
             )
-        parts.append(array.to_numpy(zero_copy_only=False))
+        numeric = at.is_integer(array.type) or at.is_floating(array.type)
+        parts.append(plain_values(array) if numeric else array.to_numpy(zero_copy_only=False))
     return np.concatenate(parts) if parts else np.empty(0)
 
 

@@ -34,9 +34,11 @@ def raw_vector(values: Any, name: str, error: type[OffbeatError]) -> NDArray[Any
     >>> raw_vector([[1], [2]], "y", TargetError)
     array([1, 2])
     """
-    if hasattr(values, "to_numpy") and not isinstance(values, np.ndarray):
+    if type(values).__module__.partition(".")[0] == "pyarrow":
         if hasattr(values, "dictionary_decode"):
             values = values.dictionary_decode()
+        array = np.asarray(values.to_numpy(zero_copy_only=False))
+    elif hasattr(values, "to_numpy"):
         array = np.asarray(values.to_numpy())
     elif hasattr(values, "toarray"):
         raise error(f"{name} is a sparse matrix. Pass it dense: {name}.toarray().ravel().")
@@ -159,14 +161,15 @@ def offset_vector(offset: Any, n_rows: int, name: str = "offset") -> Float64s:
 def _from_objects(array: NDArray[Any], name: str, error: type[OffbeatError]) -> Float64s:
     if array.dtype.kind in "Mm":
         raise error(f"{name} holds dates or durations ({array.dtype}), not numbers. Convert it to a count of days.")
-    for row, value in enumerate(array.tolist()):
+    items = [np.nan if type(value).__name__ == "NAType" else value for value in array.tolist()]
+    for row, value in enumerate(items):
         if isinstance(value, str | bytes):
             raise error(
                 f"{name} holds text ({value!r} in row {row}), not numbers. Encode classes as 0, 1, ... "
                 "first, or use an estimator for classes, which does it for you."
             )
     try:
-        return array.astype(np.float64)
+        return np.array(items, dtype=np.float64)
     except (TypeError, ValueError) as failure:
         raise error(f"{name} holds objects that are not numbers: {failure}") from failure
 

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Generator, Iterable
 from typing import Any, Protocol, TypeVar
 
+import numpy as np
+
 from offbeat.data.shard import Shard
 from offbeat.problem import Problem
 from offbeat.sideways.loop import Outcome
@@ -69,6 +71,9 @@ class Steps:
         local = self._locals[command.shard]
         if local is None:
             local = self._solver.init_local(self._problem, shard)
-        local, payload = self._solver.local_step(self._problem, shard, local, command.query)
+        with np.errstate(over="ignore", invalid="ignore"):  # solvers look at what comes back
+            local, payload = self._solver.local_step(self._problem, shard, local, command.query)
         self._locals[command.shard] = local
-        return Message(0, worker, 0, command.shard, command.clock, "step", payload, begun, self.now() - begun)
+        return Message(
+            0, worker, 0, command.shard, command.clock, command.query.label, payload, begun, self.now() - begun
+        )

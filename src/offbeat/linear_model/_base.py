@@ -22,6 +22,7 @@ from offbeat.data.load import as_dataset, target_values
 from offbeat.data.opening import Opened, open_data
 from offbeat.errors import DataError, ProblemError, TargetError
 from offbeat.inspection import Options
+from offbeat.linear_model import translate
 from offbeat.linear_model._predict import linear_predictor
 from offbeat.problem import Floats, Problem
 from offbeat.sideways.protocol import Hub
@@ -86,12 +87,12 @@ class LinearModel(BaseEstimator):
             )
         return opened
 
-    def _dataset(self, X: Any, y: Any, sample_weight: Any = None) -> Dataset:
-        """Return the data set of a regression, and remember names and number of features."""
+    def _dataset(self, X: Any, y: Any, sample_weight: Any = None) -> tuple[Dataset, float]:
+        """Return the data set of a regression and the sum of its weights; remember names and number of features."""
         opened = self._open(X, y)
         dataset = as_dataset(opened, y, sample_weight=sample_weight, memory_budget=self.memory_budget)
         self._remember(X, dataset)
-        return dataset
+        return translate.weighted(dataset)
 
     def _remember(self, X: Any, dataset: Dataset) -> None:
         """Set ``n_features_in_``, ``feature_names_in_``, ``encoder_`` and ``target_``."""

@@ -81,7 +81,7 @@ class GeneralizedLinearRegressor(LinearRegressor):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.target_tags.positive_only = self.power > 1
+        tags.target_tags.positive_only = True
         return tags
 
 
@@ -136,8 +136,8 @@ class PoissonRegressor(GeneralizedLinearRegressor):
         DataError, TargetError, ProblemError
             All are ``ValueError``: say what is wrong, where, and what to do.
         """
-        dataset = self._dataset(X, y, sample_weight)
-        return self._fit(translate.glm(Poisson(), self.alpha, dataset), dataset)
+        dataset, _ = self._dataset(X, y, sample_weight)
+        return self._fit(translate.glm(Poisson(), self.alpha), dataset)
 
 
 @documented
@@ -191,5 +191,5 @@ class GammaRegressor(GeneralizedLinearRegressor):
         DataError, TargetError, ProblemError
             All are ``ValueError``: say what is wrong, where, and what to do.
         """
-        dataset = self._dataset(X, y, sample_weight)
-        return self._fit(translate.glm(Gamma(), self.alpha, dataset), dataset)
+        dataset, _ = self._dataset(X, y, sample_weight)
+        return self._fit(translate.glm(Gamma(), self.alpha), dataset)

@@ -59,7 +59,7 @@ class HuberRegressor(LinearRegressor):
     -----
     Coefficients at a fixed scale and the scale at fixed coefficients are found in turn (the objective is convex in
     both) until the scale stands still. ``certificate_`` is that of the coefficients at ``scale_``, for half the
-    objective above divided by ``n_rows`` and multiplied by the scale.
+    objective above divided by the sum of the weights and multiplied by the scale.
 
     References
     ----------
@@ -127,23 +127,24 @@ class HuberRegressor(LinearRegressor):
             raise ProblemError(
                 f"epsilon is {epsilon:g}; the scale can be estimated from 1 on only: raise it or give scale"
             )
-        dataset = self._dataset(X, y, sample_weight)
+        dataset, total = self._dataset(X, y, sample_weight)
         start = self._warm(dataset.n_columns, 1)
         if self.scale is None:
-            self.scale_ = self._alternate(dataset, epsilon, start)
+            self.scale_ = self._alternate(dataset, total, start)
         else:
             self.scale_ = translate.number("scale", self.scale)
-            problem = translate.huber(epsilon, self.alpha, self.scale_, dataset.n_rows)
+            problem = translate.huber(epsilon, self.alpha, self.scale_, total)
             self._set_coef(self._optimise(problem, dataset, start))
         self.outliers_: NDArray[np.bool_] = np.abs(self._residuals(dataset)) > epsilon * self.scale_
         return self
 
-    def _alternate(self, dataset: Dataset, epsilon: float, start: Start | None) -> float:
+    def _alternate(self, dataset: Dataset, total: float, start: Start | None) -> float:
         """Fit coefficients and scale in turn; return the scale."""
+        epsilon = float(self.epsilon)
         scale, floor = _first_scale(dataset, epsilon, getattr(self, "scale_", None) if start else None)
         passes = 0.0
         for _ in range(MAX_ROUNDS):
-            problem = translate.huber(epsilon, self.alpha, scale, dataset.n_rows)
+            problem = translate.huber(epsilon, self.alpha, scale, total)
             solution = self._optimise(problem, dataset, start)
             passes += solution.passes
             self._set_coef(solution)

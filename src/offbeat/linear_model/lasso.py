@@ -104,8 +104,8 @@ class ElasticNet(SparseRegressor):
         DataError, TargetError, ProblemError
             All are ``ValueError``: say what is wrong, where, and what to do.
         """
-        dataset = self._dataset(X, y, sample_weight)
-        return self._fit(translate.elastic_net(self.alpha, self.l1_ratio, self.positive, dataset), dataset)
+        dataset, _ = self._dataset(X, y, sample_weight)
+        return self._fit(translate.elastic_net(self.alpha, self.l1_ratio, self.positive), dataset)
 
 
 @documented
@@ -187,5 +187,5 @@ class Lasso(SparseRegressor):
         DataError, TargetError, ProblemError
             All are ``ValueError``: say what is wrong, where, and what to do.
         """
-        dataset = self._dataset(X, y, sample_weight)
-        return self._fit(translate.elastic_net(self.alpha, 1.0, self.positive, dataset), dataset)
+        dataset, _ = self._dataset(X, y, sample_weight)
+        return self._fit(translate.elastic_net(self.alpha, 1.0, self.positive), dataset)

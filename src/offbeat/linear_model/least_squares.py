@@ -90,8 +90,8 @@ class LinearRegression(LinearRegressor):
         DataError, TargetError, ProblemError
             All are ``ValueError``: say what is wrong, where, and what to do.
         """
-        dataset = self._dataset(X, y, sample_weight)
-        return self._fit(translate.ridge(0.0, self.positive, dataset.n_rows), dataset)
+        dataset, total = self._dataset(X, y, sample_weight)
+        return self._fit(translate.ridge(0.0, self.positive, total), dataset)
 
 
 @documented
@@ -172,5 +172,5 @@ class Ridge(LinearRegressor):
         DataError, TargetError, ProblemError
             All are ``ValueError``: say what is wrong, where, and what to do.
         """
-        dataset = self._dataset(X, y, sample_weight)
-        return self._fit(translate.ridge(self.alpha, self.positive, dataset.n_rows), dataset)
+        dataset, total = self._dataset(X, y, sample_weight)
+        return self._fit(translate.ridge(self.alpha, self.positive, total), dataset)

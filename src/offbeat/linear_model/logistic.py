@@ -29,8 +29,8 @@ class LinearClassifier(ClassifierMixin, LinearModel):
     class_weight: Any
     classes_: NDArray[Any]
 
-    def _classes(self, X: Any, y: Any, sample_weight: Any) -> Dataset:
-        """Return the data set with class numbers as targets; set ``classes_`` and what `_remember` sets."""
+    def _classes(self, X: Any, y: Any, sample_weight: Any) -> tuple[Dataset, float]:
+        """Return the data set with class numbers as targets, and the sum of its weights; set ``classes_`` too."""
         opened = self._open(X, y)
         classes, codes = encode_labels(target_values(opened, y))
         weight = sample_weight
@@ -41,7 +41,7 @@ class LinearClassifier(ClassifierMixin, LinearModel):
         _check_classes(classes, dataset)
         self._remember(X, dataset)
         self.classes_ = classes
-        return dataset
+        return translate.weighted(dataset)
 
     def _class_weighted(self, opened: Opened, classes: NDArray[Any], codes: Floats, sample_weight: Any) -> Floats:
         if isinstance(sample_weight, str):
@@ -248,8 +248,8 @@ class LogisticRegression(LinearClassifier):
         DataError, TargetError, ProblemError
             All are ``ValueError``: say what is wrong, where, and what to do.
         """
-        dataset = self._classes(X, y, sample_weight)
-        problem = translate.logistic(self.C, self.l1_ratio, len(self.classes_), dataset.n_rows)
+        dataset, total = self._classes(X, y, sample_weight)
+        problem = translate.logistic(self.C, self.l1_ratio, len(self.classes_), total)
         solution = self._optimise(problem, dataset, self._warm(dataset.n_columns, problem.n_outputs))
         self._set_coef(solution)
         self.n_iter_ = np.array([self.n_iter_], dtype=np.int32)

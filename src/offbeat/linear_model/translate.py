@@ -1,21 +1,23 @@
 """From scikit-learn's parameters to the mean objective: the only place that knows both.
 
-Offbeat minimises ``mean_i v_i l_i + R(w)`` over all rows, weights ``v`` as given. scikit-learn 1.9:
+Offbeat minimises ``mean_i v_i l_i + R(w)``. The estimators divide weights by their mean, so that the first term is the
+weighted mean of the loss; with ``W`` the sum of the weights as given (the number of rows without any):
 
-=====================  ==========================================================  =========================================
-estimator              its objective                                               ``R``
-=====================  ==========================================================  =========================================
-LogisticRegression     ``C sum v l + l1_ratio |w|_1 + (1 - l1_ratio) |w|^2 / 2``   both parts divided by ``C n``
-Ridge                  ``sum v (z - y)^2 + alpha |w|^2``                           ``alpha / n |w|^2 / 2``
-Lasso, ElasticNet      ``sum v (z - y)^2 / (2 sum v) + alpha (...)``               ``alpha mean(v) (...)``
-PoissonRegressor, ...  ``sum v l / sum v + alpha |w|^2 / 2``                       ``alpha mean(v) |w|^2 / 2``
-HuberRegressor         ``sum v (s + s H(r / s)) + alpha |w|^2``                    ``alpha s / n |w|^2 / 2``, see `huber`
-=====================  ==========================================================  =========================================
+====================  =========================================================  ================================
+estimator             objective of scikit-learn 1.9                              ``R``
+====================  =========================================================  ================================
+LogisticRegression    ``C sum v l + l1_ratio |w|_1 + (1 - l1_ratio) |w|^2 / 2``  both parts divided by ``C W``
+Ridge                 ``sum v (z - y)^2 + alpha |w|^2``                          ``alpha / W |w|^2 / 2``
+Lasso, ElasticNet     ``sum v (z - y)^2 / (2 W) + alpha (...)``                  ``alpha (...)``
+Poisson, Gamma        ``sum v l / W + alpha |w|^2 / 2``                          ``alpha |w|^2 / 2``
+HuberRegressor        ``sum v (s + s H(r / s)) + alpha |w|^2``                   ``alpha s / W |w|^2 / 2``
+====================  =========================================================  ================================
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 from offbeat.data.dataset import Dataset
@@ -26,17 +28,24 @@ from offbeat.penalties import L1, L2, Box, ElasticNet, Zero
 from offbeat.problem import Loss, Penalty, Problem
 
 
-def mean_weight(dataset: Dataset) -> float:
-    """Return the mean of the weights over all rows, 1 when there are none.
+def weighted(dataset: Dataset) -> tuple[Dataset, float]:
+    """Return the data set with weights of mean 1, and the sum of the weights as given.
+
+    Multiplying all weights then changes nothing but the strength of penalties that scikit-learn measures against
+    the sum, and zero or whole weights are the same as leaving out or repeating rows.
 
     Examples
     --------
     >>> import numpy as np
     >>> from offbeat.data.arrays import DenseSource
-    >>> mean_weight(Dataset(DenseSource(np.zeros((2, 1))), np.zeros(2), np.array([1.0, 2.0])))
-    1.5
+    >>> dataset, total = weighted(Dataset(DenseSource(np.zeros((2, 1))), np.zeros(2), np.array([1.0, 3.0])))
+    >>> dataset.weight, total
+    (array([0.5, 1.5]), 4.0)
     """
-    return float(dataset.weight.mean()) if dataset.weight.size else 1.0
+    if not dataset.weight.size:
+        return dataset, float(dataset.n_rows)
+    mean = float(dataset.weight.mean())
+    return replace(dataset, weight=dataset.weight / mean), mean * dataset.n_rows
 
 
 def mixed(alpha: float, l1_ratio: float) -> Penalty:
@@ -54,7 +63,7 @@ def mixed(alpha: float, l1_ratio: float) -> Penalty:
     return L1(alpha) if l1_ratio == 1.0 else ElasticNet(alpha, l1_ratio)
 
 
-def logistic(C: float, l1_ratio: float, n_classes: int, n_rows: int) -> Problem:
+def logistic(C: float, l1_ratio: float, n_classes: int, total: float) -> Problem:
     """Return the problem of a logistic regression; ``C=inf`` means no penalty.
 
     Raises
@@ -71,10 +80,10 @@ def logistic(C: float, l1_ratio: float, n_classes: int, n_rows: int) -> Problem:
     if not C > 0.0:
         raise ProblemError(f"C is {C!r}; it must be positive (inf for no penalty)")
     loss = Logistic() if n_classes == 2 else Multinomial(n_classes)
-    return Problem(loss, mixed(0.0 if math.isinf(C) else 1.0 / (C * n_rows), ratio(l1_ratio)))
+    return Problem(loss, mixed(0.0 if math.isinf(C) else 1.0 / (C * total), ratio(l1_ratio)))
 
 
-def ridge(alpha: float, positive: bool, n_rows: int) -> Problem:
+def ridge(alpha: float, positive: bool, total: float) -> Problem:
     """Return the problem of least squares with a ridge on the sum of squares.
 
     Examples
@@ -82,54 +91,49 @@ def ridge(alpha: float, positive: bool, n_rows: int) -> Problem:
     >>> ridge(1.0, False, 100).penalty
     L2(alpha=0.01, weights=None)
     """
-    strength = at_least_zero("alpha", alpha) / n_rows
+    strength = at_least_zero("alpha", alpha) / total
     if positive:
         return Problem(Squared(), Box(0.0, math.inf, strength))
     return Problem(Squared(), mixed(strength, 0.0))
 
 
-def elastic_net(alpha: float, l1_ratio: float, positive: bool, dataset: Dataset) -> Problem:
-    """Return the problem of an elastic net or lasso on the weighted mean of squares.
+def elastic_net(alpha: float, l1_ratio: float, positive: bool) -> Problem:
+    """Return the problem of an elastic net or lasso on the mean of squares.
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from offbeat.data.arrays import DenseSource
-    >>> elastic_net(1.0, 0.5, False, Dataset(DenseSource(np.zeros((2, 1))), np.zeros(2))).penalty
+    >>> elastic_net(1.0, 0.5, False).penalty
     ElasticNet(alpha=1.0, l1_ratio=0.5, weights=None)
     """
-    strength = at_least_zero("alpha", alpha) * mean_weight(dataset)
+    strength = at_least_zero("alpha", alpha)
     if positive:
         return Problem(Squared(), PositiveElasticNet(strength, ratio(l1_ratio)))
     return Problem(Squared(), mixed(strength, ratio(l1_ratio)))
 
 
-def glm(loss: Loss, alpha: float, dataset: Dataset) -> Problem:
-    """Return the problem of a generalised linear model with a ridge on the weighted mean.
+def glm(loss: Loss, alpha: float) -> Problem:
+    """Return the problem of a generalised linear model with a ridge.
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from offbeat.data.arrays import DenseSource
     >>> from offbeat.losses import Poisson
-    >>> glm(Poisson(), 2.0, Dataset(DenseSource(np.zeros((2, 1))), np.ones(2))).penalty
+    >>> glm(Poisson(), 2.0).penalty
     L2(alpha=2.0, weights=None)
     """
-    return Problem(loss, mixed(at_least_zero("alpha", alpha) * mean_weight(dataset), 0.0))
+    return Problem(loss, mixed(at_least_zero("alpha", alpha), 0.0))
 
 
-def huber(epsilon: float, alpha: float, scale: float, n_rows: int) -> Problem:
-    """Return the problem of a Huber regression at a given scale ``s``.
+def huber(epsilon: float, alpha: float, scale: float, total: float) -> Problem:
+    """Return the problem of a Huber regression at a given scale ``s``, multiplied by ``s / (2 W)``.
 
-    ``s H(r / s)`` is twice the Huber loss with threshold ``delta = epsilon s``, divided by ``s``; multiplied by
-    ``s / 2`` the objective is ``sum v huber(r) + alpha s / 2 |w|^2``.
+    ``s H(r / s)`` is twice the Huber loss with threshold ``delta = epsilon s``, divided by ``s``.
 
     Examples
     --------
     >>> huber(1.5, 0.5, 2.0, 100).loss
     Huber(delta=3.0)
     """
-    return Problem(Huber(epsilon * scale), mixed(at_least_zero("alpha", alpha) * scale / n_rows, 0.0))
+    return Problem(Huber(epsilon * scale), mixed(at_least_zero("alpha", alpha) * scale / total, 0.0))
 
 
 def number(name: str, value: Any) -> float:

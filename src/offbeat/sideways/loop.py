@@ -161,5 +161,5 @@ def _step_row(event: Arrived, update: int) -> Row:
     m = event.message
     return Row(
         time=m.started, duration=m.duration, kind="step", worker=m.worker, shard=m.shard, clock=m.clock,
-        staleness=max(update + 1 - m.clock, 0), bytes=m.payload.nbytes,
+        staleness=max(update + 1 - m.clock, 0), bytes=m.payload.nbytes, note=m.kind,
     )  # fmt: skip

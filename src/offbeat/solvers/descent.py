@@ -24,6 +24,7 @@ from offbeat.solvers.evaluation import Iterate
 from offbeat.solvers.patience import Patience, separated
 
 TRIALS = 20
+PASSES = 50
 NOISE = 1e-9  # of the objective: float32 data rounds it by about as much
 
 
@@ -56,6 +57,9 @@ class End(NamedTuple):
     slope: float
 
 
+NO_END = End(math.inf, math.nan)
+
+
 @dataclass(frozen=True)
 class Search:
     """A line search under way: direction, slope at its start, the length on trial, and the trials around it."""
@@ -63,7 +67,7 @@ class Search:
     direction: Floats
     slope: float
     low: End
-    high: End = End(math.inf, math.nan)
+    high: End = NO_END
     length: float = 1.0
     trials: int = 0
 
@@ -103,7 +107,7 @@ class DescentState:
     level: float = math.nan
     pairs: tuple[tuple[Floats, Floats], ...] = ()
     recent: tuple[float, ...] = ()
-    patience: Patience = field(default_factory=Patience)
+    patience: Patience = field(default_factory=lambda: Patience(limit=PASSES))
     passes: float = 0.0
     progress: Progress | None = None
     status: str | None = None

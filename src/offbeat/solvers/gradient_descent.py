@@ -1,7 +1,8 @@
 """Gradient descent with steps after Barzilai and Borwein, made safe by a line search.
 
-Sources: Barzilai & Borwein 1988 (IMA J. Numer. Anal. 8:141); Raydan 1997 (SIAM J. Optim. 7:26), which lets the objective
-rise above the last one, but not above the last ten. The curvature of the penalty is known and divided out exactly.
+Sources: Barzilai & Borwein 1988 (IMA J. Numer. Anal. 8:141); Raydan 1997 (SIAM J. Optim. 7:26), which lets the
+objective rise above the last one, but not above the last ten. The curvature of the penalty is known
+and divided out exactly.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """L-BFGS: gradients only, with curvature from how they changed.
 
 Sources: Liu & Nocedal 1989 (Math. Program. 45:503); Nocedal & Wright 2006, algorithm 7.4 (two-loop recursion). The
-initial matrix is diagonal: the known curvature of the penalty plus a level for the loss, eq. 7.20 applied to the loss alone.
+initial matrix is diagonal: the known curvature of the penalty plus a level for the loss, from eq. 7.20 applied
+to it alone.
 """
 
 from __future__ import annotations

@@ -123,11 +123,11 @@ class Newton:
         """Accept or shorten the step that led here, then take the next."""
         at, hessian = evaluation.gather(state.info, board, state.point)
         state = replace(state, passes=state.passes + state.point.fraction, progress=None, note="")
+        if np.isnan(at.loss) or (state.base is None and not evaluation.finite(at)):
+            return replace(state, status="not finite"), state.point
         if problem.loss.quadratic and hessian is not None:
             return _solve_quadratic(problem, state, at, hessian)
         objective = at.loss + state.info.penalty.value(state.x.u)
-        if np.isnan(at.loss):
-            return replace(state, status="not finite"), state.point
         if not _sufficient(state, at, objective):
             return _shorten(state)
         base = Base(state.x, at, objective, state.point.fraction)
@@ -189,8 +189,8 @@ def _sufficient(state: NewtonState, at: Evaluation, objective: float) -> bool:
 
 def _shorten(state: NewtonState) -> tuple[NewtonState, Point]:
     """Try half the step, from the last accepted point; end when there is none, or no length left."""
-    if state.base is None or state.direction is None:
-        return replace(state, status="not finite"), state.point
+    assert state.base is not None
+    assert state.direction is not None
     length = 0.5 * state.length
     x = state.base.x.plus(state.direction, length)
     point = evaluation.query(state.info, x, fraction=state.base.fraction, hessian=state.base.fraction < 1.0)

@@ -8,8 +8,6 @@ from dataclasses import dataclass, replace
 from offbeat.problem import Certificate, Evaluation, Problem
 from offbeat.sideways.protocol import DataInfo, Progress
 
-PASSES = 100  # first-order methods may see neither a better gap nor a better objective for long
-
 
 @dataclass(frozen=True)
 class Patience:
@@ -18,17 +16,17 @@ class Patience:
     Examples
     --------
     >>> same = Certificate(1.0, 0.5, 0.5, 0.5, "duality gap")
-    >>> patience = Patience()
-    >>> for _ in range(101):
+    >>> patience = Patience(50)
+    >>> for _ in range(51):
     ...     patience = patience.after(same)
     >>> patience.over
     True
     """
 
+    limit: int
     gap: float = math.inf
     primal: float = math.inf
     idle: int = 0
-    limit: int = PASSES
 
     def after(self, certificate: Certificate) -> Patience:
         """Return the count after another certified point."""

@@ -1,8 +1,8 @@
 """Accelerated proximal gradient (FISTA) with restarts, and a step that backtracks and grows.
 
 Sources: Beck & Teboulle 2009 (SIAM J. Imaging Sci. 2:183, eq. 4.1-4.3); O'Donoghue & Candes 2015 (Found. Comput. Math.
-15:715, section 3.2, both restart schemes); Scheinberg, Goldfarb & Bai 2014 (Found. Comput. Math. 14:389): momentum under
-steps that grow again.
+15:715, section 3.2, the gradient scheme: the objective of extrapolated points rises too easily for the other);
+Scheinberg, Goldfarb & Bai 2014 (Found. Comput. Math. 14:389): momentum under steps that grow again.
 
 The method evaluates the loss at the extrapolated points only, so the certificate, and the model, are those of
 these points: a certificate that mixed the gradient of one point with the coefficients of another would be wrong. A
@@ -26,6 +26,8 @@ from offbeat.solvers.evaluation import Iterate
 from offbeat.solvers.patience import Patience, separated
 
 TRIALS = 100
+NOISE = 1e-12  # of the objective
+PASSES = 500  # momentum may carry it up for long
 
 
 class Anchor(NamedTuple):
@@ -41,8 +43,10 @@ class Anchor(NamedTuple):
 class ProximalGradientState:
     """Where the method stands.
 
-    ``y`` is under evaluation, ``x`` the proximal point it was extrapolated from, ``older`` the one before; ``momentum`` is
-    the sequence t of FISTA, ``steepness`` the reciprocal L of the step.
+    ``y`` is under evaluation, ``x`` the proximal point it was extrapolated from, ``older`` the one before;
+    ``momentum`` is the sequence t of FISTA at the anchor, ``ahead`` its next value; ``steepness`` is the reciprocal L
+    of the step, ``taken`` that of the last accepted one. Momentum must not carry the objective above ``ceiling``, that
+    of the last restart.
     """
 
     info: DataInfo
@@ -52,9 +56,12 @@ class ProximalGradientState:
     older: Floats
     anchor: Anchor | None = None
     momentum: float = 1.0
+    ahead: float = 1.0
     steepness: float = 1.0
+    taken: float = 1.0
+    ceiling: float = math.inf
     trials: int = 0
-    patience: Patience = field(default_factory=Patience)
+    patience: Patience = field(default_factory=lambda: Patience(limit=PASSES))
     passes: float = 0.0
     progress: Progress | None = None
     status: str | None = None
@@ -79,7 +86,7 @@ class ProximalGradient:
     'converged'
     """
 
-    growth: float = 1.1
+    growth: float = 1.02
 
     name = "proximal-gradient"
     max_staleness = 0.0
@@ -110,12 +117,13 @@ class ProximalGradient:
         if np.isnan(at.loss) or (state.anchor is None and not evaluation.finite(at)):
             return replace(state, status="not finite"), state.point
         if state.anchor is None:
-            state = replace(state, steepness=_first_steepness(problem, at))
+            steepness = _first_steepness(problem, at)
+            state = replace(state, steepness=steepness, taken=steepness)
         else:
             needed = _needed(state.anchor, state.y, at)
             if _too_steep(state, at, needed):
                 return _shorten(state, needed)
-            state = replace(state, steepness=max(state.steepness / self.growth, needed))
+            state = replace(state, steepness=max(state.steepness / self.growth, needed), taken=state.steepness)
         state = _certified(problem, state, at)
         return _advance(state, at)
 
@@ -186,26 +194,29 @@ def _certified(problem: Problem, state: ProximalGradientState, at: Evaluation) -
 
 
 def _advance(state: ProximalGradientState, at: Evaluation) -> tuple[ProximalGradientState, Point]:
-    """Make the evaluated point the anchor; forget the momentum if the objective rose."""
+    """Make the evaluated point the anchor; forget the momentum if it carried the objective too high."""
     objective = _objective(state.info, state.y, at)
-    rose = state.anchor is not None and objective > state.anchor.objective
     anchor = Anchor(state.y, at.loss, objective, _gradient(at))
-    state = replace(state, anchor=anchor, trials=0, momentum=1.0 if rose else state.momentum)
+    state = replace(state, anchor=anchor, trials=0, momentum=state.ahead)
+    if state.momentum == 1.0 or objective > state.ceiling + NOISE * abs(state.ceiling):
+        state = replace(state, momentum=1.0, ceiling=objective)
     return _step(state, state.x)
 
 
 def _step(state: ProximalGradientState, origin: Floats) -> tuple[ProximalGradientState, Point]:
     """Take the proximal step from the anchor and extrapolate beyond it, seen from ``origin``, the last such point.
 
-    The momentum turns against the step, or not: in the first case it starts afresh.
+    Where the step turns against the momentum, it starts afresh.
     """
     info, anchor = state.info, state.anchor
     assert anchor is not None
     v = anchor.y - anchor.gradient / state.steepness
     x = np.concatenate([info.penalty.prox(v[: info.size], 1.0 / state.steepness), v[info.size :]])
-    against = float((anchor.y - x) @ (x - origin)) > 0.0
-    momentum = 1.0 if against else 0.5 * (1.0 + math.sqrt(1.0 + 4.0 * state.momentum**2))
-    share = 0.0 if against else (state.momentum - 1.0) / momentum
+    ahead, share = 1.0, 0.0
+    if not float((anchor.y - x) @ (x - origin)) > 0.0:
+        ratio = state.steepness / state.taken
+        ahead = 0.5 * (1.0 + math.sqrt(1.0 + 4.0 * ratio * state.momentum**2))
+        share = (state.momentum - 1.0) / ahead
     y = _within(info, x + share * (x - origin))
     point = _query(info, y)
-    return replace(state, x=x, older=origin, y=y, momentum=momentum, point=point), point
+    return replace(state, x=x, older=origin, y=y, ahead=ahead, point=point), point

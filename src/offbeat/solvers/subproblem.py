@@ -8,6 +8,7 @@ from scipy.linalg import cho_factor, cho_solve
 from offbeat.problem import Floats, Separable
 
 MAX_SWEEPS = 10_000
+SHIFTS = 200
 
 
 def newton_step(
@@ -61,14 +62,14 @@ def _cholesky_step(hessian: Floats, bend: Floats, slope: Floats) -> Floats:
     diagonal = np.einsum("ii->i", matrix)
     diagonal += bend
     shift, base = _jitter(hessian) + 1e-300, diagonal.copy()
-    while True:
+    for _ in range(SHIFTS):
         np.copyto(diagonal, base + shift)
         try:
             factor = cho_factor(matrix, lower=True, check_finite=False)
+            d: Floats = cho_solve(factor, -slope, check_finite=False)
         except np.linalg.LinAlgError:
-            shift *= 100.0
-            continue
-        d: Floats = cho_solve(factor, -slope, check_finite=False)
+            d = np.full_like(slope, np.nan)
         if np.all(np.isfinite(d)):
             return d
         shift *= 100.0
+    return -slope  # the Hessian is not finite: the line search makes what it can of the gradient

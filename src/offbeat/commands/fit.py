@@ -1,0 +1,234 @@
+"""``offbeat fit``: a model for a table."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from offbeat.commands import terminal
+from offbeat.commands.options import (
+    COLUMNS,
+    DATA,
+    MODEL,
+    OUTPUT,
+    STOPPING,
+    DataRequest,
+    HowToFit,
+    Json,
+    LossName,
+    MemoryBudget,
+    ModelRequest,
+    PenaltyName,
+    Quiet,
+)
+
+HELP = """
+Fit a model to a table, and prove how close to the optimum it is.
+
+Text and categorical columns become one column for each level. Of two classes, the second in sorted order is the one \
+whose probability is predicted. Ctrl-C ends the fit early and keeps the best model so far.
+
+[bold]Examples[/bold]
+[cyan]offbeat fit flights.parquet -t late --loss logistic --out model/[/cyan]
+[cyan]offbeat fit claims.csv -t claims --loss poisson --offset log_exposure[/cyan]
+[cyan]offbeat fit X.npy -t y.npy --loss squared --penalty l1 --alpha 0.01[/cyan]
+
+[bold]Exit codes[/bold]
+0  certified: the gap is within the tolerance
+3  not certified: it stopped earlier; the model is kept
+2  bad usage or bad input
+130  interrupted; the best model so far is kept
+"""
+
+
+def _choices(names: type[StrEnum]) -> str:
+    return ", ".join(names)
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Where results go; None: nowhere."""
+
+    model: Path | None
+    report: Path | None
+    as_json: bool
+
+
+def fit(
+    table: Annotated[
+        Path,
+        typer.Argument(
+            metavar="TABLE", show_default=False, help="Parquet file or folder, CSV, libsvm (.svm, .txt) or .npy matrix."
+        ),
+    ],
+    loss: Annotated[
+        LossName,
+        typer.Option(metavar="LOSS", rich_help_panel=MODEL, show_default=False, help=f"{_choices(LossName)}."),
+    ],
+    target: Annotated[
+        str | None,
+        typer.Option(
+            "--target",
+            "-t",
+            metavar="COLUMN",
+            rich_help_panel=DATA,
+            show_default=False,
+            help="Column to predict; beside a .npy matrix, a .npy file. libsvm files hold their own.",
+        ),
+    ] = None,
+    penalty: Annotated[
+        PenaltyName, typer.Option(metavar="PENALTY", rich_help_panel=MODEL, help=f"{_choices(PenaltyName)}.")
+    ] = PenaltyName.L2,
+    alpha: Annotated[
+        float | None,
+        typer.Option(
+            metavar="NUMBER",
+            rich_help_panel=MODEL,
+            show_default="1e-4; nonnegative: 0",
+            help="Strength of the penalty, beside the mean of the losses.",
+        ),
+    ] = None,
+    l1_ratio: Annotated[
+        float | None,
+        typer.Option(
+            metavar="0..1",
+            rich_help_panel=MODEL,
+            show_default="0.5",
+            help="Share of l1 in the elastic net.",
+        ),
+    ] = None,
+    delta: Annotated[
+        float | None,
+        typer.Option(
+            metavar="NUMBER",
+            rich_help_panel=MODEL,
+            show_default="1.35",
+            help="Residual, in units of the target, beyond which the huber loss is linear.",
+        ),
+    ] = None,
+    standardize: Annotated[
+        bool, typer.Option(help="Penalise columns scaled to unit variance.", rich_help_panel=COLUMNS)
+    ] = True,
+    intercept: Annotated[bool, typer.Option(help="Add an intercept, never penalised.", rich_help_panel=COLUMNS)] = True,
+    weight: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="Weights of the rows.", rich_help_panel=DATA, show_default=False),
+    ] = None,
+    offset: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            rich_help_panel=DATA,
+            show_default=False,
+            help="Added to the linear predictor, such as the log of an exposure.",
+        ),
+    ] = None,
+    drop: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN", help="Not a feature; may be repeated.", rich_help_panel=DATA, show_default=False
+        ),
+    ] = None,
+    test_fraction: Annotated[
+        float,
+        typer.Option(metavar="0..1", rich_help_panel=DATA, help="Part of the rows to hold out for metrics."),
+    ] = 0.0,
+    seed: Annotated[int, typer.Option(metavar="NUMBER", help="Chooses the held-out rows.", rich_help_panel=DATA)] = 0,
+    memory_budget: MemoryBudget = None,
+    solver: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", rich_help_panel=STOPPING, help="auto, newton, lbfgs, proximal-gradient, gradient-descent."
+        ),
+    ] = "auto",
+    workers: Annotated[
+        int | None,
+        typer.Option(metavar="NUMBER", help="Threads.", rich_help_panel=STOPPING, show_default="by size"),
+    ] = None,
+    tol: Annotated[
+        float,
+        typer.Option(metavar="NUMBER", rich_help_panel=STOPPING, help="Relative duality gap at which to stop."),
+    ] = 1e-6,
+    max_iter: Annotated[
+        float, typer.Option(metavar="NUMBER", help="Most passes over the data.", rich_help_panel=STOPPING)
+    ] = 1000.0,
+    time_limit: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", rich_help_panel=STOPPING, help="Stop then, with the best model so far."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", metavar="FOLDER", help="Save the model there.", rich_help_panel=OUTPUT, show_default=False
+        ),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write an HTML report.", rich_help_panel=OUTPUT, show_default=False),
+    ] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Fit a model to a table; see `HELP`."""
+    data = DataRequest(table, target, weight, offset, tuple(drop or ()), test_fraction, seed, memory_budget)
+    model = ModelRequest(loss, penalty, alpha, l1_ratio, delta)
+    how = HowToFit(standardize, intercept, solver, workers, tol, max_iter, time_limit, False if quiet else None)
+    with terminal.reported_errors():
+        raise typer.Exit(_fit(data, model, how, Outputs(out, report, as_json)))
+
+
+def _fit(data: DataRequest, request: ModelRequest, how: HowToFit, outputs: Outputs) -> int:
+    """Read, fit, save, score, print; return the exit code."""
+    from offbeat.commands import fitting, summary, training
+    from offbeat.model_file import save_model
+
+    quiet = how.progress is False
+    for path in (outputs.model, outputs.report):
+        if path is not None:
+            terminal.check_writable(path)
+    training.make_problem(request, None)  # options that disagree are found before the data is read
+    with terminal.working(f"reading {data.table} ...", quiet=quiet):
+        split = training.load_split(data, request.loss)
+    problem = training.make_problem(request, None if split.classes is None else len(split.classes))
+    solution = fitting.run(problem, split, how)
+    if not fitting.usable(solution):
+        terminal.stop(
+            f"the fit ended ({solution.status}) before it had a certified point: nothing was saved",
+            terminal.INTERRUPTED if solution.status == "interrupted" else terminal.NOT_CERTIFIED,
+        )
+    settings = _settings(data, request, how)
+    model = fitting.make_model(problem, split, solution, settings)
+    files: dict[str, Path] = {}
+    if outputs.model is not None:
+        save_model(outputs.model, model)  # before anything else can fail or be interrupted
+        files["model"] = outputs.model
+    about = fitting.describe_data(split, weighted=data.weight is not None)
+    with terminal.working("scoring ...", quiet=quiet):
+        scores, effects = fitting.score(model, split)
+    fitted = fitting.Fitted(model, solution, about, settings, scores, effects, {})
+    if outputs.report is not None:
+        summary.write_report(fitted, outputs.report, f"{data.target or data.table.name}: {request.loss} fit")
+        files["report"] = outputs.report
+    fitted = fitting.add_files(fitted, files)
+    if outputs.as_json:
+        terminal.print_json(fitted.to_dict())
+    else:
+        summary.print_fit(terminal.console(), fitted)
+        if not files:
+            terminal.note("The model was not saved: give --out to keep it.")
+    return fitted.exit_code
+
+
+def _settings(data: DataRequest, request: ModelRequest, how: HowToFit) -> dict[str, Any]:
+    """Return all options by name, as JSON can hold them and people want to read them."""
+    named = {**asdict(request), **asdict(data), **asdict(how)}
+    del named["progress"]
+    plain = {name: str(value) if isinstance(value, Path) else value for name, value in named.items()}
+    plain["table"] = data.table.name  # where it lay is nobody's business who gets the model
+    return {
+        name: list(value) if isinstance(value, tuple) else value for name, value in plain.items() if value is not None
+    }

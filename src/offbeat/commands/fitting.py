@@ -1,0 +1,151 @@
+"""A fit from problem and rows to a saved model with its metrics: what ``fit`` and ``demo`` share."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from offbeat import solvers
+from offbeat.commands.holdout import Split
+from offbeat.commands.options import HowToFit
+from offbeat.commands.scoring import Effect, effects, metrics
+from offbeat.commands.terminal import INTERRUPTED, NOT_CERTIFIED, OK
+from offbeat.engines import Serial, Threads
+from offbeat.errors import ConvergenceWarning, ProblemError
+from offbeat.inspection import Options
+from offbeat.model import Model
+from offbeat.problem import Problem
+from offbeat.solve import Settings, Solution, fit
+
+SHOWN_CLASSES = 10
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A fitted model and what there is to say about it.
+
+    ``data`` and ``settings`` are for people to read; ``effects`` has every coefficient, the largest effect first;
+    ``files`` are those that were written, by what they are.
+    """
+
+    model: Model
+    solution: Solution
+    data: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    scores: Mapping[str, float]
+    effects: list[Effect]
+    files: Mapping[str, str]
+
+    @property
+    def exit_code(self) -> int:
+        """What the command should exit with."""
+        if self.solution.status == "interrupted":
+            return INTERRUPTED
+        return OK if self.solution.certificate.satisfied else NOT_CERTIFIED
+
+    def to_dict(self, n_effects: int = 10) -> dict[str, Any]:
+        """Return what ``--json`` prints."""
+        solution, certificate = self.solution, self.solution.certificate
+        return {
+            "status": solution.status,
+            "certified": certificate.satisfied,
+            "certificate": asdict(certificate),
+            "passes": solution.passes,
+            "seconds": solution.seconds,
+            **{name: solution.trace.metadata.get(name) for name in ("solver", "reason", "engine", "workers")},
+            "data": dict(self.data),
+            "settings": dict(self.settings),
+            "metrics": dict(self.scores),
+            "effects": [effect._asdict() for effect in self.effects[:n_effects]],
+            "files": dict(self.files),
+        }
+
+
+def run(problem: Problem, split: Split, how: HowToFit) -> Solution:
+    """Fit the training rows. Ctrl-C ends the fit with the best model so far, as status "interrupted".
+
+    Raises
+    ------
+    ProblemError
+        There is no such solver, or it cannot solve the problem.
+    DataError, TargetError
+        The data cannot be fitted.
+    """
+    if not how.max_iter > 0:
+        raise ProblemError(f"--max-iter is {how.max_iter:g}; it must be positive")
+    if how.workers is not None and how.workers < 1:
+        raise ProblemError(f"--workers is {how.workers}; it must be at least 1")
+    engine: Any = "auto"
+    if how.workers is not None:
+        engine = Threads(how.workers) if how.workers > 1 else Serial()
+    settings = Settings(
+        solver=_solver(how.solver), engine=engine, max_iter=how.max_iter, time_limit=how.time_limit,
+        progress=how.progress,
+    )  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the summary and the exit code say it
+        return fit(problem, split.train, Options(how.intercept, how.standardize, how.tol), settings)
+
+
+def usable(solution: Solution) -> bool:
+    """Return whether a fit got far enough to have a certified point."""
+    return math.isfinite(solution.certificate.gap)
+
+
+def make_model(problem: Problem, split: Split, solution: Solution, settings: Mapping[str, Any]) -> Model:
+    """Return what will be saved; ``settings`` must be what JSON can hold."""
+    dataset = split.train
+    return Model(
+        solution.coef,
+        solution.intercept,
+        problem.loss,
+        problem.penalty,
+        solution.certificate,
+        dataset.encoder,
+        None if dataset.feature_names is None else tuple(dataset.feature_names),
+        split.classes,
+        {**settings, "rows": split.n_train, "status": solution.status, "passes": solution.passes},
+    )
+
+
+def score(model: Model, split: Split) -> tuple[dict[str, float], list[Effect]]:
+    """Return the metrics on the held-out rows, if there are any, and the standardised effects."""
+    scores = {} if split.test is None else metrics(model, split.test)
+    return scores, effects(model, split.train)
+
+
+def describe_data(split: Split, *, weighted: bool) -> dict[str, Any]:
+    """Return what a reader wants to know about the rows of a fit."""
+    dataset = split.train
+    about = {**dataset.describe(), "rows": split.n_train, "weighted": weighted}
+    if split.n_test:
+        about["held-out rows"] = split.n_test
+    about["target"] = dataset.target or "target"
+    y = dataset.y[dataset.weight > 0] if dataset.weight.size else dataset.y
+    if split.classes is None:
+        about["target mean"], about["target standard deviation"] = float(y.mean()), float(y.std())
+        return about
+    shares = np.bincount(y.astype(np.intp), minlength=len(split.classes)) / len(y)
+    for label, share in list(zip(split.classes, shares, strict=True))[:SHOWN_CLASSES]:
+        about[f"share of class {label}"] = float(share)
+    return about
+
+
+def add_files(fitted: Fitted, files: Mapping[str, Path]) -> Fitted:
+    """Return the fit with more files on its list."""
+    return replace(fitted, files={**fitted.files, **{name: str(path) for name, path in files.items()}})
+
+
+def _solver(name: str) -> Any:
+    known = {getattr(solvers, kind).name: getattr(solvers, kind) for kind in solvers.__all__}
+    if name == "auto":
+        return "auto"
+    if name not in known:
+        raise ProblemError(f"there is no solver {name!r}; give auto or one of {', '.join(sorted(known))}")
+    return known[name]()

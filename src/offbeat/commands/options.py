@@ -1,0 +1,111 @@
+"""What the options of the command line are called and collected in. Light to import: ``--help`` loads no data code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DEFAULT_ALPHA = 1e-4
+DATA = "Data"
+MODEL = "Model"
+COLUMNS = "Scale and intercept"
+STOPPING = "Solver and stopping"
+OUTPUT = "Output"
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.", rich_help_panel=OUTPUT)]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Show no progress on standard error.", rich_help_panel=OUTPUT)
+]
+MemoryBudget = Annotated[
+    str | None,
+    typer.Option(
+        metavar="AMOUNT",
+        help="Such as 1GiB: larger data is streamed from disk.",
+        rich_help_panel=DATA,
+        show_default="a quarter of all",
+    ),
+]
+
+
+class LossName(StrEnum):
+    """Losses by their names on the command line."""
+
+    SQUARED = "squared"
+    LOGISTIC = "logistic"
+    POISSON = "poisson"
+    GAMMA = "gamma"
+    HUBER = "huber"
+    SQUARED_HINGE = "squared-hinge"
+    MULTINOMIAL = "multinomial"
+
+    @property
+    def classifier(self) -> bool:
+        """Whether targets are classes."""
+        return self in (LossName.LOGISTIC, LossName.SQUARED_HINGE, LossName.MULTINOMIAL)
+
+
+class PenaltyName(StrEnum):
+    """Penalties by their names on the command line."""
+
+    NONE = "none"
+    L1 = "l1"
+    L2 = "l2"
+    ELASTIC_NET = "elastic-net"
+    NONNEGATIVE = "nonnegative"
+
+
+@dataclass(frozen=True)
+class DataRequest:
+    """Which data: a table or matrix, and what its columns are for.
+
+    Parameters
+    ----------
+    table : Path
+    target, weight, offset : str, optional
+        Names of columns; for a matrix, ``.npy`` files.
+    drop : tuple of str
+        Columns that are no features.
+    test_fraction : float
+        Part of the rows to hold out.
+    seed : int
+        Of the choice of those rows.
+    memory_budget : str, optional
+    """
+
+    table: Path
+    target: str | None = None
+    weight: str | None = None
+    offset: str | None = None
+    drop: tuple[str, ...] = ()
+    test_fraction: float = 0.0
+    seed: int = 0
+    memory_budget: str | None = None
+
+
+@dataclass(frozen=True)
+class ModelRequest:
+    """Which model. ``alpha``, ``l1_ratio`` and ``delta`` are None where they were not given."""
+
+    loss: LossName
+    penalty: PenaltyName = PenaltyName.L2
+    alpha: float | None = None
+    l1_ratio: float | None = None
+    delta: float | None = None
+
+
+@dataclass(frozen=True)
+class HowToFit:
+    """Options of a fit that are neither data nor model; ``progress`` as in `offbeat.solve`."""
+
+    standardize: bool = True
+    intercept: bool = True
+    solver: str = "auto"
+    workers: int | None = None
+    tol: float = 1e-6
+    max_iter: float = 1000.0
+    time_limit: float | None = None
+    progress: bool | None = None

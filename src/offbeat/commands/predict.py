@@ -1,0 +1,209 @@
+"""``offbeat predict``: what a saved model says about new rows."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from offbeat.commands import terminal
+from offbeat.commands.options import DATA, OUTPUT, Json, MemoryBudget
+from offbeat.errors import DataError, ProblemError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from offbeat.data.dataset import Dataset
+    from offbeat.data.opening import Opened
+    from offbeat.model import Model
+    from offbeat.problem import Floats
+
+HELP = """
+Predict new rows with a saved model.
+
+Columns are found by name, in any order; others are ignored. A missing column, a column of another type and a level \
+that the model never saw are errors. Without --out, CSV goes to standard output.
+
+[bold]What is written[/bold]
+prediction  the value, the count, or the likeliest class
+probability_<class>  logistic and multinomial: one column for each class
+decision  squared-hinge: positive for the second class
+
+[bold]Examples[/bold]
+[cyan]offbeat predict model/ new.parquet --out predictions.parquet[/cyan]
+[cyan]offbeat predict model/ new.csv --column id | head[/cyan]
+"""
+
+
+class Unknown(StrEnum):
+    """What to do about levels that the model never saw."""
+
+    ERROR = "error"
+    IGNORE = "ignore"
+
+
+@dataclass(frozen=True)
+class NewData:
+    """Which rows to predict, and what to copy from them."""
+
+    table: Path
+    columns: tuple[str, ...]
+    offset: str | None
+    unknown: Unknown
+    memory_budget: str | None
+
+
+def predict(
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", show_default=False, help="Folder that `offbeat fit --out` wrote.")
+    ],
+    table: Annotated[
+        Path,
+        typer.Argument(metavar="TABLE", show_default=False, help="Rows to predict, in a file as for fit."),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", rich_help_panel=OUTPUT, help="A .parquet or .csv file."),
+    ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN",
+            rich_help_panel=OUTPUT,
+            show_default=False,
+            help="Copy it beside the predictions; may be repeated.",
+        ),
+    ] = None,
+    offset: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", rich_help_panel=DATA, show_default="as fitted", help="As for fit."),
+    ] = None,
+    unknown: Annotated[
+        Unknown,
+        typer.Option(
+            metavar="WHAT",
+            rich_help_panel=DATA,
+            help="Levels that the model never saw: error, or ignore to take none of the known ones.",
+        ),
+    ] = Unknown.ERROR,
+    memory_budget: MemoryBudget = None,
+    as_json: Json = False,
+) -> None:
+    """Predict new rows; see `HELP`."""
+    data = NewData(table, tuple(column or ()), offset, unknown, memory_budget)
+    with terminal.reported_errors():
+        if as_json and out is None:
+            raise ProblemError("--json describes a file of predictions: give --out")
+        _predict(model, data, out, as_json=as_json)
+
+
+def _predict(folder: Path, data: NewData, out: Path | None, *, as_json: bool) -> None:
+    from offbeat.commands.scoring import predictor
+    from offbeat.model_file import load_model
+
+    if out is not None:
+        _check_kind(out)
+        terminal.check_writable(out)
+    model = load_model(folder)
+    with terminal.working(f"predicting {data.table} ..."):
+        opened, dataset = _open(model, data)
+        table = _table(model, predictor(model, dataset), _copied(opened, data))
+        _write(table, out)
+    if out is None:
+        return
+    result = {"rows": table.num_rows, "columns": table.column_names, "file": str(out)}
+    if as_json:
+        terminal.print_json(result)
+    else:
+        typer.echo(f"{table.num_rows:,} predictions: {out}")
+
+
+def _open(model: Model, data: NewData) -> tuple[Opened, Dataset]:
+    """Read the rows in the way that the model was fitted."""
+    from offbeat.commands.training import read_vector
+    from offbeat.data.load import as_dataset, open_data, with_columns
+
+    opened = open_data(data.table, data.memory_budget)
+    fitted = model.settings.get("offset")
+    offset: Any = data.offset or fitted
+    if opened.table is None:
+        if data.offset is None and fitted is not None:
+            raise DataError("the model was fitted with an offset: give --offset, a .npy file with one value a row")
+        offset = None if data.offset is None else read_vector(Path(data.offset), "--offset", data.table)
+    elif model.encoder is None:
+        raise DataError(f"the model was fitted to a matrix without names of columns, and {data.table} is a table")
+    elif offset is not None and offset not in opened.table.schema.names:
+        raise DataError(f"{data.table} has no column {offset!r}, the offset of the model; give --offset")
+    encoder = None if model.encoder is None else replace(model.encoder, unknown=data.unknown.value)
+    dataset = as_dataset(opened, offset=offset, memory_budget=data.memory_budget, encoder=encoder)
+    dataset = replace(dataset, source=with_columns(dataset.source, model.n_features))
+    if dataset.n_columns != model.n_features:
+        raise DataError(f"{data.table} has {dataset.n_columns} columns; the model has {model.n_features} features")
+    return opened, dataset
+
+
+def _copied(opened: Opened, data: NewData) -> dict[str, pa.ChunkedArray]:
+    """Return the columns to write beside the predictions."""
+    import pyarrow as pa
+
+    from offbeat.data.tabular import check_columns
+
+    if not data.columns:
+        return {}
+    if opened.table is None:
+        raise DataError(f"--column needs names of columns, which {data.table} does not have")
+    check_columns(opened.table, data.columns)
+    table = pa.Table.from_batches(list(opened.table.batches(data.columns)))
+    return {name: table.column(name) for name in data.columns}
+
+
+def _table(model: Model, z: Floats, copied: dict[str, pa.ChunkedArray]) -> pa.Table:
+    """Return the predictions as a table, after the columns that were asked for."""
+    import pyarrow as pa
+
+    from offbeat.commands.scoring import class_numbers, means
+
+    columns: dict[str, Any] = {}
+    if model.loss.classifier:
+        classes = model.classes if model.classes is not None else tuple(range(1 if z.ndim == 1 else z.shape[1]))
+        columns["prediction"] = pa.array(list(classes)).take(pa.array(class_numbers(z)))
+        if model.loss.name == "squared-hinge":
+            columns["decision"] = z
+        else:
+            mean = means(model.loss, z)
+            shares = mean.T if mean.ndim == 2 else (1.0 - mean, mean)
+            columns |= {f"probability_{label}": share for label, share in zip(classes, shares, strict=True)}
+    else:
+        columns["prediction"] = means(model.loss, z)
+    taken = [name for name in copied if name in columns]
+    if taken:
+        raise DataError(f"the column {taken[0]!r} has the name of a prediction: rename it")
+    return pa.table({**copied, **columns})
+
+
+def _check_kind(out: Path) -> None:
+    if out.suffix.lower() not in (".parquet", ".csv"):
+        raise DataError(f"{out}: predictions are written as .parquet or .csv")
+
+
+def _write(table: pa.Table, out: Path | None) -> None:
+    """Write a file whole or not at all, or CSV to standard output."""
+    import pyarrow.csv
+    import pyarrow.parquet
+
+    from offbeat.diagnostics.files import atomic_write
+
+    if out is None:
+        pyarrow.csv.write_csv(table, sys.stdout.buffer)
+        sys.stdout.flush()
+        return
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(out) as file:
+        if out.suffix.lower() == ".csv":
+            pyarrow.csv.write_csv(table, file)
+        else:
+            pyarrow.parquet.write_table(table, file)

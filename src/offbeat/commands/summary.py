@@ -1,0 +1,157 @@
+"""What a fit looks like on a terminal and in a report."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from offbeat.commands.fitting import Fitted
+from offbeat.commands.scoring import Effect
+from offbeat.diagnostics.progress import duration
+from offbeat.model import Model
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+BAR = 20  # characters
+REPORTED = 5000  # coefficients in a report: more would only make it slow to open
+ADVICE = {
+    "max_iter": "the limit of passes was reached: raise --max-iter, or --tol",
+    "time_limit": "the time was up: raise --time-limit, or --tol",
+    "interrupted": "interrupted: this is the best model so far",
+    "stalled": "rounding allows no further progress: raise --tol",
+    "separable": "the classes are separated, so there is no optimum without a penalty: use --penalty l2",
+}
+
+
+def print_fit(console: Console, fitted: Fitted, n_effects: int = 10) -> None:
+    """Print data, certificate, work, metrics and the largest standardised effects."""
+    from rich.table import Table
+    from rich.text import Text
+
+    rows = Table.grid(padding=(0, 2))
+    rows.add_column(style="bold", no_wrap=True)
+    rows.add_column()
+    for name, value in _facts(fitted):
+        rows.add_row(name, value if isinstance(value, Text) else Text(value))
+    console.print(rows)
+    if fitted.effects:
+        console.print()
+        console.print(Text(_title(min(n_effects, len(fitted.effects)), fitted.model), style="bold"), soft_wrap=True)
+        console.print(_effects(fitted.effects[:n_effects]))
+    for name, path in fitted.files.items():
+        console.print(Text.assemble((f"{name.capitalize()}: ", "dim"), path), soft_wrap=True)
+
+
+def _facts(fitted: Fitted) -> list[tuple[str, Any]]:
+    data, solution = fitted.data, fitted.solution
+    metadata = solution.trace.metadata
+    held = f"; {data['held-out rows']:,} more held out" if "held-out rows" in data else ""
+    facts: list[tuple[str, Any]] = [
+        ("Data", f"{data['rows']:,} rows x {data['columns']:,} columns, {data['type']}{held}"),
+        ("Model", _spoken(fitted)),
+        ("Solver", f"{metadata.get('solver', '')} ({metadata.get('reason', '')})"),
+        ("Certificate", _verdict(fitted)),
+        ("", _figures(fitted)),
+        ("Work", f"{solution.passes:.3g} passes over the data in {duration(solution.seconds)}{_workers(metadata)}"),
+    ]
+    if fitted.scores:
+        scores = "   ".join(f"{name} {value:.4f}" for name, value in fitted.scores.items())
+        facts.append(("Held-out rows", scores))
+    return facts
+
+
+def _workers(metadata: dict[str, str]) -> str:
+    return f" on {metadata['workers']} threads" if metadata.get("engine") == "threads" else ""
+
+
+def _spoken(fitted: Fitted) -> str:
+    """Name the loss and penalty as a statistician would."""
+    model = fitted.model
+    about = ", ".join(
+        f"{name} {value:g}"
+        for name, value in model.penalty._asdict().items()
+        if name in ("alpha", "l1_ratio", "lower") and math.isfinite(value)
+    )
+    penalty = "no penalty" if model.penalty.name == "none" else f"{model.penalty.name} penalty ({about})"
+    on = "" if model.penalty.name == "none" else " on columns as they are"
+    return f"{model.loss.name} loss, {penalty}{' on standardised columns' if fitted.settings['standardize'] else on}"
+
+
+def _verdict(fitted: Fitted) -> Text:
+    from rich.text import Text
+
+    c = fitted.solution.certificate
+    what = "relative gap" if c.kind == "duality gap" else "relative gradient"
+    sentence = f"{what} {c.relative_gap:.1e} (tolerance {c.tolerance:.0e})"
+    if c.satisfied:
+        return Text.assemble(("certified", "bold green"), f": {sentence}")
+    why = ADVICE.get(fitted.solution.status, fitted.solution.status)
+    return Text.assemble(("not certified", "bold yellow"), f": {sentence}; {why}")
+
+
+def _figures(fitted: Fitted) -> str:
+    c = fitted.solution.certificate
+    if c.kind == "gradient":
+        return f"objective {c.primal:.9g}   gradient {c.gap:.1e}   (no finite dual without a penalty)"
+    return f"primal {c.primal:.9f}   dual {c.dual:.9f}   gap {c.gap:.1e}"
+
+
+def _effects(effects: list[Effect]) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("feature", header_style="dim")
+    table.add_column("coefficient", justify="right", header_style="dim")
+    table.add_column("effect", justify="right", header_style="dim")
+    table.add_column("")
+    largest = max((abs(e.effect) for e in effects), default=0.0) or 1.0
+    for e in effects:
+        bar = Text("█" * max(round(BAR * abs(e.effect) / largest), 1), style="blue" if e.effect > 0 else "yellow")
+        value = f"{e.coefficient:+.4g}" if e.coefficient else "0"
+        table.add_row(Text(e.name), value, f"{e.effect:+.4f}" if e.effect else "0", bar if e.effect else "")
+    return table
+
+
+def _title(count: int, model: Model) -> str:
+    of = {
+        "logistic": "log-odds", "multinomial": "log-odds", "poisson": "log of the mean", "gamma": "log of the mean",
+        "squared-hinge": "decision value",
+    }.get(model.loss.name, "prediction")  # fmt: skip
+    target = model.settings.get("target_text") or model.settings.get("target")
+    if model.loss.name in ("logistic", "squared-hinge") and model.classes is not None and target is not None:
+        of += f' of "{target}"' if "target_text" in model.settings else f" of {target}={model.classes[1]}"
+    number = "Largest" if count < 10 else "Ten largest"
+    return f"{number} standardised effects: change of the {of} per standard deviation"
+
+
+def write_report(fitted: Fitted, path: Path, title: str) -> None:
+    """Write the HTML report of a fit.
+
+    Raises
+    ------
+    OSError
+        ``path`` cannot be written.
+    """
+    from offbeat.diagnostics.report import Report
+    from offbeat.diagnostics.report import write_report as write
+
+    data = dict(fitted.data)
+    if len(fitted.effects) > REPORTED:
+        data["coefficients shown"] = f"the {REPORTED:,} largest effects of {len(fitted.effects):,}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    report = Report(
+        title,
+        fitted.solution.trace,
+        certificate=fitted.solution.certificate,
+        settings=fitted.settings,
+        data_summary=data,
+        coefficients=fitted.effects[:REPORTED],
+        metrics={f"held-out {name}": value for name, value in fitted.scores.items()},
+        status=fitted.solution.status,
+    )
+    write(report, path)
