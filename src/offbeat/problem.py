@@ -234,6 +234,9 @@ class Problem:
             return Certificate(
                 primal, primal - gap, gap, _ratio(gap, reference.objective), "duality gap", reference.tolerance
             )
+        if point is None and at.intercept_gradient.size == 1 and penalty.dual_scale(-at.gradient) > 0.0:
+            # A dual exists, but the intercept is too far off to say anything yet: never mix the two kinds in one fit.
+            return Certificate(primal, -math.inf, math.inf, math.inf, "duality gap", reference.tolerance)
         norm = math.hypot(penalty.optimality(u, at.gradient), float(np.linalg.norm(at.intercept_gradient)))
         return Certificate(
             primal, -math.inf, norm, _ratio(norm, reference.gradient_norm), "gradient", reference.tolerance
@@ -273,7 +276,7 @@ def _feasible_for_classes(u: Floats, b: Floats | None, at: Evaluation, reference
         return None
     total = float(shares.sum())
     excess = float(np.max(np.divide(c, shares, out=np.full_like(c, math.inf), where=shares > 0.0)))
-    t = 1.0 if math.isinf(excess) else excess / (1.0 + excess)
+    t = 1.0 if math.isinf(excess) else max(excess, 1e-300) / (1.0 + excess)
     r = np.maximum(shares - ((1.0 - t) / t) * c, 0.0) / total
     entropy = -float(np.sum(r * np.log(np.where(r > 0.0, r, 1.0)))) * total
     mean_conjugate = float(u @ at.gradient) + float(b @ c) - at.loss

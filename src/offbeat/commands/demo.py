@@ -32,6 +32,7 @@ model/  the model, for [cyan]offbeat predict[/cyan] and [cyan]offbeat info[/cyan
 MODEL = ModelRequest(LossName.LOGISTIC, PenaltyName.ELASTIC_NET, alpha=1e-4, l1_ratio=0.5)
 TEST_FRACTION = 0.2
 SEED = 2013
+MIN_ROWS = 1000
 TITLE = "Will a flight arrive more than 15 minutes late?"
 SHORT = "arriving late"
 
@@ -42,7 +43,7 @@ def demo(
     ] = Path("offbeat-demo"),
     rows: Annotated[
         int | None,
-        typer.Option(metavar="NUMBER", min=100, show_default="all", help="Fit so many rows only, chosen at random."),
+        typer.Option(metavar="NUMBER", show_default="all", help="Use so many rows only, chosen at random."),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -74,6 +75,8 @@ def load(rows: int | None) -> tuple[Data, Split]:
     from offbeat.data.load import as_dataset
     from offbeat.datasets import load_flights
 
+    if rows is not None and rows < MIN_ROWS:
+        raise DataError(f"--rows is {rows}; the demonstration needs at least {MIN_ROWS:,}")
     data = load_flights()
     if rows is not None and rows < len(data.y):
         chosen = np.sort(np.random.default_rng(SEED).permutation(len(data.y))[:rows])
@@ -91,8 +94,7 @@ def _fit(data: Data, split: Split, out: Path, *, as_json: bool) -> int:
 
     problem = training.make_problem(MODEL, None)
     solution = fitting.run(problem, split, HowToFit(progress=True))
-    if not fitting.usable(solution):
-        raise DataError(f"the fit ended ({solution.status}) before it had a certified point")
+    fitting.require_point(solution)
     settings: dict[str, Any] = {
         "loss": "logistic", "penalty": "elastic-net", "alpha": MODEL.alpha, "l1_ratio": MODEL.l1_ratio,
         "standardize": True, "tol": solution.certificate.tolerance, "test_fraction": TEST_FRACTION, "seed": SEED,

@@ -195,11 +195,7 @@ def _fit(data: DataRequest, request: ModelRequest, how: HowToFit, outputs: Outpu
         split = training.load_split(data, request.loss)
     problem = training.make_problem(request, None if split.classes is None else len(split.classes))
     solution = fitting.run(problem, split, how)
-    if not fitting.usable(solution):
-        terminal.stop(
-            f"the fit ended ({solution.status}) before it had a certified point: nothing was saved",
-            terminal.INTERRUPTED if solution.status == "interrupted" else terminal.NOT_CERTIFIED,
-        )
+    fitting.require_point(solution)
     settings = _settings(data, request, how)
     model = fitting.make_model(problem, split, solution, settings)
     files: dict[str, Path] = {}

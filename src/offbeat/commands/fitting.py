@@ -15,7 +15,7 @@ from offbeat import solvers
 from offbeat.commands.holdout import Split
 from offbeat.commands.options import HowToFit
 from offbeat.commands.scoring import Effect, effects, metrics
-from offbeat.commands.terminal import INTERRUPTED, NOT_CERTIFIED, OK
+from offbeat.commands.terminal import INTERRUPTED, NOT_CERTIFIED, OK, stop
 from offbeat.engines import Serial, Threads
 from offbeat.errors import ConvergenceWarning, ProblemError
 from offbeat.inspection import Options
@@ -93,9 +93,14 @@ def run(problem: Problem, split: Split, how: HowToFit) -> Solution:
         return fit(problem, split.train, Options(how.intercept, how.standardize, how.tol), settings)
 
 
-def usable(solution: Solution) -> bool:
-    """Return whether a fit got far enough to have a certified point."""
-    return math.isfinite(solution.certificate.gap)
+def require_point(solution: Solution) -> None:
+    """Exit, saying why, if a fit ended before it had any certified point."""
+    if math.isfinite(solution.certificate.gap):
+        return
+    stop(
+        f"the fit ended ({solution.status}) before it had a certified point; nothing was saved",
+        INTERRUPTED if solution.status == "interrupted" else NOT_CERTIFIED,
+    )
 
 
 def make_model(problem: Problem, split: Split, solution: Solution, settings: Mapping[str, Any]) -> Model:

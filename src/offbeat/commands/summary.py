@@ -42,8 +42,10 @@ def print_fit(console: Console, fitted: Fitted, n_effects: int = 10) -> None:
         console.print()
         console.print(Text(_title(min(n_effects, len(fitted.effects)), fitted.model), style="bold"), soft_wrap=True)
         console.print(_effects(fitted.effects[:n_effects]))
+    if fitted.files:
+        console.print()
     for name, path in fitted.files.items():
-        console.print(Text.assemble((f"{name.capitalize()}: ", "dim"), path), soft_wrap=True)
+        console.print(Text.assemble((f"{name.capitalize():<8}", "dim"), path), soft_wrap=True)
 
 
 def _facts(fitted: Fitted) -> list[tuple[str, Any]]:
@@ -124,7 +126,7 @@ def _title(count: int, model: Model) -> str:
     }.get(model.loss.name, "prediction")  # fmt: skip
     target = model.settings.get("target_text") or model.settings.get("target")
     if model.loss.name in ("logistic", "squared-hinge") and model.classes is not None and target is not None:
-        of += f' of "{target}"' if "target_text" in model.settings else f" of {target}={model.classes[1]}"
+        of += f" of {target}" if "target_text" in model.settings else f" of {target}={model.classes[1]}"
     number = "Largest" if count < 10 else "Ten largest"
     return f"{number} standardised effects: change of the {of} per standard deviation"
 

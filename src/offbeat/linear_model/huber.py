@@ -21,7 +21,8 @@ from offbeat.sideways.protocol import Hub
 from offbeat.solve import Solution
 
 MAX_ROUNDS = 100
-FLOOR = 1e-7  # of the spread of y: a perfect fit has no scale
+FLOOR = 1e-6  # of the spread of y: a perfect fit has no scale
+SHRINK = 0.1  # the scale falls by no more at once: kinks much closer than the residuals are hard to start from
 
 
 @documented
@@ -150,7 +151,7 @@ class HuberRegressor(LinearRegressor):
             self._set_coef(solution)
             start = solution.coef[:, None], np.array([solution.intercept])
             residuals = np.abs(self._residuals(dataset))
-            better = max(noise_scale(residuals, dataset.weight, epsilon), floor)
+            better = max(noise_scale(residuals, dataset.weight, epsilon), floor, SHRINK * scale)
             if solution.status != "converged" or passes >= self.max_iter or self._settled(solution, scale, better):
                 break
             scale = better
@@ -215,6 +216,19 @@ def noise_scale(residuals: Floats, weight: Floats, epsilon: float) -> float:
 
 def _first_scale(dataset: Dataset, epsilon: float, before: float | None) -> tuple[float, float]:
     """Return a scale to start from, and the smallest one that makes sense for this target."""
-    centred = np.abs(dataset.y - np.median(dataset.y))
-    spread = noise_scale(centred, dataset.weight, epsilon) or float(centred.mean()) or 1.0
+    centred = np.abs(dataset.y - _median(dataset.y, dataset.weight))
+    spread = noise_scale(centred, dataset.weight, epsilon) or _mean(centred, dataset.weight) or 1.0
     return before or spread, FLOOR * spread
+
+
+def _median(y: Floats, weight: Floats) -> float:
+    """Return the lower weighted median."""
+    if not weight.size:
+        return float(np.partition(y, (len(y) - 1) // 2)[(len(y) - 1) // 2])
+    order = np.argsort(y)
+    below = np.cumsum(weight[order])
+    return float(y[order[np.searchsorted(below, 0.5 * below[-1])]])
+
+
+def _mean(values: Floats, weight: Floats) -> float:
+    return float(np.average(values, weights=weight if weight.size else None))

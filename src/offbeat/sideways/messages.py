@@ -14,7 +14,8 @@ Floats: TypeAlias = NDArray[np.float64]
 class Message(NamedTuple):
     """A contribution on its way: the newest ``(incarnation, clock)`` of a shard wins.
 
-    ``kind`` says what the step did, in a word or two, for the reader of a trace; ``started`` and ``duration`` are seconds of the engine's clock; ``payload`` is flat.
+    ``kind`` says what the step did, in a word or two, for the reader of a trace; ``started`` and
+    ``duration`` are seconds of the engine's clock; ``payload`` is flat.
     """
 
     run: int
