@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import sys
 import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from benchmarks.harness.results import Race
 from benchmarks.harness.solver import BaseSolver
 
 app = typer.Typer(add_completion=False, help="Time to a given suboptimality, the same objective for everybody.")
-console = Console()
+console = Console() if sys.stdout.isatty() else Console(width=130)
 SCRATCH = Path("benchmarks/results/scratch")
 
 

@@ -60,7 +60,7 @@ def plot(race: Race, path: Path) -> None:
     axes.set_ylim(FLOOR / 3, 1.5)
     axes.yaxis.set_major_locator(LogLocator(numticks=20))
     axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.set_title(race.spec.title, fontsize=11, loc="left")
+    axes.set_title(f"{race.spec.title}  ({race.rows:,} x {race.columns:,})", fontsize=11, loc="left")
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(which="major", color="#EEEEEE", linewidth=0.6)
     axes.set_axisbelow(True)

@@ -80,6 +80,8 @@ class Course:
             entry.stopped = self._too_slow(entry, measured.median)
             if entry.stopped:
                 break
+        if not entry.rungs:
+            entry.excluded = f"failed: {entry.stopped}"
         return entry
 
     def _too_slow(self, entry: Entry, last: float) -> str | None:
@@ -111,20 +113,35 @@ class Course:
         return True
 
     def _repeat(self) -> None:
-        """Measure the rungs that decide again, in turn, so that a slow minute of the machine hits everybody."""
-        deciding = [(entry, m) for entry in self.race.entries for m in self._deciding(entry)]
-        for _ in range(self.rules.repeats - 1):
-            for entry, measured in deciding:
-                self._measure(entry, measured)
+        """Measure the rungs that decide again, in turn, so that a slow minute of the machine hits everybody.
 
-    def _deciding(self, entry: Entry) -> list[Measured]:
+        Who decides may change as medians settle: repeated until whoever wins at some accuracy has had all its runs.
+        """
+        failed: list[Measured] = []
+        while True:
+            short = [pair for pair in self._deciding() if len(pair[1].seconds) < self.rules.repeats]
+            short = [pair for pair in short if not any(pair[1] is each for each in failed)]
+            if not short:
+                return
+            failed += [measured for entry, measured in short if not self._measure(entry, measured)]
+            self.race.settle()
+
+    def _deciding(self) -> list[tuple[Entry, Measured]]:
+        """Return the rungs that are, or may turn out to be, some solver's fastest at some accuracy."""
         chosen = []
-        for accuracy in self.race.spec.accuracies:
-            first = min((e.seconds(accuracy) for e in self.race.entries), default=math.inf)
-            own = entry.seconds(accuracy)
-            if own <= FAR * first:
-                chosen += [m for m in entry.rungs if m.reached <= accuracy and m.median <= NEAR * own]
-        return [m for m in entry.rungs if any(m is each for each in chosen)]
+        for entry in self.race.entries:
+            limits = []
+            for accuracy in self.race.spec.accuracies:
+                first = min(e.seconds(accuracy) for e in self.race.entries)
+                own = entry.seconds(accuracy)
+                if math.isfinite(own) and own <= FAR * first:
+                    limits.append((accuracy, NEAR * own))
+            chosen += [
+                (entry, m)
+                for m in entry.rungs
+                if any(m.reached <= accuracy and m.median <= limit for accuracy, limit in limits)
+            ]
+        return chosen
 
     def _worker(self, name: str) -> Worker:
         """Return a solver's process, started if need be; older ones make room when memory is short."""

@@ -46,12 +46,8 @@ class Entry:
     rungs: list[Measured] = field(default_factory=list)
 
     def at(self, accuracy: float) -> Measured | None:
-        """Return the fastest rung that is this accurate, among those measured most often; None for never."""
-        fitting = [m for m in self.rungs if m.reached <= accuracy]
-        if not fitting:
-            return None
-        most = max(len(m.seconds) for m in fitting)
-        return min((m for m in fitting if len(m.seconds) == most), key=lambda m: m.median)
+        """Return the rung of least median time that is this accurate; None for never."""
+        return min((m for m in self.rungs if m.reached <= accuracy), key=lambda m: m.median, default=None)
 
     def seconds(self, accuracy: float) -> float:
         """Return the time to this accuracy, infinite for never."""

@@ -103,8 +103,12 @@ def rich_table(race: Race) -> Table:
 
 
 def excluded(race: Race) -> str:
-    """Return who did not run, and why."""
-    return "; ".join(f"{entry.solver}: {entry.excluded}" for entry in race.entries if entry.excluded)
+    """Return who could have run but did not, by reason; solvers for another kind of problem are not worth a word."""
+    reasons: dict[str, list[str]] = {}
+    for entry in race.entries:
+        if entry.excluded and not entry.excluded.endswith((" loss", " path", "whole paths")):
+            reasons.setdefault(entry.excluded, []).append(entry.solver)
+    return "; ".join(f"{', '.join(names)} ({reason})" for reason, names in reasons.items())
 
 
 def markdown(races: list[Race], machine: dict[str, Any], versions: dict[str, str]) -> str:

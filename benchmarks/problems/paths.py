@@ -8,10 +8,10 @@ NOTE = (
 )
 
 PROBLEMS = (
-    Spec("lasso-path", "Lasso path, 100 penalties from lambda_max to lambda_max / 1000, 500,000 x 100", "correlated",
+    Spec("lasso-path", "Lasso path, 100 penalties from lambda_max to lambda_max / 1000", "correlated",
          "real", "squared", 1.0, Strength("lambda_max", 1.0, length=100), note=NOTE),
-    Spec("enet-path", "Elastic-net path, l1_ratio 0.5, 100 penalties, 500,000 x 100", "correlated", "real", "squared",
+    Spec("enet-path", "Elastic-net path, l1_ratio 0.5, 100 penalties", "correlated", "real", "squared",
          0.5, Strength("lambda_max", 1.0, length=100), headline=False, note=NOTE),
-    Spec("ridge-path", "Ridge path, 100 penalties from 1 to 1e-5 per sample, 500,000 x 100", "correlated", "real",
+    Spec("ridge-path", "Ridge path, 100 penalties from 1 to 1e-5 per sample", "correlated", "real",
          "squared", 0.0, Strength("alpha", 1.0, length=100, last=1e-5), note=NOTE),
 )  # fmt: skip

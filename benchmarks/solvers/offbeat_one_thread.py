@@ -1,4 +1,4 @@
-"""Offbeat on one thread."""
+"""Offbeat on one thread, BLAS included."""
 
 from typing import Any
 
@@ -15,4 +15,4 @@ class Solver(Offbeat):
     def settings(self, problem: Problem) -> dict[str, Any]:
         from offbeat import engines
 
-        return {"engine": engines.Serial()}
+        return {"engine": engines.Threads(1)}

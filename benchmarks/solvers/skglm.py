@@ -25,11 +25,11 @@ class Solver(BaseSolver):
         from skglm.solvers import LBFGS, ProxNewton
 
         if problem.l1_ratio == 0.0:
-            penalty, solver = L2(problem.alpha), LBFGS(max_iter=5000, tol=rung["tol"])
-        else:
-            both = problem.l1_ratio < 1.0
-            penalty = L1_plus_L2(problem.alpha, problem.l1_ratio) if both else L1(problem.alpha)
-            solver = ProxNewton(max_iter=200, tol=rung["tol"], fit_intercept=problem.fit_intercept)
+            # Its estimator asks the solver for an intercept, which this one knows nothing of: called directly.
+            found = LBFGS(max_iter=5000, tol=rung["tol"]).solve(problem.X, problem.signs, Logistic(), L2(problem.alpha))
+            return found[0], 0.0
+        penalty = L1(problem.alpha) if problem.l1_ratio == 1.0 else L1_plus_L2(problem.alpha, problem.l1_ratio)
+        solver = ProxNewton(max_iter=200, tol=rung["tol"], fit_intercept=problem.fit_intercept)
         model = GeneralizedLinearEstimator(Logistic(), penalty, solver)
         model.fit(problem.X, problem.y)
         return model.coef_.reshape(-1), model.intercept_

@@ -53,12 +53,12 @@ def inspect(problem: Problem, dataset: Dataset, shards: list[Shard], engine: Eng
     info : DataInfo
     """
     fraction = 1.0 if options.standardize else min(1.0, SAMPLE_ROWS / max(dataset.n_rows, 1))
-    center, scale = _moments(shards, engine, fraction, options.fit_intercept, exact=options.standardize)
+    center, scale, rarity = _moments(shards, engine, fraction, options.fit_intercept, exact=options.standardize)
     penalty = problem.separable(dataset.n_columns, None if options.standardize else scale)
     null, reference = _null_model(problem, shards, engine, options)
     info = DataInfo(
         dataset.n_rows, dataset.n_columns, problem.n_outputs, center, scale, penalty, reference,
-        (np.zeros(dataset.n_columns * problem.n_outputs), null), dataset.source.sparse,
+        (np.zeros(dataset.n_columns * problem.n_outputs), null), dataset.source.sparse, rarity,
     )  # fmt: skip
     if not _has_dual(penalty):
         norm = _gradient_norm(problem, info, shards)
@@ -86,33 +86,36 @@ def _gradient_norm(problem: Problem, info: DataInfo, shards: list[Shard]) -> flo
 
 def _moments(
     shards: list[Shard], engine: Engine, fraction: float, center: bool, *, exact: bool
-) -> tuple[Floats, Floats]:
-    """Return centres (zeros when columns must not move) and scales (ones for constant columns)."""
-    parts: list[Floats]
+) -> tuple[Floats, Floats, Floats]:
+    """Return centres (zeros when columns must not move), scales (ones for constant columns) and rarities."""
     if fraction < 1.0:  # a few rows: threads would cost more than they save
         parts = [shard.moments(fraction, Workspace()) for shard in shards]
     else:
         parts = engine.map(lambda shard: shard.moments(fraction, Workspace()), shards)
     with np.errstate(invalid="ignore", over="ignore"):  # columns that are not finite keep centre 0 and scale 1
-        return _center_and_scale(np.sum(parts, axis=0), sums.first_row(shards[0]), center=center, exact=exact)
-
-
-def _center_and_scale(total: Floats, shift: Floats, *, center: bool, exact: bool) -> tuple[Floats, Floats]:
-    k = (total.size - 1) // 2
-    weight = total[-1] if total[-1] > 0 else 1.0
-    first, second = total[:k] / weight, total[k:-1] / weight
-    variance = np.maximum(second - first**2, 0.0)
-    mean = shift + first
-    spread = variance if center or exact else variance + mean**2
-    scale = np.sqrt(spread)
-    tiny = scale <= 1e-12 * np.maximum(np.abs(mean), 1e-300)
-    bad = tiny | ~np.isfinite(scale) | ~np.isfinite(mean)
-    scale[bad] = 1.0
+        total = np.sum([each for each, _ in parts], axis=0)
+        k = (total.size - 1) // 2
+        weight = total[-1] if total[-1] > 0 else 1.0
+        first, second = total[:k] / weight, total[k:-1] / weight
+        mean = sums.first_row(shards[0]) + first
+        variance = np.maximum(second - first**2, 0.0)
+        spread = variance if center or exact else variance + mean**2
+        largest = np.max([each for _, each in parts], axis=0) + np.abs(first)
+        scale, rarity = _scale(mean, np.sqrt(spread), largest, exact=exact)
     mean[~np.isfinite(mean)] = 0.0
+    return (mean if center else np.zeros(k)), scale, rarity
+
+
+def _scale(mean: Floats, spread: Floats, largest: Floats, *, exact: bool) -> tuple[Floats, Floats]:
+    """Return scales and rarities; a column that is constant as far as was seen has scale 1 or its value."""
+    scale, rarity = spread.copy(), np.full(len(mean), float(SAMPLE_ROWS))
+    constant = ~(spread > 1e-12 * np.maximum(np.abs(mean), 1e-300)) | ~np.isfinite(mean + spread)
+    scale[constant] = 1.0
     if not exact:
-        rare = tiny & (np.abs(mean) > 0)
-        scale[rare] = np.abs(mean[rare])
-    return (mean if center else np.zeros(k)), scale
+        known = constant & np.isfinite(mean) & (mean != 0.0)
+        scale[known] = np.abs(mean[known])
+    rarity[~constant] = np.minimum((largest[~constant] / scale[~constant]) ** 2, SAMPLE_ROWS)
+    return scale, rarity
 
 
 def _null_model(problem: Problem, shards: list[Shard], engine: Engine, options: Options) -> tuple[Floats, Reference]:

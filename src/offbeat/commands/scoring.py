@@ -180,7 +180,7 @@ def _deviations(dataset: Dataset) -> Floats:
     engine = choice.engine(dataset, "auto")
     fraction = 1.0 if dataset.source.resident else min(1.0, SAMPLE_ROWS / dataset.n_rows)
     shards = dataset.shards(engine.n_workers)
-    parts: list[Any] = engine.map(lambda shard: shard.moments(fraction, Workspace()), shards)
+    parts = engine.map(lambda shard: shard.moments(fraction, Workspace())[0], shards)
     total = np.sum(parts, axis=0)
     k = (total.size - 1) // 2
     first, second = total[:k] / total[-1], total[k:-1] / total[-1]

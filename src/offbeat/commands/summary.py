@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +57,10 @@ def _facts(fitted: Fitted) -> list[tuple[str, Any]]:
         ("Solver", f"{metadata.get('solver', '')} ({metadata.get('reason', '')})"),
         ("Certificate", _verdict(fitted)),
         ("", _figures(fitted)),
-        ("Work", f"{solution.passes:.3g} passes over the data in {duration(solution.seconds)}{_workers(metadata)}"),
+        (
+            "Work",
+            f"{solution.passes:.3g} pass{'' if solution.passes == 1 else 'es'} over the data in {duration(solution.seconds)}{_workers(metadata)}",
+        ),
     ]
     if fitted.scores:
         scores = "   ".join(f"{name} {value:.4f}" for name, value in fitted.scores.items())
@@ -72,15 +74,13 @@ def _workers(metadata: dict[str, str]) -> str:
 
 def _spoken(fitted: Fitted) -> str:
     """Name the loss and penalty as a statistician would."""
-    model = fitted.model
-    about = ", ".join(
-        f"{name} {value:g}"
-        for name, value in model.penalty._asdict().items()
-        if name in ("alpha", "l1_ratio", "lower") and math.isfinite(value)
-    )
-    penalty = "no penalty" if model.penalty.name == "none" else f"{model.penalty.name} penalty ({about})"
-    on = "" if model.penalty.name == "none" else " on columns as they are"
-    return f"{model.loss.name} loss, {penalty}{' on standardised columns' if fitted.settings['standardize'] else on}"
+    model, name = fitted.model, fitted.settings["penalty"]
+    numbers = ((key, getattr(model.penalty, key, None)) for key in ("alpha", "l1_ratio"))
+    about = ", ".join(f"{key} {value:g}" for key, value in numbers if value is not None)
+    if name == "none":
+        return f"{model.loss.name} loss, no penalty"
+    columns = "standardised columns" if fitted.settings["standardize"] else "columns as they are"
+    return f"{model.loss.name} loss, {name} penalty ({about}) on {columns}"
 
 
 def _verdict(fitted: Fitted) -> Text:
@@ -98,7 +98,7 @@ def _verdict(fitted: Fitted) -> Text:
 def _figures(fitted: Fitted) -> str:
     c = fitted.solution.certificate
     if c.kind == "gradient":
-        return f"objective {c.primal:.9g}   gradient {c.gap:.1e}   (no finite dual without a penalty)"
+        return f"objective {c.primal:.9g}   gradient {c.gap:.1e}   (no finite dual for this loss and penalty)"
     return f"primal {c.primal:.9f}   dual {c.dual:.9f}   gap {c.gap:.1e}"
 
 

@@ -14,7 +14,7 @@ from offbeat.data.source import CSR, Block, Source
 Float64s = NDArray[np.float64]
 HEAD = 4
 HESSIAN_ROWS = 512
-SAMPLE_RUN = 64
+SAMPLE_RUN = 16
 STREAM_BYTES = 8 << 20
 
 
@@ -148,8 +148,16 @@ class Shard:
 
         return sums.evaluate(self, loss, point, workspace)
 
-    def moments(self, fraction: float, workspace: Workspace) -> Float64s:
-        """Return ``sum v x`` and ``sum v x^2`` about the source's first row, then ``sum v``: shape (2 k + 1,)."""
+    def moments(self, fraction: float, workspace: Workspace) -> tuple[Float64s, Float64s]:
+        """Return moments of the columns about the source's first row.
+
+        Returns
+        -------
+        sums : ndarray, shape (2 k + 1,)
+            ``sum v x``, ``sum v x^2`` and ``sum v``.
+        largest : ndarray, shape (k,)
+            Largest absolute value.
+        """
         from offbeat.data import sums
 
         return sums.moments(self, fraction, workspace)

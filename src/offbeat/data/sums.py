@@ -121,17 +121,13 @@ def first_row(shard: Shard) -> Float64s:
     return np.asarray(shard.source.read(0, 1), dtype=np.float64).reshape(k)
 
 
-def moments(shard: Shard, fraction: float, workspace: Workspace) -> Float64s:
-    """Return first and second moments; see `Shard.moments`."""
+def moments(shard: Shard, fraction: float, workspace: Workspace) -> tuple[Float64s, Float64s]:
+    """Return moments and largest deviations; see `Shard.moments`."""
     shift = first_row(shard)
-    out = np.zeros(2 * shift.size + 1)
+    out, largest = np.zeros(2 * shift.size + 1), np.zeros(shift.size)
     for block, targets, ranges in shard.blocks(fraction, workspace):
-        _add_moments(block, targets.weight, ranges, shift, out)
-    return out
-
-
-def _add_moments(block: Block, weight: Float64s, ranges: NDArray[np.int64], shift: Float64s, out: Float64s) -> None:
-    if isinstance(block, CSR):
-        rows.sparse_moments(tuple(block), weight, ranges, out)
-    else:
-        rows.dense_moments(block, weight, ranges, shift, out)
+        if isinstance(block, CSR):
+            rows.sparse_moments(tuple(block), targets.weight, ranges, out, largest)
+        else:
+            rows.dense_moments(block, targets.weight, ranges, shift, out, largest)
+    return out, largest

@@ -147,7 +147,7 @@ def sparse_rows(loss, X, target, point, ranges, hessian, out):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def dense_moments(X, v, ranges, shift, out):
+def dense_moments(X, v, ranges, shift, out, largest):
     """Add ``sum v (x - shift)``, ``sum v (x - shift)^2`` and ``sum v`` over the given rows of a dense block.
 
     Parameters
@@ -156,6 +156,8 @@ def dense_moments(X, v, ranges, shift, out):
         Any point near the mean: keeps the variance free of cancellation.
     out : ndarray, shape (2 k + 1,)
         First moments, second moments, total weight.
+    largest : ndarray, shape (k,)
+        Receives the largest ``abs(x - shift)``.
     """
     k = X.shape[1]
     for r in range(ranges.shape[0]):
@@ -166,10 +168,11 @@ def dense_moments(X, v, ranges, shift, out):
                 x = float(X[i, j]) - shift[j]
                 out[j] += weight * x
                 out[k + j] += weight * x * x
+                largest[j] = max(largest[j], abs(x))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def sparse_moments(X, v, ranges, out):
+def sparse_moments(X, v, ranges, out, largest):
     """Add the moments of a CSR block about zero; as `dense_moments`, repeated entries of a row taken apart."""
     indptr, indices, data = X
     k = (out.shape[0] - 1) // 2
@@ -181,6 +184,7 @@ def sparse_moments(X, v, ranges, out):
                 x = float(data[p])
                 out[indices[p]] += weight * x
                 out[k + indices[p]] += weight * x * x
+                largest[indices[p]] = max(largest[indices[p]], abs(x))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -198,7 +198,8 @@ def warm_solver(problem: Problem, dataset: Dataset, wanted: Any) -> Any:
 def _by_name(X: Any, target: str | None) -> bool:
     """Whether columns are found by name, by the encoder: files, and tables that hold their target."""
     paths = X if isinstance(X, list | tuple) else [X]
-    return target is not None or any(isinstance(path, str | os.PathLike) for path in paths[:1])
+    lazy = type(X).__name__ == "LazyFrame"  # whose names scikit-learn does not see
+    return target is not None or lazy or any(isinstance(path, str | os.PathLike) for path in paths[:1])
 
 
 def _number(name: str, value: Any) -> float:

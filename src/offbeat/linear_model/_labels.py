@@ -73,7 +73,8 @@ def _whole(labels: NDArray[Any]) -> tuple[NDArray[Any], Floats]:
         return _two(labels, low, high)
     if span > max(TABLE_SIZE, len(labels)):
         return _sorted(labels)
-    shifted = (labels - low).astype(np.intp)
+    signed = labels if labels.dtype.kind == "u" else labels.astype(np.int64)  # int8 cannot hold 127 - -128
+    shifted = (signed - signed.dtype.type(low)).astype(np.intp)
     present = np.flatnonzero(np.bincount(shifted, minlength=span + 1))
     numbers = np.zeros(span + 1)
     numbers[present] = np.arange(len(present))

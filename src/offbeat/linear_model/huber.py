@@ -195,7 +195,7 @@ def noise_scale(residuals: Floats, weight: Floats, epsilon: float) -> float:
     Examples
     --------
     >>> noise_scale(np.array([1.0, 1.0, 1.0, 1.0, 100.0]), np.empty(0), 1.35).__round__(4)
-    1.1219
+    1.122
     """
     squares = residuals * residuals
     v = weight if weight.size else np.ones(1)

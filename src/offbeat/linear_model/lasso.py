@@ -52,7 +52,7 @@ class ElasticNet(SparseRegressor):
     >>> from offbeat.linear_model import ElasticNet
     >>> model = ElasticNet(alpha=0.1).fit([[0.0, 1.0], [1.0, 0.0], [2.0, 1.0]], [1.0, 3.0, 5.0])
     >>> model.coef_.round(4), model.certificate_.satisfied
-    (array([1.8028, 0.    ]), True)
+    (array([1.7907, 0.    ]), True)
     """
 
     def __init__(

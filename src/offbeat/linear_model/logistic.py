@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -11,14 +12,11 @@ from sklearn.base import ClassifierMixin
 
 from offbeat.data.dataset import Dataset
 from offbeat.data.load import as_dataset, target_values
-from offbeat.data.opening import Opened
-from offbeat.data.vectors import weight_vector
 from offbeat.errors import TargetError
 from offbeat.linear_model import translate
 from offbeat.linear_model._base import LinearModel
 from offbeat.linear_model._docs import documented
 from offbeat.linear_model._labels import class_weights, encode_labels
-from offbeat.problem import Floats
 from offbeat.sideways.protocol import Hub
 from offbeat.solve import Solution
 
@@ -33,22 +31,15 @@ class LinearClassifier(ClassifierMixin, LinearModel):
         """Return the data set with class numbers as targets, and the sum of its weights; set ``classes_`` too."""
         opened = self._open(X, y)
         classes, codes = encode_labels(target_values(opened, y))
-        weight = sample_weight
-        if self.class_weight is not None:
-            weight = self._class_weighted(opened, classes, codes, sample_weight)
         name = y if isinstance(y, str) else None
-        dataset = as_dataset(opened, codes, sample_weight=weight, memory_budget=self.memory_budget, target=name)
+        dataset = as_dataset(opened, codes, sample_weight=sample_weight, memory_budget=self.memory_budget, target=name)
+        if self.class_weight is not None:
+            factors = class_weights(self.class_weight, classes, codes, dataset.weight)[codes.astype(np.intp)]
+            dataset = replace(dataset, weight=factors * dataset.weight if dataset.weight.size else factors)
         _check_classes(classes, dataset)
         self._remember(X, dataset)
         self.classes_ = classes
         return translate.weighted(dataset)
-
-    def _class_weighted(self, opened: Opened, classes: NDArray[Any], codes: Floats, sample_weight: Any) -> Floats:
-        if isinstance(sample_weight, str):
-            sample_weight = target_values(opened, sample_weight)
-        weight = weight_vector(sample_weight, opened.n_rows)
-        factors = class_weights(self.class_weight, classes, codes, weight)[codes.astype(np.intp)]
-        return factors * weight if weight.size else factors
 
     def _set_coef(self, solution: Solution) -> None:
         """Set ``coef_`` and ``intercept_`` in scikit-learn's shapes."""
@@ -155,7 +146,7 @@ def _check_classes(classes: NDArray[Any], dataset: Dataset) -> None:
         count, only = len(present), int(present[0])
     if count < 2:
         raise TargetError(
-            f"y has only one class, {classes[only]!r}, among the rows with weight: a classifier needs two"
+            f"y has only one class, {classes.tolist()[only]!r}, among the rows with weight: a classifier needs two"
         )
 
 

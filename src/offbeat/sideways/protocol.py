@@ -19,7 +19,8 @@ class DataInfo:
     """What a solver may know about the data before its first query.
 
     ``center`` and ``scale`` define internal coordinates: ``u = w * scale``, intercept ``b + center.w``. ``start`` holds
-    coefficients and intercepts in internal coordinates.
+    coefficients and intercepts in internal coordinates. ``rarity`` is the largest squared deviation of each scaled
+    column: about the reciprocal of how often an indicator column differs from its usual value.
     """
 
     n_rows: int
@@ -31,6 +32,7 @@ class DataInfo:
     reference: Reference
     start: tuple[Floats, Floats]
     sparse: bool
+    rarity: Floats
 
     @property
     def size(self) -> int:

@@ -25,7 +25,7 @@ from offbeat.solvers.patience import Patience, separated
 
 TRIALS = 20
 PASSES = 50
-NOISE = 1e-9  # of the objective: float32 data rounds it by about as much
+NOISE = 1e-7  # of the objective: float32 data rounds it by about as much
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def check_smooth(name: str, problem: Problem) -> None:
 
 def start(info: DataInfo) -> tuple[DescentState, Point]:
     """Return the first state and query."""
-    x = Iterate(*info.start)
+    x = evaluation.start(info)
     point = evaluation.query(info, x)
     bend = np.append(info.penalty.curvature(), np.zeros(info.n_outputs))
     return DescentState(info, x, point, bend), point

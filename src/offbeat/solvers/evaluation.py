@@ -27,6 +27,11 @@ class Iterate(NamedTuple):
         return np.concatenate([self.u, self.b])
 
 
+def start(info: DataInfo) -> Iterate:
+    """Return the point to start from, brought within bounds: a proximal step of length 0 projects on them."""
+    return Iterate(info.penalty.prox(info.start[0], 0.0), info.start[1])
+
+
 def query(info: DataInfo, at: Iterate, *, fraction: float = 1.0, hessian: bool = False) -> Point:
     """Return the query that evaluates a point, in the units of the columns."""
     coef = at.u.reshape(info.n_columns, info.n_outputs) / info.scale[:, None]

@@ -5,8 +5,8 @@ pass. So: Newton on a small sample to its statistical accuracy, a larger one, ..
 with the Hessian of the last sample and BFGS updates; a full Hessian when those contract too slowly. A quadratic loss
 needs one pass: after it, loss, gradient and certificate are known everywhere.
 
-Sources: Byrd, Chin, Neveitt & Nocedal 2011 (sub-sampled Hessians); Lee, Sun & Saunders 2014 (prox-Newton, line
-search, eq. 2.10); Nocedal & Wright 2006, eq. 6.19 (BFGS).
+Sources: Byrd, Chin, Neveitt & Nocedal 2011 (sub-sampled Hessians); Lee, Sun & Saunders 2014 (prox-Newton, eq. 2.10);
+Marquardt 1963 (damping); Nocedal & Wright 2006, eq. 6.19 (BFGS).
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from offbeat.solvers.subproblem import newton_step
 
 ARMIJO = 1e-4
 PATIENCE = 4  # updates without progress before rounding is blamed
+DOUBT = 2.0  # how far a sample may move the predictor of one row by one column without much evidence
+FEW = 64  # columns for which a Hessian pass costs less than the gradient passes it saves
 SMALL = 1e8  # rows * columns^2 below which samples do not pay
 
 
@@ -39,10 +41,11 @@ class Base:
     at: Evaluation
     objective: float
     fraction: float
+    prior: Floats
 
     def gradient(self) -> Floats:
-        """Return the loss gradient, intercept last."""
-        return np.concatenate([self.at.gradient, self.at.intercept_gradient])
+        """Return the gradient of loss and prior, intercept last."""
+        return np.concatenate([self.at.gradient + self.prior * self.x.u, self.at.intercept_gradient])
 
 
 @dataclass(frozen=True)
@@ -54,9 +57,8 @@ class NewtonState:
     point: Point
     base: Base | None = None
     hessian: Floats | None = None
-    direction: Floats | None = None
+    damping: float = 0.0
     change: float = 0.0
-    length: float = 1.0
     patience: Patience = field(default_factory=lambda: Patience(limit=PATIENCE))
     passes: float = 0.0
     progress: Progress | None = None
@@ -104,7 +106,7 @@ class Newton:
 
     def init_global(self, problem: Problem, info: DataInfo) -> tuple[NewtonState, Point]:
         """Return the first query: a small sample, or everything when the problem is small or quadratic."""
-        x = Iterate(*info.start)
+        x = evaluation.start(info)
         work = info.n_rows * info.size**2
         fraction = 1.0
         if not problem.loss.quadratic and work > SMALL:
@@ -127,53 +129,110 @@ class Newton:
             return replace(state, status="not finite"), state.point
         if problem.loss.quadratic and hessian is not None:
             return _solve_quadratic(problem, state, at, hessian)
-        objective = at.loss + state.info.penalty.value(state.x.u)
+        prior = _prior(state.info, state.point.fraction)
+        objective = at.loss + state.info.penalty.value(state.x.u) + 0.5 * float(prior @ state.x.u**2)
         if not _sufficient(state, at, objective):
-            return _shorten(state)
-        base = Base(state.x, at, objective, state.point.fraction)
+            return self._retry(state)
+        base = Base(state.x, at, objective, state.point.fraction, prior)
         if hessian is None:
             hessian = _updated(state, base)
+        elif base.fraction < 1.0:
+            np.einsum("ii->i", hessian)[:-1] += prior
         if base.fraction >= 1.0:
             progress = evaluation.progress(problem, state.info, base.x, at)
             status = "separable" if separated(problem, state.info, at, progress) else None
             patience = state.patience.after(progress.certificate)
             state = replace(state, progress=progress, status=status, patience=patience)
+        state = replace(state, damping=_relaxed(state.damping, hessian))
         return self._advance(replace(state, base=base, hessian=hessian), previous=state)
 
     def _advance(self, state: NewtonState, previous: NewtonState) -> tuple[NewtonState, Point]:
         """Choose the direction, and what to evaluate at its end: which rows, with or without Hessian."""
         info, base = state.info, state.base
-        assert base is not None and state.hessian is not None
-        wanted = info.reference.objective * (0.0 if np.isnan(info.reference.tolerance) else info.reference.tolerance)
-        d, change = newton_step(
-            info.penalty, state.hessian, base.gradient(), base.x.flat(), _accuracy(previous, wanted)
-        )
+        assert base is not None
+        d, change = _direction(state, previous.change)
         if base.fraction >= 1.0 and (not np.any(d) or state.patience.over):
             state = replace(state, status=state.status or "stalled")
         fraction = self._next_fraction(info, base.fraction, change)
-        hessian = fraction < 1.0 or (base.fraction >= 1.0 and _slow(state, previous, change, wanted))
+        first = base.fraction < 1.0 and (fraction < 1.0 or info.size <= FEW)
+        hessian = first or (base.fraction >= 1.0 and _slow(state, previous, change))
         if fraction >= 1.0 and state.point.fraction >= 1.0 and info.n_rows * info.size**2 <= SMALL:
             hessian = True
-        x = base.x.plus(d)
-        point = evaluation.query(info, x, fraction=fraction, hessian=hessian)
-        note = f"{fraction:.3g} of the rows{', with Hessian' if hessian else ''} next"
-        return replace(state, x=x, point=point, direction=d, change=change, length=1.0, note=note), point
+        return _ask(replace(state, change=change), d, fraction=fraction, hessian=hessian)
+
+    def _retry(self, state: NewtonState) -> tuple[NewtonState, Point]:
+        """Try a shorter step from the last accepted point, with its own curvature if the model had none of it."""
+        assert state.base is not None
+        assert state.hessian is not None
+        level = float(np.mean(np.diag(state.hessian)))
+        damping = max(10.0 * state.damping, 0.1 * level)
+        fraction = state.base.fraction
+        state = replace(state, damping=damping, status="stalled" if damping > 1e12 * level else None)
+        d, change = _direction(state, state.change)
+        state, point = _ask(replace(state, change=change), d, fraction=fraction, hessian=True)
+        return replace(state, note=f"step damped by {damping / level:g}"), point
 
     def _next_fraction(self, info: DataInfo, fraction: float, change: float) -> float:
-        """Return the fraction of rows for the next query: more when the step is below the sample's statistical error."""
+        """Return the fraction of rows for the next query: more when the step is below the statistical error."""
         statistical = info.reference.objective * (info.size + 1) / (2.0 * fraction * info.n_rows)
         if fraction >= 1.0 or -change > statistical:
             return fraction
         return self._fraction(self.growth * fraction)
 
 
-def _accuracy(previous: NewtonState, wanted: float) -> float:
+def _prior(info: DataInfo, fraction: float) -> Floats:
+    """Return the ridge that a sample adds: what it says of a column seen in a handful of its rows is not to be trusted.
+
+    In original units it is a normal prior whose deviation is `DOUBT` over the column's largest deviation, so that it
+    matters only for columns that few rows tell of. Without it, samples drive rare columns far out, where the curvature
+    of the logistic loss misleads Newton's method for many passes.
+    """
+    if fraction >= 1.0:
+        return np.zeros(info.size)
+    return info.rarity / (DOUBT**2 * fraction * info.n_rows)
+
+
+def _direction(state: NewtonState, before: float) -> tuple[Floats, float]:
+    """Return the step of the damped model (Levenberg-Marquardt) and its first-order change of the objective.
+
+    Damping by a multiple of the identity shortens the step where the model is flat and leaves the rest of it alone:
+    what coefficients of rare columns need, whose curvature a step may change many times over.
+    """
+    assert state.base is not None
+    assert state.hessian is not None
+    x, model = state.base.x.flat(), state.hessian
+    if state.damping > 0.0:
+        model = model + state.damping * np.eye(len(x))
+    accuracy = _accuracy(before, _wanted(state.info))
+    return newton_step(state.info.penalty, model, state.base.gradient(), x, accuracy)
+
+
+def _ask(state: NewtonState, d: Floats, *, fraction: float, hessian: bool) -> tuple[NewtonState, Point]:
+    """Return the state that waits for the end of the step ``d``, and the query for it."""
+    assert state.base is not None
+    x = state.base.x.plus(d)
+    point = evaluation.query(state.info, x, fraction=fraction, hessian=hessian)
+    return replace(state, x=x, point=point, note=f"next: {fraction:.3g} of the rows, {point.label}"), point
+
+
+def _wanted(info: DataInfo) -> float:
+    """Return the gap asked for, in units of the objective."""
+    tolerance = info.reference.tolerance
+    return 0.0 if np.isnan(tolerance) else info.reference.objective * tolerance
+
+
+def _accuracy(before: float, wanted: float) -> float:
     """Return how far coordinates may move in the last sweep of the model's descent, times the root of their curvature.
 
     The gap of a penalty with kinks is of first order in what the descent leaves: a fraction of the wanted gap, then.
     """
-    progress = 1e-3 * np.sqrt(abs(previous.change)) if previous.change else 1e-4
+    progress = 1e-3 * np.sqrt(abs(before)) if before else 1e-4
     return float(max(min(progress, 1e-4 * wanted) if wanted > 0.0 else progress, 1e-15))
+
+
+def _relaxed(damping: float, hessian: Floats) -> float:
+    """Return the damping after a success: a tenth, and none once it no longer matters."""
+    return 0.1 * damping if damping > 1e-2 * float(np.mean(np.diag(hessian))) else 0.0
 
 
 def _sufficient(state: NewtonState, at: Evaluation, objective: float) -> bool:
@@ -184,18 +243,7 @@ def _sufficient(state: NewtonState, at: Evaluation, objective: float) -> bool:
     if base is None or base.fraction != state.point.fraction:
         return True
     slack = 1e-11 * abs(base.objective)
-    return objective <= base.objective + ARMIJO * state.length * state.change + slack
-
-
-def _shorten(state: NewtonState) -> tuple[NewtonState, Point]:
-    """Try half the step, from the last accepted point; end when there is none, or no length left."""
-    assert state.base is not None
-    assert state.direction is not None
-    length = 0.5 * state.length
-    x = state.base.x.plus(state.direction, length)
-    point = evaluation.query(state.info, x, fraction=state.base.fraction, hessian=state.base.fraction < 1.0)
-    status = "stalled" if length < 1e-12 else None
-    return replace(state, x=x, point=point, length=length, status=status, note=f"step halved to {length:g}"), point
+    return objective <= base.objective + ARMIJO * state.change + slack
 
 
 def _updated(state: NewtonState, base: Base) -> Floats:
@@ -213,14 +261,14 @@ def _updated(state: NewtonState, base: Base) -> Floats:
     return model + np.outer(y, y) / curvature - np.outer(bent, bent) / old
 
 
-def _slow(state: NewtonState, previous: NewtonState, change: float, wanted: float) -> bool:
+def _slow(state: NewtonState, previous: NewtonState, change: float) -> bool:
     """Whether a full Hessian is cheaper than the gradient passes that the present rate still needs."""
     if previous.base is None or previous.base.fraction < 1.0 or previous.change >= 0.0:
         return False
     rate = min(abs(change / previous.change), 0.999)
-    target = max(wanted, 1e-16 * abs(state.info.reference.objective))
+    target = max(_wanted(state.info), 1e-16 * abs(state.info.reference.objective))
     passes = np.log(target / max(abs(change), 1e-300)) / np.log(max(rate, 1e-12))
-    return bool(passes > 3.0 + 0.04 * state.info.size)
+    return bool(passes > 2.0 + 0.04 * state.info.size)
 
 
 def _solve_quadratic(

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from offbeat.data.shard import Point, Shard, Workspace
+from offbeat.errors import ProblemError
 from offbeat.problem import Evaluation, Floats, Problem
 from offbeat.sideways.board import Board
 from offbeat.sideways.protocol import DataInfo, Progress
@@ -91,6 +92,11 @@ class ProximalGradient:
     name = "proximal-gradient"
     max_staleness = 0.0
 
+    def __post_init__(self) -> None:
+        """Refuse a step that shrinks by itself."""
+        if not 1.0 <= self.growth < math.inf:
+            raise ProblemError(f"growth of ProximalGradient is {self.growth}; give a number from 1")
+
     def check(self, problem: Problem) -> None:
         """Accept every problem."""
 
@@ -100,7 +106,7 @@ class ProximalGradient:
 
     def init_global(self, problem: Problem, info: DataInfo) -> tuple[ProximalGradientState, Point]:
         """Return the first query: the start, brought within bounds."""
-        y = _within(info, np.concatenate(info.start))
+        y = evaluation.start(info).flat()
         point = _query(info, y)
         return ProximalGradientState(info, y, point, y, y), point
 

@@ -1,0 +1,39 @@
+"""Every estimator passes scikit-learn's own checks, with nothing expected to fail."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import pytest
+from sklearn.exceptions import SkipTestWarning
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import offbeat.linear_model
+from offbeat.errors import ConvergenceWarning
+
+ESTIMATORS = [getattr(offbeat.linear_model, name)() for name in offbeat.linear_model.__all__]
+
+
+@parametrize_with_checks(ESTIMATORS)
+def test_check(estimator: Any, check: Any) -> None:
+    with warnings.catch_warnings():
+        # Some checks look at feature names on purpose; whether a fit converged is not their subject.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.simplefilter("ignore", SkipTestWarning)
+        warnings.filterwarnings("ignore", message="X does not have valid feature names", category=UserWarning)
+        check(estimator)
+
+
+def test_all_are_checked() -> None:
+    assert len(ESTIMATORS) >= 8
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda e: type(e).__name__)
+def test_docstring_is_complete(estimator: Any) -> None:
+    text = type(estimator).__doc__ or ""
+    assert "{" not in text
+    for name in estimator.get_params():
+        assert f"    {name} : " in text, name
+    for name in ("coef_", "intercept_", "n_iter_", "certificate_", "trace_", "status_", "feature_names_in_"):
+        assert f"    {name} : " in text, name

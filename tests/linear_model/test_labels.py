@@ -1,0 +1,94 @@
+"""Class labels: every type of them, fast and slow ways, and what cannot be a label."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.utils.class_weight import compute_class_weight
+
+from offbeat.errors import ProblemError, TargetError
+from offbeat.linear_model._labels import class_weights, encode_labels
+
+LABELS = [
+    [True, False, True],
+    [1, 1, 0],
+    [-1, 1, 1],
+    [7, 3, 5, 3],
+    [-(2**62), 2**62, 0],
+    np.array([250, 3, 250], dtype=np.uint8),
+    np.array([-128, 127, 0], dtype=np.int8),
+    [0.0, 1.0, 1.0],
+    [2.0, 1.0, 3.0],
+    ["no", "yes", "no"],
+    np.array(["b", "a", "c"], dtype=object),
+    [True, True],
+    [4, 4],
+    [4.0, 4.0],
+]
+
+
+@pytest.mark.parametrize("y", LABELS, ids=str)
+def test_like_unique(y: Any) -> None:
+    classes, codes = encode_labels(y)
+    expected, inverse = np.unique(y, return_inverse=True)
+    np.testing.assert_array_equal(classes, expected)
+    assert classes.dtype == expected.dtype
+    assert codes.dtype == np.float64
+    np.testing.assert_array_equal(codes, inverse)
+
+
+@given(st.lists(st.integers(-(2**63), 2**63 - 1) | st.integers(-3, 3), min_size=1))
+def test_like_unique_for_any_integers(y: list[int]) -> None:
+    classes, codes = encode_labels(np.array(y, dtype=np.int64))
+    np.testing.assert_array_equal(classes[codes.astype(int)], y)
+    assert classes.tolist() == sorted(set(y))
+
+
+def test_series_and_categories() -> None:
+    classes, codes = encode_labels(pd.Series(["b", "a", "b"], dtype="category"))
+    assert classes.tolist() == ["a", "b"]
+    assert codes.tolist() == [1.0, 0.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        ([0.5, 1.5], "Unknown label type: continuous"),
+        ([0.0, 1.0, 2.5], "Unknown label type: continuous"),
+        ([0.0, np.nan], r"Input y contains NaN: 1 rows, the first is row 1"),
+        ([0.0, np.inf], r"Input y contains infinity"),
+        (np.array(["a", None], dtype=object), "NaN|mixes"),
+        (np.array(["a", 1], dtype=object), "mixes labels of type int, str"),
+        (np.array([0.5, "a"], dtype=object), "mixes"),
+        ([[0, 1], [1, 0]], "should be a 1d array"),
+        ([1j, 2j], "Complex data not supported"),
+        ([], "0 sample"),
+    ],
+    ids=str,
+)
+def test_no_labels(y: Any, message: str) -> None:
+    with pytest.raises(TargetError, match=message):
+        encode_labels(y)
+
+
+@pytest.mark.parametrize("rule", ["balanced", {0: 2.0}, {0: 2.0, 1: 0.5, 2: 3.0}])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_class_weights_like_reference(rng: np.random.Generator, rule: Any, weighted: bool) -> None:
+    codes = rng.integers(0, 3, 50).astype(float)
+    weight = rng.uniform(0.1, 2.0, 50) if weighted else np.empty(0)
+    ours = class_weights(rule, np.arange(3), codes, weight)
+    theirs = compute_class_weight(
+        rule, classes=np.arange(3), y=codes.astype(int), sample_weight=weight if weighted else None
+    )
+    np.testing.assert_allclose(ours, theirs)
+
+
+@pytest.mark.parametrize("rule", ["even", 3.0, {"b": 1.0}, {0: -1.0}, {0: np.inf}])
+def test_bad_class_weights(rule: Any) -> None:
+    with pytest.raises(ProblemError, match="class_weight"):
+        class_weights(rule, np.array([0, 1]), np.array([0.0, 1.0]), np.empty(0))
