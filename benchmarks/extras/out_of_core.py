@@ -40,7 +40,7 @@ def generate(folder: Path, n_rows: int) -> Path:
         for start in range(0, n_rows, CHUNK):
             X = rng.standard_normal((min(CHUNK, n_rows - start), COLUMNS))
             y[start : start + len(X)] = rng.random(len(X)) < 1.0 / (1.0 + np.exp(-X @ coef))
-            file.write(X)
+            file.write(X.data)
         file.flush()
         os.fsync(file.fileno())
     np.save(folder / "y.npy", y)

@@ -81,7 +81,7 @@ def scale(problem: Problem) -> float:
 def lambda_max(loss: LossName, X: Array, y: Floats, fit_intercept: bool) -> float:
     """Return the largest entry of the loss gradient at ``w = 0``: from there on (over l1_ratio) ``w`` stays zero."""
     if fit_intercept:
-        mean: float = float(y.mean())
+        mean = float(y.mean())
     else:
         mean = {"logistic": 0.5, "squared": 0.0, "poisson": 1.0}[loss]
     gradient = np.zeros(X.shape[1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from benchmarks.harness.results import Entry, Race
 from benchmarks.harness.tables import rank
@@ -49,7 +50,7 @@ def plot(race: Race, path: Path) -> None:
         if not times:
             continue
         if entry.ours:
-            style = {"color": OURS[ours % len(OURS)], "linewidth": 2.6, "zorder": 5, "markersize": 6}
+            style: dict[str, Any] = {"color": OURS[ours % len(OURS)], "linewidth": 2.6, "zorder": 5, "markersize": 6}
             ours += 1
         else:
             style = {"color": COLOURS[peers % len(COLOURS)], "linewidth": 1.4, "zorder": 3, "markersize": 4.5}

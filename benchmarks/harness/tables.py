@@ -141,12 +141,13 @@ def record(race: Race) -> dict[str, Any]:
         {**asdict(entry), "seconds_to": {power(a): entry.seconds(a) for a in race.spec.accuracies}}
         for entry in race.entries
     ]
-    return _finite(
+    found: dict[str, Any] = _finite(
         {
             "problem": asdict(race.spec), "rows": race.rows, "columns": race.columns, "alphas": race.alphas,
             "scale": race.scale, "optimum": race.optimum, "entries": entries,
         }
     )  # fmt: skip
+    return found
 
 
 def _finite(value: Any) -> Any:

@@ -260,12 +260,23 @@ def _in_original(callback: Callable[[Progress, Row], Any] | None, info: DataInfo
     return call
 
 
+def not_finite(dataset: Dataset) -> DataError:
+    """Return the error for a loss that came out as NaN or infinite: which columns are to blame.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Searched by blocks.
+    """
+    message = diagnose_non_finite(dataset.source, dataset.feature_names)
+    return DataError(message or "the loss is not finite at the starting point: scale the columns or the target")
+
+
 def _solution(
     problem: Problem, dataset: Dataset, info: DataInfo, outcome: Outcome, trace: Trace, seconds: float
 ) -> Solution:
     if outcome.status == "not finite" or (outcome.best is None and outcome.status == "stalled"):
-        message = diagnose_non_finite(dataset.source, dataset.feature_names)
-        raise DataError(message or "the loss is not finite at the starting point: scale the columns or the target")
+        raise not_finite(dataset)
     best = outcome.best
     if best is None:
         nothing = Certificate(

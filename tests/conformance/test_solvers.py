@@ -16,9 +16,9 @@ from scipy import sparse
 
 from conformance.oracle import Data, Floats, objective, optimum
 from conformance.registry import classes
-from offbeat import Problem, engines, losses, penalties, solve, solvers
+from offbeat import Problem, engines, losses, penalties, solvers
 from offbeat.errors import ConvergenceWarning, ProblemError
-from offbeat.solve import Solution
+from offbeat.solve import Solution, solve
 
 N_CLASSES = 3
 TOL = 1e-8
@@ -296,5 +296,5 @@ def test_what_a_solver_cannot_do_it_says(solver: Any) -> None:
         for penalty in PENALTIES:
             problem = Problem(loss, penalty)
             if not accepts(solver, problem):
-                with pytest.raises(ProblemError, match="use .*ProximalGradient"):
+                with pytest.raises(ProblemError, match=r"use .*ProximalGradient"):
                     run(problem, data(loss), solver)

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from offbeat import Problem, engines, losses, penalties, solve, solvers
+from offbeat import Problem, engines, losses, penalties, solvers
 from offbeat.errors import ConvergenceWarning, DataError, ProblemError
+from offbeat.solve import solve
 from offbeat.solvers import descent, lbfgs
 from offbeat.solvers.descent import DescentState, End, Search
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from offbeat import Problem, engines, losses, penalties, solve, solvers
+from offbeat import Problem, engines, losses, penalties, solvers
 from offbeat.errors import ConvergenceWarning, ProblemError
+from offbeat.solve import solve
 
 
 class Spy:

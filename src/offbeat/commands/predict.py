@@ -192,6 +192,15 @@ def _check_kind(out: Path) -> None:
 
 def _write(table: pa.Table, out: Path | None) -> None:
     """Write a file whole or not at all, or CSV to standard output."""
+    import pyarrow as pa
+
+    try:
+        _write_table(table, out)
+    except pa.ArrowNotImplementedError as error:
+        raise DataError(f"a column to copy cannot be written to CSV: {error}; write .parquet") from error
+
+
+def _write_table(table: pa.Table, out: Path | None) -> None:
     import pyarrow.csv
     import pyarrow.parquet
 

@@ -57,10 +57,7 @@ def _facts(fitted: Fitted) -> list[tuple[str, Any]]:
         ("Solver", f"{metadata.get('solver', '')} ({metadata.get('reason', '')})"),
         ("Certificate", _verdict(fitted)),
         ("", _figures(fitted)),
-        (
-            "Work",
-            f"{solution.passes:.3g} pass{'' if solution.passes == 1 else 'es'} over the data in {duration(solution.seconds)}{_workers(metadata)}",
-        ),
+        ("Work", _work(fitted)),
     ]
     if fitted.scores:
         scores = "   ".join(f"{name} {value:.4f}" for name, value in fitted.scores.items())
@@ -68,8 +65,12 @@ def _facts(fitted: Fitted) -> list[tuple[str, Any]]:
     return facts
 
 
-def _workers(metadata: dict[str, str]) -> str:
-    return f" on {metadata['workers']} threads" if metadata.get("engine") == "threads" else ""
+def _work(fitted: Fitted) -> str:
+    solution = fitted.solution
+    metadata = solution.trace.metadata
+    passes = f"{solution.passes:.3g} pass{'' if solution.passes == 1 else 'es'} over the data"
+    threads = f" on {metadata['workers']} threads" if metadata.get("engine") == "threads" else ""
+    return f"{passes} in {duration(solution.seconds)}{threads}"
 
 
 def _spoken(fitted: Fitted) -> str:

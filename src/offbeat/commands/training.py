@@ -16,6 +16,7 @@ from offbeat.data.load import as_dataset, target_values
 from offbeat.data.opening import Opened, open_data
 from offbeat.errors import DataError, ProblemError, TargetError
 from offbeat.linear_model._labels import encode_labels
+from offbeat.model import Label
 from offbeat.problem import Problem
 
 MAX_CLASSES = 1000
@@ -88,7 +89,7 @@ def load_split(request: DataRequest, loss: LossName) -> Split:
         target=request.target if opened.table is not None else None,
     )
     del opened  # a copy of the rows may follow
-    return split(dataset, request.test_fraction, request.seed, None if classes is None else tuple(classes.tolist()))
+    return split(dataset, request.test_fraction, request.seed, None if classes is None else _plain(classes))
 
 
 def _values(opened: Opened, request: DataRequest, option: str, given: str | None) -> Any:
@@ -158,6 +159,13 @@ def _check_classes(loss: LossName, classes: NDArray[Any]) -> None:
         raise TargetError(f"the target has {count:,} classes ({shown}); {loss} takes two: use --loss multinomial")
     if count > MAX_CLASSES:
         raise TargetError(f"the target has {count:,} different values: use a loss for numbers, such as squared")
+
+
+def _plain(classes: NDArray[Any]) -> tuple[Label, ...]:
+    """Return the labels as JSON has them; whole numbers that were read as floats, as in libsvm files, as integers."""
+    labels = classes.tolist()
+    whole = all(isinstance(label, float) and label.is_integer() for label in labels)
+    return tuple(int(label) for label in labels) if whole else tuple(labels)
 
 
 def _shown(names: list[str]) -> str:

@@ -63,7 +63,7 @@ class Threads:
 
     def map(self, function: Callable[[Shard], T], shards: Iterable[Shard]) -> list[T]:
         """Return ``function`` of each shard, in order."""
-        with ThreadPoolExecutor(self.n_workers) as pool:
+        with _blas().limit(limits=1, user_api="blas"), ThreadPoolExecutor(self.n_workers) as pool:
             return list(pool.map(function, shards))
 
     def run(self, loop: Loop, steps: Steps, record: Callable[[Row], Any]) -> Outcome:

@@ -24,6 +24,7 @@ from offbeat.sideways.protocol import DataInfo, Progress
 from offbeat.solvers import evaluation
 from offbeat.solvers.evaluation import Iterate
 from offbeat.solvers.patience import Patience, separated
+from offbeat.solvers.quadratic import solve_quadratic
 from offbeat.solvers.subproblem import newton_step
 
 ARMIJO = 1e-4
@@ -128,7 +129,9 @@ class Newton:
         if np.isnan(at.loss) or (state.base is None and not evaluation.finite(at)):
             return replace(state, status="not finite"), state.point
         if problem.loss.quadratic and hessian is not None:
-            return _solve_quadratic(problem, state, at, hessian)
+            x, _, progress = solve_quadratic(problem, state.info, state.x, at, hessian)
+            note = "solved from the Gram matrix"
+            return replace(state, x=x, progress=progress, status="stalled", note=note), state.point
         prior = _prior(state.info, state.point.fraction)
         objective = at.loss + state.info.penalty.value(state.x.u) + 0.5 * float(prior @ state.x.u**2)
         if not _sufficient(state, at, objective):
@@ -269,32 +272,3 @@ def _slow(state: NewtonState, previous: NewtonState, change: float) -> bool:
     target = max(_wanted(state.info), 1e-16 * abs(state.info.reference.objective))
     passes = np.log(target / max(abs(change), 1e-300)) / np.log(max(rate, 1e-12))
     return bool(passes > 2.0 + 0.04 * state.info.size)
-
-
-def _solve_quadratic(
-    problem: Problem, state: NewtonState, at: Evaluation, hessian: Floats
-) -> tuple[NewtonState, Point]:
-    """Solve a quadratic loss from its Gram matrix; the certificate follows from the same matrix."""
-    info = state.info
-    x = state.x
-    scale = np.sqrt(max(info.reference.objective, 1e-300))
-    for accuracy in (1e-6, 1e-10, 1e-14):
-        gradient = np.concatenate([at.gradient, at.intercept_gradient])
-        d, _ = newton_step(info.penalty, hessian, gradient, x.flat(), accuracy * scale)
-        at = moved(info, at, hessian, d)
-        x = x.plus(d)
-        progress = evaluation.progress(problem, info, x, at)
-        if progress.certificate.satisfied:
-            break
-    state = replace(state, x=x, progress=progress, status="stalled", note="solved from the Gram matrix")
-    return state, state.point
-
-
-def moved(info: DataInfo, at: Evaluation, hessian: Floats, d: Floats) -> Evaluation:
-    """Return the evaluation of a quadratic loss at a step ``d`` from where it was evaluated."""
-    bent = hessian @ d
-    gradient = np.concatenate([at.gradient, at.intercept_gradient])
-    loss = at.loss + float(gradient @ d) + 0.5 * float(d @ bent)
-    after = gradient + bent
-    k = info.size
-    return Evaluation(loss, after[:k], after[k:], at.repair, at.repair_sum)

@@ -1,0 +1,228 @@
+"""Regularisation paths: one problem for a whole range of penalty strengths, each solution with its certificate.
+
+A squared loss needs one pass over the data for the whole path (the Gram matrix, as in Friedman, Hastie & Tibshirani
+2010, section 2.2); any other loss starts each fit from the solution before.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from offbeat import choice
+from offbeat.data.dataset import Dataset
+from offbeat.data.load import as_dataset
+from offbeat.data.shard import Workspace
+from offbeat.engines.base import Engine
+from offbeat.errors import ConvergenceWarning, ProblemError
+from offbeat.inspection import Options, inspect
+from offbeat.problem import Certificate, Evaluation, Floats, Problem, Separable
+from offbeat.sideways.board import Board
+from offbeat.sideways.messages import Message
+from offbeat.sideways.protocol import DataInfo, internal_to_original
+from offbeat.solve import Settings, fit, not_finite
+from offbeat.solvers import evaluation
+from offbeat.solvers.evaluation import Iterate
+from offbeat.solvers.quadratic import solve_quadratic
+
+RIDGE_SHARE = 1e-3  # share of L1 that the largest strength of a path without L1 is chosen for
+
+
+@dataclass(frozen=True)
+class Path:
+    """Solutions along a path.
+
+    Parameters
+    ----------
+    alphas : ndarray, shape (n_alphas,)
+        Penalty strengths, largest first.
+    coefs : ndarray, shape (n_alphas, n_columns)
+    intercepts : ndarray, shape (n_alphas,)
+    certificates : tuple of Certificate
+    passes : float
+        Passes over the data, for the whole path.
+    """
+
+    alphas: Floats
+    coefs: Floats
+    intercepts: Floats
+    certificates: tuple[Certificate, ...]
+    passes: float
+
+
+@dataclass(frozen=True)
+class Start:
+    """The data at the null model: what a path starts from. ``hessian`` is None unless the loss is quadratic."""
+
+    info: DataInfo
+    at: Evaluation
+    hessian: Floats | None
+
+
+def start(problem: Problem, dataset: Dataset, options: Options, engine: Engine) -> Start:
+    """Look at the data once, at ``w = 0``: the gradient there and, for a quadratic loss, the Gram matrix.
+
+    Parameters
+    ----------
+    problem : Problem
+    dataset : Dataset
+    options : Options
+    engine : Engine
+
+    Returns
+    -------
+    start : Start
+    """
+    problem.loss.check_target(dataset.y)
+    shards = dataset.shards(engine.n_workers)
+    info = inspect(problem, dataset, shards, engine, options)
+    point = evaluation.query(info, Iterate(*info.start), hessian=problem.loss.quadratic)
+    payloads = engine.map(lambda shard: evaluation.local_step(problem, shard, Workspace(), point)[1], shards)
+    board = Board(len(shards))
+    for i, payload in enumerate(payloads):
+        board.put(Message(0, i, 0, i, 1, point.label, payload))
+    at, hessian = evaluation.gather(info, board, point)
+    if not evaluation.finite(at):
+        raise not_finite(dataset)
+    return Start(info, at, hessian)
+
+
+def largest_alpha(problem: Problem, begun: Start) -> float:
+    """Return the least strength at which all penalised coefficients are zero (near zero for a pure ridge).
+
+    Parameters
+    ----------
+    problem : Problem
+        Its penalty's own strength does not matter.
+    begun : Start
+    """
+    penalty = begun.info.penalty
+    share = {"l1": 1.0, "elastic-net": getattr(penalty.rule, "l1_ratio", 1.0)}.get(penalty.rule.name, RIDGE_SHARE)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        slopes = np.abs(begun.at.gradient) / penalty.factor / penalty.weight
+    return float(np.max(slopes[np.isfinite(slopes)], initial=0.0)) / max(share, RIDGE_SHARE)
+
+
+def solve_path(
+    problem: Problem,
+    X: Any,
+    y: Any = None,
+    *,
+    alphas: Sequence[float] | Floats | None = None,
+    n_alphas: int = 100,
+    eps: float = 1e-3,
+    sample_weight: Any = None,
+    fit_intercept: bool = True,
+    standardize: bool = False,
+    tol: float = 1e-6,
+    memory_budget: int | str | None = None,
+) -> Path:
+    """Solve a problem for a range of penalty strengths.
+
+    Parameters
+    ----------
+    problem : Problem
+        The penalty gives the kind (L1, elastic net, L2); its ``alpha`` is replaced.
+    X, y, sample_weight, fit_intercept, standardize, tol, memory_budget
+        As for `solve`.
+    alphas : sequence of float, optional
+        Strengths, in any order; by default ``n_alphas`` of them, evenly spaced on a log scale from the
+        least one with no coefficients down to ``eps`` times it.
+    n_alphas : int
+    eps : float
+
+    Returns
+    -------
+    path : Path
+
+    Raises
+    ------
+    ProblemError
+        If the penalty has no strength to vary.
+
+    Examples
+    --------
+    >>> from offbeat import Problem, losses, penalties, solve_path
+    >>> from offbeat.datasets import make_regression
+    >>> X, y = make_regression(500, 5, seed=0)
+    >>> path = solve_path(Problem(losses.Squared(), penalties.L1()), X, y, n_alphas=10)
+    >>> path.coefs.shape, path.passes, bool(path.coefs[0].any())
+    ((10, 5), 1.0, False)
+    """
+    if problem.penalty.name not in ("l1", "l2", "elastic-net"):
+        raise ProblemError(f"a path needs an L1, L2 or ElasticNet penalty, not {problem.penalty.name!r}")
+    if problem.n_outputs > 1:
+        raise ProblemError("paths of multinomial problems are not supported: call solve for each strength")
+    dataset = as_dataset(X, y, sample_weight=sample_weight, memory_budget=memory_budget)
+    options = Options(fit_intercept, standardize, tol)
+    begun = start(problem, dataset, options, choice.engine(dataset, "auto"))
+    strengths = grid(largest_alpha(problem, begun), n_alphas, eps) if alphas is None else np.sort(alphas)[::-1]
+    if begun.hessian is not None:
+        return quadratic_path(problem, begun, strengths)
+    return _warm_path(problem, dataset, options, strengths)
+
+
+def grid(largest: float, n_alphas: int, eps: float) -> Floats:
+    """Return strengths from the largest down to ``eps`` times it, evenly spaced on a log scale.
+
+    Examples
+    --------
+    >>> grid(1.0, 3, 1e-2)
+    array([1.  , 0.1 , 0.01])
+    """
+    top = max(largest, np.finfo(np.float64).tiny * 1e8)
+    return np.asarray(np.geomspace(top, top * eps, n_alphas))
+
+
+def with_alpha(penalty: Separable, alpha: float) -> Separable:
+    """Return the penalty with another strength."""
+    return replace(penalty, rule=penalty.rule._replace(alpha=float(alpha)))
+
+
+def quadratic_path(problem: Problem, begun: Start, alphas: Floats) -> Path:
+    """Return the path of a quadratic loss, from its Gram matrix alone.
+
+    Parameters
+    ----------
+    problem : Problem
+    begun : Start
+        With a Hessian.
+    alphas : ndarray, shape (n_alphas,)
+        Largest first: each solution starts from the one before.
+    """
+    assert begun.hessian is not None
+    info, x, at = begun.info, Iterate(*begun.info.start), begun.at
+    coefs, intercepts, certificates = [], [], []
+    for alpha in alphas:
+        info = replace(info, penalty=with_alpha(begun.info.penalty, alpha))
+        x, at, progress = solve_quadratic(problem, info, x, at, begun.hessian)
+        coef, intercept = internal_to_original(info, x.u, x.b)
+        coefs.append(coef[:, 0])
+        intercepts.append(float(intercept[0]))
+        certificates.append(progress.certificate)
+    return Path(np.asarray(alphas, np.float64), np.array(coefs), np.array(intercepts), tuple(certificates), 1.0)
+
+
+def _warm_path(problem: Problem, dataset: Dataset, options: Options, alphas: Floats) -> Path:
+    """Return the path of any loss, each fit started from the one before."""
+    coefs, intercepts, certificates, passes, short = [], [], [], 1.0, 0
+    for alpha in alphas:
+        one = Problem(problem.loss, problem.penalty._replace(alpha=float(alpha)))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            solution = fit(one, dataset, options, Settings())
+        options = replace(options, start=(solution.coef, np.atleast_1d(solution.intercept)))
+        short += not solution.certificate.satisfied
+        passes += solution.passes
+        coefs.append(solution.coef)
+        intercepts.append(solution.intercept)
+        certificates.append(solution.certificate)
+    if short:
+        warnings.warn(
+            f"{short} of {len(alphas)} fits of the path stopped short of tol", ConvergenceWarning, stacklevel=3
+        )
+    return Path(np.asarray(alphas, np.float64), np.array(coefs), np.array(intercepts), tuple(certificates), passes)
