@@ -87,4 +87,4 @@ def lambda_max(loss: LossName, X: Array, y: Floats, fit_intercept: bool) -> floa
     gradient = np.zeros(X.shape[1])
     for rows, block in blocks(X):
         gradient += (mean - y[rows]) @ block
-    return float(np.abs(gradient).max()) / X.shape[0]
+    return float(np.max(np.abs(gradient)) / X.shape[0])

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from offbeat import datasets, diagnostics, engines, errors, linear_model, losses, penalties, solvers, topology
+    from offbeat.fitting import Solution, solve
     from offbeat.path import Path, solve_path
     from offbeat.problem import Certificate, Problem
-    from offbeat.solve import Solution, solve
 
 __version__ = "0.1.0"
 
@@ -20,8 +20,8 @@ _HOMES = {
     "Certificate": "problem",
     "Path": "path",
     "Problem": "problem",
-    "Solution": "solve",
-    "solve": "solve",
+    "Solution": "fitting",
+    "solve": "fitting",
     "solve_path": "path",
 }
 _MODULES = (

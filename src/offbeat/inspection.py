@@ -52,7 +52,8 @@ def inspect(problem: Problem, dataset: Dataset, shards: list[Shard], engine: Eng
     -------
     info : DataInfo
     """
-    fraction = 1.0 if options.standardize else min(1.0, SAMPLE_ROWS / max(dataset.n_rows, 1))
+    classes = problem.n_outputs > 1 and options.fit_intercept  # their certificate needs exact centres
+    fraction = 1.0 if options.standardize or classes else min(1.0, SAMPLE_ROWS / max(dataset.n_rows, 1))
     center, scale, rarity = _moments(shards, engine, fraction, options.fit_intercept, exact=options.standardize)
     penalty = problem.separable(dataset.n_columns, None if options.standardize else scale)
     null, reference = _null_model(problem, shards, engine, options)
@@ -60,9 +61,15 @@ def inspect(problem: Problem, dataset: Dataset, shards: list[Shard], engine: Eng
         dataset.n_rows, dataset.n_columns, problem.n_outputs, center, scale, penalty, reference,
         (np.zeros(dataset.n_columns * problem.n_outputs), null), dataset.source.sparse, rarity,
     )  # fmt: skip
-    if not _has_dual(penalty):
-        norm = _gradient_norm(problem, info, shards)
-        info = replace(info, reference=reference._replace(gradient_norm=norm))
+    if classes or not _has_dual(penalty):
+        few = 1.0 if classes else min(1.0, NORM_ROWS / info.n_rows)
+        gradient = _null_gradient(problem, info, shards, engine, few)
+        info = replace(
+            info,
+            reference=reference._replace(
+                gradient_norm=float(np.linalg.norm(gradient)), null_gradient=gradient if classes else None
+            ),
+        )
     return info if options.start is None else replace(info, start=original_to_internal(info, *options.start))
 
 
@@ -72,16 +79,15 @@ def _has_dual(penalty: Separable) -> bool:
     return min(penalty.dual_scale(ones), penalty.dual_scale(-ones)) > 0.0
 
 
-def _gradient_norm(problem: Problem, info: DataInfo, shards: list[Shard]) -> float:
-    """Return the norm of the gradient at ``w = 0`` on a sample: what gradients are small relative to."""
-    fraction = min(1.0, NORM_ROWS / info.n_rows)
+def _null_gradient(problem: Problem, info: DataInfo, shards: list[Shard], engine: Engine, fraction: float) -> Floats:
+    """Return the loss gradient at ``w = 0`` on a sample: what gradients are small relative to."""
     point = evaluation.query(info, evaluation.Iterate(*info.start), fraction=fraction)
     board = Board(len(shards))
-    for i, shard in enumerate(shards):
-        _, payload = evaluation.local_step(problem, shard, Workspace(), point)
+    payloads = engine.map(lambda shard: evaluation.local_step(problem, shard, Workspace(), point)[1], shards)
+    for i, payload in enumerate(payloads):
         board.put(Message(0, 0, 0, i, 1, "step", payload))
     at, _ = evaluation.gather(info, board, point)
-    return float(np.linalg.norm(at.gradient))
+    return at.gradient
 
 
 def _moments(
@@ -193,4 +199,4 @@ def _null_classes(problem: Problem, shards: list[Shard], options: Options) -> tu
     logs = np.log(np.maximum(shares, 1e-300))
     b = logs - logs.mean() if options.fit_intercept else np.zeros(problem.n_outputs)
     value = math.log(float(np.exp(b).sum())) - float(shares @ b)
-    return b, Reference(value * mean_weight, math.nan, 0.0, options.fit_intercept, options.tol)
+    return b, Reference(value * mean_weight, math.nan, 0.0, options.fit_intercept, options.tol, shares * mean_weight)

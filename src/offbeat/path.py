@@ -19,12 +19,12 @@ from offbeat.data.load import as_dataset
 from offbeat.data.shard import Workspace
 from offbeat.engines.base import Engine
 from offbeat.errors import ConvergenceWarning, ProblemError
+from offbeat.fitting import Settings, fit, not_finite
 from offbeat.inspection import Options, inspect
 from offbeat.problem import Certificate, Evaluation, Floats, Problem, Separable
 from offbeat.sideways.board import Board
 from offbeat.sideways.messages import Message
 from offbeat.sideways.protocol import DataInfo, internal_to_original
-from offbeat.solve import Settings, fit, not_finite
 from offbeat.solvers import evaluation
 from offbeat.solvers.evaluation import Iterate
 from offbeat.solvers.quadratic import solve_quadratic

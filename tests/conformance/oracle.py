@@ -12,7 +12,7 @@ from scipy.optimize import minimize
 from scipy.special import expit, logsumexp, softmax
 
 Floats = NDArray[np.float64]
-ROUNDING = 1e-14  # bounds hold in the units the columns were scaled to
+ROUNDING = 0.0  # bounds hold exactly, in the units of the columns
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from conformance.oracle import Data, Floats, objective, optimum
 from conformance.registry import classes
 from offbeat import Problem, engines, losses, penalties, solvers
 from offbeat.errors import ConvergenceWarning, ProblemError
-from offbeat.solve import Solution, solve
+from offbeat.fitting import Solution, solve
 
 N_CLASSES = 3
 TOL = 1e-8

@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose
 
 from offbeat import Problem, engines, losses, penalties, solvers
 from offbeat.errors import ConvergenceWarning, DataError, ProblemError
-from offbeat.solve import solve
+from offbeat.fitting import solve
 from offbeat.solvers import descent, lbfgs
 from offbeat.solvers.descent import DescentState, End, Search
 

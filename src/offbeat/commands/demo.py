@@ -101,7 +101,8 @@ def _fit(data: Data, split: Split, out: Path, *, as_json: bool) -> int:
         "target": "late", "target_text": SHORT, "source": data.source,
     }  # fmt: skip
     model = fitting.make_model(problem, split, solution, settings)
-    save_model(out / "model", model)
+    with terminal.writing(out):
+        save_model(out / "model", model)
     scores, effects = fitting.score(model, split)
     about = fitting.describe_data(split, weighted=False)
     fitted = _write(fitting.Fitted(model, solution, about, settings, scores, effects, {}), out)
@@ -122,7 +123,7 @@ def _write(fitted: Fitted, out: Path) -> Fitted:
         "trace": out / "trace.parquet",
         "model": out / "model",
     }
-    with terminal.working("writing the report ..."):
+    with terminal.working("writing the report ..."), terminal.writing(out):
         summary.write_report(fitted, files["report"], TITLE)
         fitted.solution.trace.plot(files["figure"])
         fitted.solution.trace.save(files["trace"])

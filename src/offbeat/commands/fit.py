@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -25,6 +25,9 @@ from offbeat.commands.options import (
     PenaltyName,
     Quiet,
 )
+
+if TYPE_CHECKING:
+    from offbeat.problem import Problem
 
 HELP = """
 Fit a model to a table, and prove how close to the optimum it is.
@@ -196,18 +199,20 @@ def _fit(data: DataRequest, request: ModelRequest, how: HowToFit, outputs: Outpu
     problem = training.make_problem(request, None if split.classes is None else len(split.classes))
     solution = fitting.run(problem, split, how)
     fitting.require_point(solution)
-    settings = _settings(data, request, how)
+    settings = _settings(data, request, how, problem)
     model = fitting.make_model(problem, split, solution, settings)
     files: dict[str, Path] = {}
     if outputs.model is not None:
-        save_model(outputs.model, model)  # before anything else can fail or be interrupted
+        with terminal.writing(outputs.model):
+            save_model(outputs.model, model)  # before anything else can fail or be interrupted
         files["model"] = outputs.model
     about = fitting.describe_data(split, weighted=data.weight is not None)
     with terminal.working("scoring ...", quiet=quiet):
         scores, effects = fitting.score(model, split)
     fitted = fitting.Fitted(model, solution, about, settings, scores, effects, {})
     if outputs.report is not None:
-        summary.write_report(fitted, outputs.report, f"{data.target or data.table.name}: {request.loss} fit")
+        with terminal.writing(outputs.report):
+            summary.write_report(fitted, outputs.report, f"{data.target or data.table.name}: {request.loss} fit")
         files["report"] = outputs.report
     fitted = fitting.add_files(fitted, files)
     if outputs.as_json:
@@ -219,9 +224,11 @@ def _fit(data: DataRequest, request: ModelRequest, how: HowToFit, outputs: Outpu
     return fitted.exit_code
 
 
-def _settings(data: DataRequest, request: ModelRequest, how: HowToFit) -> dict[str, Any]:
+def _settings(data: DataRequest, request: ModelRequest, how: HowToFit, problem: Problem) -> dict[str, Any]:
     """Return all options by name, as JSON can hold them and people want to read them."""
-    named = {**asdict(request), **asdict(data), **asdict(how)}
+    used = {**problem.loss._asdict(), **problem.penalty._asdict()}
+    numbers = {name: used.get(name) for name in ("alpha", "l1_ratio", "delta")}
+    named = {**asdict(request), **numbers, **asdict(data), **asdict(how)}
     del named["progress"]
     plain = {name: str(value) if isinstance(value, Path) else value for name, value in named.items()}
     plain["table"] = data.table.name  # where it lay is nobody's business who gets the model

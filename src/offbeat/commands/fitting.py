@@ -18,10 +18,10 @@ from offbeat.commands.scoring import Effect, effects, metrics
 from offbeat.commands.terminal import INTERRUPTED, NOT_CERTIFIED, OK, stop
 from offbeat.engines import Serial, Threads
 from offbeat.errors import ConvergenceWarning, ProblemError
+from offbeat.fitting import Settings, Solution, fit
 from offbeat.inspection import Options
 from offbeat.model import Model
 from offbeat.problem import Problem
-from offbeat.solve import Settings, Solution, fit
 
 SHOWN_CLASSES = 10
 

@@ -202,15 +202,22 @@ def _write(table: pa.Table, out: Path | None) -> None:
 
 def _write_table(table: pa.Table, out: Path | None) -> None:
     import pyarrow.csv
-    import pyarrow.parquet
-
-    from offbeat.diagnostics.files import atomic_write
 
     if out is None:
         pyarrow.csv.write_csv(table, sys.stdout.buffer)
         sys.stdout.flush()
         return
-    out.parent.mkdir(parents=True, exist_ok=True)
+    with terminal.writing(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        _write_file(table, out)
+
+
+def _write_file(table: pa.Table, out: Path) -> None:
+    import pyarrow.csv
+    import pyarrow.parquet
+
+    from offbeat.diagnostics.files import atomic_write
+
     with atomic_write(out) as file:
         if out.suffix.lower() == ".csv":
             pyarrow.csv.write_csv(table, file)

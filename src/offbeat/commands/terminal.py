@@ -99,6 +99,22 @@ def working(message: str, *, quiet: bool = False) -> Any:
     return Console(stderr=True).status(message)
 
 
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Name the file in errors of the system: a full disk shows without one.
+
+    Raises
+    ------
+    OSError
+        As inside the block, with ``path``.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OSError(error.errno, f"cannot be written: {reason}", str(error.filename or path)) from error
+
+
 def check_writable(path: Path) -> None:
     """Raise `OSError` if nothing can be written at a path: better before a long fit than after.
 

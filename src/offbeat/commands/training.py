@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from offbeat import losses, penalties
 from offbeat.commands.holdout import Split, split
 from offbeat.commands.options import DEFAULT_ALPHA, DataRequest, LossName, ModelRequest, PenaltyName
+from offbeat.data.columns import column_kind
 from offbeat.data.load import as_dataset, target_values
 from offbeat.data.opening import Opened, open_data
 from offbeat.errors import DataError, ProblemError, TargetError
@@ -79,6 +80,8 @@ def load_split(request: DataRequest, loss: LossName) -> Split:
     if loss.classifier:
         classes, labels = encode_labels(labels)
         _check_classes(loss, classes)
+    else:
+        _check_not_text(opened, request)
     dataset = as_dataset(
         opened,
         labels,
@@ -148,6 +151,17 @@ def _check_column(names: list[str], option: str, name: str | None, table: Path) 
     close = difflib.get_close_matches(name, names, n=1)
     hint = f"Did you mean {close[0]!r}?" if close else f"It has {_shown(names)}."
     raise DataError(f"{option}: {table} has no column {name!r}. {hint}")
+
+
+def _check_not_text(opened: Opened, request: DataRequest) -> None:
+    """Raise `TargetError` if the target is a category: there is a loss for that."""
+    if opened.table is None:
+        return
+    kind = column_kind(str(request.target), opened.table.schema.field(request.target).type)
+    if kind != "number":
+        raise TargetError(
+            f"the target {request.target!r} holds categories ({kind}), not numbers: use --loss logistic or multinomial"
+        )
 
 
 def _check_classes(loss: LossName, classes: NDArray[Any]) -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterable
+from contextlib import AbstractContextManager
+from functools import cache
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from offbeat.data.shard import Shard
 from offbeat.problem import Problem
@@ -16,6 +19,24 @@ from offbeat.sideways.protocol import Solver
 
 T = TypeVar("T")
 Loop = Generator[Command, "Event | None", Outcome]
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    """Find the BLAS libraries once: looking takes milliseconds, setting their threads microseconds."""
+    return ThreadpoolController()
+
+
+def one_blas_thread() -> AbstractContextManager[Any]:
+    """Return a context in which BLAS keeps to one thread: engines bring their own.
+
+    Examples
+    --------
+    >>> with one_blas_thread():
+    ...     pass
+    """
+    limit: AbstractContextManager[Any] = _libraries().limit(limits=1, user_api="blas")
+    return limit
 
 
 class Engine(Protocol):

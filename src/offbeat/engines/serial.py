@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from offbeat.data.shard import Cancelled, Shard
-from offbeat.engines.base import Loop, Steps
+from offbeat.engines.base import Loop, Steps, one_blas_thread
 from offbeat.sideways.loop import Outcome
 from offbeat.sideways.messages import Arrived, Event, Interrupted, Record, Row, Run
 
@@ -38,21 +38,26 @@ class Serial:
 
     def run(self, loop: Loop, steps: Steps, record: Callable[[Row], Any]) -> Outcome:
         """Drive the loop to its end; rows go to ``record``."""
-        waiting: deque[Run] = deque()
-        event: Event | None = None
-        while True:
-            try:
-                command = loop.send(event)
-            except StopIteration as end:
-                outcome: Outcome = end.value
-                return outcome
-            event = None
-            if isinstance(command, Run):
-                waiting.append(command)
-            elif isinstance(command, Record):
-                record(command.row)
-            else:
-                event = _next(waiting, steps)
+        with one_blas_thread():
+            return _drive(loop, steps, record)
+
+
+def _drive(loop: Loop, steps: Steps, record: Callable[[Row], Any]) -> Outcome:
+    waiting: deque[Run] = deque()
+    event: Event | None = None
+    while True:
+        try:
+            command = loop.send(event)
+        except StopIteration as end:
+            outcome: Outcome = end.value
+            return outcome
+        event = None
+        if isinstance(command, Run):
+            waiting.append(command)
+        elif isinstance(command, Record):
+            record(command.row)
+        else:
+            event = _next(waiting, steps)
 
 
 def _next(waiting: deque[Run], steps: Steps) -> Event:

@@ -7,14 +7,11 @@ import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cache
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
-from threadpoolctl import ThreadpoolController
-
 from offbeat.data.shard import Cancelled, Shard
-from offbeat.engines.base import Loop, Steps
+from offbeat.engines.base import Loop, Steps, one_blas_thread
 from offbeat.sideways.loop import Outcome
 from offbeat.sideways.messages import Arrived, Event, Failed, Interrupted, Message, Record, Row, Run
 
@@ -63,23 +60,17 @@ class Threads:
 
     def map(self, function: Callable[[Shard], T], shards: Iterable[Shard]) -> list[T]:
         """Return ``function`` of each shard, in order."""
-        with _blas().limit(limits=1, user_api="blas"), ThreadPoolExecutor(self.n_workers) as pool:
+        with one_blas_thread(), ThreadPoolExecutor(self.n_workers) as pool:
             return list(pool.map(function, shards))
 
     def run(self, loop: Loop, steps: Steps, record: Callable[[Row], Any]) -> Outcome:
         """Drive the loop to its end; rows go to ``record``."""
         pool = ThreadPoolExecutor(self.n_workers, thread_name_prefix="offbeat")
         try:
-            with _blas().limit(limits=1, user_api="blas"):
+            with one_blas_thread():
                 return _drive(loop, steps, record, pool)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-
-
-@cache
-def _blas() -> ThreadpoolController:
-    """Find the BLAS libraries once: looking takes a millisecond."""
-    return ThreadpoolController()
 
 
 def _drive(loop: Loop, steps: Steps, record: Callable[[Row], Any], pool: ThreadPoolExecutor) -> Outcome:

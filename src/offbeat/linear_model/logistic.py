@@ -13,12 +13,12 @@ from sklearn.base import ClassifierMixin
 from offbeat.data.dataset import Dataset
 from offbeat.data.load import as_dataset, target_values
 from offbeat.errors import TargetError
+from offbeat.fitting import Solution
 from offbeat.linear_model import translate
 from offbeat.linear_model._base import LinearModel
 from offbeat.linear_model._docs import documented
 from offbeat.linear_model._labels import class_weights, encode_labels
 from offbeat.sideways.protocol import Hub
-from offbeat.solve import Solution
 
 
 class LinearClassifier(ClassifierMixin, LinearModel):

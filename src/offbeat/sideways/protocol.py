@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -124,9 +124,12 @@ class Hub(NamedTuple):
 def internal_to_original(info: DataInfo, coef: Floats, intercept: Floats) -> tuple[Floats, Floats]:
     """Return coefficients (k, n_outputs) and intercepts in the units of the columns.
 
-    Without an intercept the centre is zero, so that the intercept stays zero.
+    Without an intercept the centre is zero, so that the intercept stays zero. Where the penalty is about original
+    coefficients, they are put back on bounds that dividing by the scale took them across.
     """
     w = coef.reshape(info.n_columns, info.n_outputs) / info.scale[:, None]
+    if np.array_equal(info.penalty.factor, np.repeat(1.0 / info.scale, info.n_outputs)):
+        w = replace(info.penalty, factor=np.ones(w.size)).prox(w.ravel(), 0.0).reshape(w.shape)
     return w, intercept - info.center @ w
 
 
