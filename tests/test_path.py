@@ -29,7 +29,8 @@ def test_a_path_holds_the_solutions_of_separate_fits(penalty: Any, standardize: 
     for alpha, coef, intercept, certificate in zip(
         path.alphas, path.coefs, path.intercepts, path.certificates, strict=True
     ):
-        alone = solve(Problem(losses.Squared(), penalty._replace(alpha=alpha)), X, y, tol=1e-11, standardize=standardize)
+        single = Problem(losses.Squared(), penalty._replace(alpha=alpha))
+        alone = solve(single, X, y, tol=1e-11, standardize=standardize)
         np.testing.assert_allclose(coef, alone.coef, atol=1e-5)
         assert intercept == pytest.approx(alone.intercept, abs=1e-5)
         assert certificate.satisfied
@@ -62,7 +63,7 @@ def test_the_lasso_path_of_scikit_learn(data) -> None:
     X, y = data
     X, y = X - X.mean(axis=0), y - y.mean()
     path = solve_path(Problem(losses.Squared(), penalties.L1()), X, y, fit_intercept=False, tol=1e-12)
-    alphas, coefs, _ = lasso_path(X, y, alphas=path.alphas, tol=1e-12)
+    _, coefs, _ = lasso_path(X, y, alphas=path.alphas, tol=1e-12)
     np.testing.assert_allclose(path.coefs, coefs.T, atol=1e-6)
 
 

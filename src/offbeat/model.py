@@ -176,8 +176,8 @@ def rebuild(document: Mapping[str, Any], arrays: Mapping[str, NDArray[np.float64
         Certificate(**certificate),
         None if document["encoder"] is None else Encoder.from_dict(document["encoder"]),
         classes=None if classes is None else tuple(classes),
-        settings=document["settings"],
-        versions=document["versions"],
+        settings=dict(document["settings"]),
+        versions=dict(document["versions"]),
     )
     return model if names is None else replace(model, feature_names=tuple(names))
 

@@ -74,6 +74,7 @@ def load_split(request: DataRequest, loss: LossName) -> Split:
         Something cannot be read, found or used.
     """
     opened = open_data(request.table, request.memory_budget)
+    columns = _features(opened, request)
     target = _values(opened, request, "--target", request.target)
     labels = target_values(opened, target) if loss.classifier else target
     classes: NDArray[Any] | None = None
@@ -88,7 +89,7 @@ def load_split(request: DataRequest, loss: LossName) -> Split:
         sample_weight=_values(opened, request, "--weight", request.weight),
         offset=_values(opened, request, "--offset", request.offset),
         memory_budget=request.memory_budget,
-        columns=_features(opened, request),
+        columns=columns,
         target=request.target if opened.table is not None else None,
     )
     del opened  # a copy of the rows may follow

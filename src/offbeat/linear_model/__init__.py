@@ -5,6 +5,7 @@ from offbeat.linear_model.huber import HuberRegressor
 from offbeat.linear_model.lasso import ElasticNet, Lasso
 from offbeat.linear_model.least_squares import LinearRegression, Ridge
 from offbeat.linear_model.logistic import LogisticRegression
+from offbeat.linear_model.logistic_cv import LogisticRegressionCV
 
 __all__ = [
     "ElasticNet",
@@ -13,6 +14,7 @@ __all__ = [
     "Lasso",
     "LinearRegression",
     "LogisticRegression",
+    "LogisticRegressionCV",
     "PoissonRegressor",
     "Ridge",
 ]

@@ -74,6 +74,7 @@ class Fitted:
         Passes that each model took part in.
     passes : float
         Passes over the data, for all models.
+    trace : Trace
     """
 
     coefs: NDArray[Any]
@@ -81,6 +82,16 @@ class Fitted:
     certificates: NDArray[Any]
     own_passes: Floats
     passes: float
+    trace: Trace
+
+    def reordered(self, order: NDArray[np.intp]) -> Fitted:
+        """Return the models with strengths in another order."""
+        parts = (self.coefs, self.intercepts, self.certificates, self.own_passes)
+        return Fitted(*(part[:, :, order] for part in parts), self.passes, self.trace)
+
+    def flat(self) -> tuple[list[Floats], list[Floats]]:
+        """Return coefficients and intercepts of all models, one after another."""
+        return list(self.coefs.ravel()), list(self.intercepts.ravel())
 
 
 @dataclass(frozen=True)
@@ -174,13 +185,13 @@ def fit_folds(
                 places.append([(f, g, i) for i in part])
     selections = tuple(fold.selection(dataset) for fold in folds)
     results: list[tuple[Result, ...]] = []
-    passes = 0.0
+    passes, trace = 0.0, Trace()
     for begin, end in _batches(solver, members):
         batch = Batch(solver, tuple(members[begin:end]), selections)
-        more, used = _run(batch, dataset, engine, replace(budget, max_iter=budget.max_iter - passes), started)
+        more, used = _run(batch, dataset, engine, replace(budget, max_iter=budget.max_iter - passes), started, trace)
         results += more
         passes += used
-    return _collect(results, members, places, passes)
+    return _collect(results, members, places, Fitted(*_empty(places), passes, trace))
 
 
 def _inspect(problem: Problem, fold: Fold, dataset: Dataset, engine: Engine, budget: Budget) -> DataInfo:
@@ -211,13 +222,12 @@ def _batches(solver: Solver, members: Sequence[tuple[Member, ...]]) -> list[tupl
 
 
 def _run(
-    batch: Batch, dataset: Dataset, engine: Engine, budget: Budget, started: float
+    batch: Batch, dataset: Dataset, engine: Engine, budget: Budget, started: float, trace: Trace
 ) -> tuple[list[tuple[Result, ...]], float]:
     """Drive a batch to its end; return the results of each chain and the passes."""
     member = batch.chains[0][0]
     batch.check(member.problem)
     limit = math.inf if budget.time_limit is None else budget.time_limit
-    trace = Trace()
     with interruptible() as interrupted:
 
         def cancelled() -> bool:
@@ -254,6 +264,11 @@ def _collect(
             fitted.certificates[place] = None if result.progress is None else result.progress.certificate
             fitted.own_passes[place] = result.passes
     return fitted
+
+
+def _empty(places: list[list[tuple[int, int, int]]]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], Floats]:
+    shape = tuple(int(n) + 1 for n in np.max([place for part in places for place in part], axis=0))
+    return np.empty(shape, object), np.empty(shape, object), np.empty(shape, object), np.zeros(shape)
 
 
 def worst(certificates: NDArray[Any]) -> Certificate | None:

@@ -18,6 +18,7 @@ from offbeat.linear_model import translate
 from offbeat.linear_model._base import LinearModel
 from offbeat.linear_model._docs import documented
 from offbeat.linear_model._labels import class_weights, encode_labels
+from offbeat.problem import Floats
 from offbeat.sideways.protocol import Hub
 
 
@@ -27,19 +28,20 @@ class LinearClassifier(ClassifierMixin, LinearModel):
     class_weight: Any
     classes_: NDArray[Any]
 
-    def _classes(self, X: Any, y: Any, sample_weight: Any) -> tuple[Dataset, float]:
-        """Return the data set with class numbers as targets, and the sum of its weights; set ``classes_`` too."""
+    def _classes(self, X: Any, y: Any, sample_weight: Any) -> tuple[Dataset, float, Floats]:
+        """Return the data set of class numbers, the sum of its weights, and the weights as given; set ``classes_``."""
         opened = self._open(X, y)
         classes, codes = encode_labels(target_values(opened, y))
         name = y if isinstance(y, str) else None
         dataset = as_dataset(opened, codes, sample_weight=sample_weight, memory_budget=self.memory_budget, target=name)
+        given = dataset.weight
         if self.class_weight is not None:
             factors = class_weights(self.class_weight, classes, codes, dataset.weight)[codes.astype(np.intp)]
             dataset = replace(dataset, weight=factors * dataset.weight if dataset.weight.size else factors)
         _check_classes(classes, dataset)
         self._remember(X, dataset)
         self.classes_ = classes
-        return translate.weighted(dataset)
+        return *translate.weighted(dataset), given
 
     def _set_coef(self, solution: Solution) -> None:
         """Set ``coef_`` and ``intercept_`` in scikit-learn's shapes."""
@@ -239,7 +241,7 @@ class LogisticRegression(LinearClassifier):
         DataError, TargetError, ProblemError
             All are ``ValueError``: say what is wrong, where, and what to do.
         """
-        dataset, total = self._classes(X, y, sample_weight)
+        dataset, total, _ = self._classes(X, y, sample_weight)
         problem = translate.logistic(self.C, self.l1_ratio, len(self.classes_), total)
         solution = self._optimise(problem, dataset, self._warm(dataset.n_columns, problem.n_outputs))
         self._set_coef(solution)

@@ -8,7 +8,7 @@ from scipy.linalg import cho_factor, cho_solve
 from offbeat.problem import Floats, Separable
 
 MAX_SWEEPS = 10_000
-SHIFTS = 200
+SINGULAR = 1e-13  # smallest pivot, relative to the largest, that is not taken for rounding
 
 
 def newton_step(
@@ -57,19 +57,26 @@ def _jitter(hessian: Floats) -> float:
 
 
 def _cholesky_step(hessian: Floats, bend: Floats, slope: Floats) -> Floats:
-    """Solve ``(H + diag(bend)) d = -slope``, with the smallest diagonal shift that makes it positive definite."""
+    """Solve ``(H + diag(bend)) d = -slope``; the shortest ``d`` when the matrix is singular to rounding."""
     matrix = hessian.copy()
     diagonal = np.einsum("ii->i", matrix)
     diagonal += bend
-    shift, base = _jitter(hessian) + 1e-300, diagonal.copy()
-    for _ in range(SHIFTS):
-        np.copyto(diagonal, base + shift)
-        try:
-            factor = cho_factor(matrix, lower=True, check_finite=False)
-            d: Floats = cho_solve(factor, -slope, check_finite=False)
-        except np.linalg.LinAlgError:
-            d = np.full_like(slope, np.nan)
-        if np.all(np.isfinite(d)):
-            return d
-        shift *= 100.0
-    return -slope  # the Hessian is not finite: the line search makes what it can of the gradient
+    try:
+        factor, lower = cho_factor(matrix, lower=True, check_finite=False)
+    except np.linalg.LinAlgError:
+        return _shortest_step(matrix, slope)
+    pivots = np.diag(factor) ** 2
+    if not np.min(pivots) > SINGULAR * np.max(pivots):
+        return _shortest_step(matrix, slope)
+    d: Floats = cho_solve((factor, lower), -slope, check_finite=False)
+    return d
+
+
+def _shortest_step(matrix: Floats, slope: Floats) -> Floats:
+    """Return the least-norm solution: collinear columns share what they explain, and repeated fits agree."""
+    if not np.all(np.isfinite(matrix)):
+        return -slope  # the next evaluation turns the step down, or makes what it can of the gradient
+    values, vectors = np.linalg.eigh(matrix)
+    kept = values > SINGULAR * max(float(values[-1]), 0.0)
+    d: Floats = -(vectors[:, kept] @ ((vectors[:, kept].T @ slope) / values[kept]))
+    return d

@@ -1,0 +1,265 @@
+"""Logistic regression whose penalty is chosen by cross-validation, all models over shared passes."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import get_scorer
+from sklearn.utils.metadata_routing import (
+    MetadataRouter,
+    MethodMapping,
+    _raise_for_params,
+    _routing_enabled,
+    process_routing,
+)
+
+from offbeat.data.dataset import Dataset
+from offbeat.errors import ProblemError
+from offbeat.linear_model import _folds, translate
+from offbeat.linear_model._base import Start
+from offbeat.linear_model._docs import documented
+from offbeat.linear_model._folds import Fitted, Fold
+from offbeat.linear_model._scoring import Predicted, scorer
+from offbeat.linear_model.logistic import LinearClassifier
+from offbeat.problem import Floats
+from offbeat.sideways.protocol import Hub
+
+
+@documented
+class LogisticRegressionCV(LinearClassifier):
+    """Logistic regression that chooses ``C`` and ``l1_ratio`` by cross-validation.
+
+    Models of all folds advance side by side: each pass over the data serves all of them, and each goes from the
+    strongest penalty to the weakest, from one solution to the next. The scores take one more pass, the model with the
+    best ones a fit of its own.
+
+    Parameters
+    ----------
+    Cs : int or array-like, default=10
+        Values of ``C``, or how many: on a log scale from 1e-4 to 1e4.
+    l1_ratios : array-like, default=(0.0,)
+        Values of ``l1_ratio``.
+    {fitting}
+    cv : int, splitter, iterable or None, default=None
+        Number of stratified folds (5 by default), or what makes the folds.
+    scoring : str, scorer or None, default=None
+        What is to be high on the rows left out; None: accuracy.
+    refit : bool, default=True
+        Whether to fit the best on all rows; otherwise coefficients are means over the folds, each at its own best.
+    class_weight : dict, "balanced" or None, default=None
+        Weights by label, multiplied with those of the rows; "balanced" makes all classes count the same.
+    {common}
+
+    Attributes
+    ----------
+    classes_ : ndarray, shape (n_classes,)
+        Labels, sorted.
+    coef_ : ndarray, shape (1, n_features) for two classes, (n_classes, n_features) for more
+    intercept_ : ndarray, shape (1,) or (n_classes,)
+    C_ : float
+        The best.
+    l1_ratio_ : float
+        The best.
+    Cs_ : ndarray, shape (n_Cs,)
+    l1_ratios_ : ndarray, shape (n_l1_ratios,)
+    coefs_paths_ : ndarray, shape (n_folds, n_l1_ratios, n_Cs, 1 or n_classes, n_features + 1)
+        Coefficients, the intercept last where there is one.
+    scores_ : ndarray, shape (n_folds, n_l1_ratios, n_Cs)
+    n_iter_ : ndarray of int, shape (n_folds, n_l1_ratios, n_Cs)
+        Passes that each model took part in, rounded up.
+    passes_ : float
+        Passes over the data in all, shared by the models.
+    {attributes}
+
+    Examples
+    --------
+    >>> from offbeat.linear_model import LogisticRegressionCV
+    >>> from sklearn.datasets import load_iris
+    >>> model = LogisticRegressionCV(cv=3).fit(*load_iris(return_X_y=True))
+    >>> model.scores_.shape, model.score(*load_iris(return_X_y=True)) > 0.9
+    ((3, 1, 10), True)
+    """
+
+    def __init__(
+        self,
+        *,
+        Cs: Any = 10,
+        l1_ratios: Any = (0.0,),
+        fit_intercept: bool = True,
+        cv: Any = None,
+        scoring: Any = None,
+        refit: bool = True,
+        class_weight: Any = None,
+        solver: Any = "auto",
+        engine: Any = "auto",
+        staleness: float = 0.0,
+        topology: Hub | None = None,
+        tol: float = 1e-4,
+        max_iter: float = 1000,
+        time_limit: float | None = None,
+        random_state: Any = None,
+        verbose: int = 0,
+        warm_start: bool = False,
+        callbacks: Any = None,
+        memory_budget: int | str | None = None,
+    ) -> None:
+        super().__init__(
+            fit_intercept=fit_intercept, solver=solver, engine=engine, staleness=staleness, topology=topology,
+            tol=tol, max_iter=max_iter, time_limit=time_limit, random_state=random_state, verbose=verbose,
+            warm_start=warm_start, callbacks=callbacks, memory_budget=memory_budget,
+        )  # fmt: skip
+        self.Cs = Cs
+        self.l1_ratios = l1_ratios
+        self.cv = cv
+        self.scoring = scoring
+        self.refit = refit
+        self.class_weight = class_weight
+
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None, **params: Any) -> Self:
+        """Fit all models, and the best on all rows.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, table or path, shape (n_rows, n_features)
+            Not copied, unless it is a table with categories.
+        y : array-like of shape (n_rows,), or column name
+            Class labels: booleans, whole numbers or text.
+        sample_weight : array-like of shape (n_rows,), or column name, optional
+        **params
+            Of splitter and scorer, with scikit-learn's metadata routing.
+
+        Returns
+        -------
+        self : LogisticRegressionCV
+
+        Raises
+        ------
+        DataError, TargetError, ProblemError
+            All are ``ValueError``: say what is wrong, where, and what to do.
+        """
+        _raise_for_params(params, self, "fit")
+        dataset, total, given = self._classes(X, y, sample_weight)
+        routed = process_routing(self, "fit", sample_weight=sample_weight, **params) if _routing_enabled() else None
+        self.Cs_, self.l1_ratios_ = _grid(self.Cs), _ratios(self.l1_ratios)
+        splitting = {} if routed is None else routed.splitter.split
+        folds = _folds.split(self.cv, X, dataset.y.astype(np.int64), dataset, total, **splitting)
+        fitted = self._fit_folds(folds, dataset)
+        scoring = given if routed is None or "sample_weight" in routed.scorer.score else np.empty(0)
+        self._score_folds(folds, fitted, dataset, scoring)
+        self.passes_ = fitted.passes + 1.0
+        self.n_iter_ = np.maximum(1, np.ceil(fitted.own_passes)).astype(np.int32)
+        self._choose(dataset, total, fitted)
+        return self
+
+    def _fit_folds(self, folds: list[Fold], dataset: Dataset) -> Fitted:
+        """Fit every fold with every penalty; set ``coefs_paths_``."""
+        order = np.argsort(self.Cs_, kind="stable")
+        problems = [
+            [
+                [translate.logistic(C, ratio, len(self.classes_), fold.total) for C in self.Cs_[order]]
+                for ratio in self.l1_ratios_
+            ]
+            for fold in folds
+        ]
+        budget = _folds.Budget(
+            self.solver, self.engine, bool(self.fit_intercept), self.tol, self.max_iter, self.time_limit
+        )
+        fitted = _folds.fit_folds(problems, folds, dataset, budget).reordered(np.argsort(order, kind="stable"))
+        parts = [_with_intercept(c, b, self.fit_intercept) for c, b in zip(*fitted.flat(), strict=True)]
+        self.coefs_paths_ = np.reshape(parts, (*fitted.coefs.shape, *parts[0].shape))
+        return fitted
+
+    def _score_folds(self, folds: list[Fold], fitted: Fitted, dataset: Dataset, weight: Floats) -> None:
+        """Set ``scores_``: of each model, on the rows that its fold left out."""
+        score = scorer(self.scoring, self.classes_)
+        self.scores_: NDArray[np.float64] = np.empty(fitted.coefs.shape)
+        for f, z in enumerate(_folds.left_out(dataset.source, folds, fitted)):
+            rows = np.arange(len(z))[:, None]
+            labels = self.classes_[dataset.y[folds[f].test].astype(np.intp)]
+            options = {"sample_weight": weight[folds[f].test]} if weight.size else {}
+            for place in np.ndindex(self.scores_.shape[1:]):
+                one = z[(slice(None), *place)]
+                model = Predicted(self.classes_, one if one.shape[1] > 1 else one[:, 0])
+                self.scores_[(f, *place)] = score(model, rows, labels, **options)
+
+    def _choose(self, dataset: Dataset, total: float, fitted: Fitted) -> None:
+        """Set the best ``C_`` and ``l1_ratio_``, and the coefficients that go with them."""
+        if self.refit:
+            # As scikit-learn does: of equal scores the first C counts, then the first l1_ratio.
+            c, r = np.unravel_index(np.argmax(self.scores_.sum(axis=0).T), self.scores_.shape[:0:-1])
+            self.C_, self.l1_ratio_ = float(self.Cs_[c]), float(self.l1_ratios_[r])
+            problem = translate.logistic(self.C_, self.l1_ratio_, len(self.classes_), total)
+            own = self.n_iter_
+            solution = self._optimise(problem, dataset, self._mean_start(fitted, int(r), int(c)))
+            self._set_coef(solution)
+            self.passes_ += solution.passes
+            self.n_iter_ = own
+            return
+        best = [np.unravel_index(np.argmax(scores.T), scores.T.shape) for scores in self.scores_]
+        self.C_ = float(np.mean([self.Cs_[c] for c, _ in best]))
+        self.l1_ratio_ = float(np.mean([self.l1_ratios_[r] for _, r in best]))
+        places = [(f, int(r), int(c)) for f, (c, r) in enumerate(best)]
+        coef = np.mean([fitted.coefs[place] for place in places], axis=0)
+        intercept = np.mean([fitted.intercepts[place] for place in places], axis=0)
+        self.coef_, self.intercept_ = np.ascontiguousarray(coef.T), intercept
+        self.certificate_ = _folds.worst(np.array([fitted.certificates[place] for place in places]))
+        self.trace_, self.status_ = fitted.trace, "converged" if self.certificate_.satisfied else "stalled"
+
+    def _mean_start(self, fitted: Fitted, group: int, strength: int) -> Start:
+        coef = np.mean(list(fitted.coefs[:, group, strength]), axis=0)
+        return coef, np.mean(list(fitted.intercepts[:, group, strength]), axis=0)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None, **params: Any) -> float:
+        """Return the score that the penalty was chosen by.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, table or path, shape (n_rows, n_features)
+        y : array-like of shape (n_rows,), or column name
+        sample_weight : array-like of shape (n_rows,), optional
+        **params
+            Of the scorer, with scikit-learn's metadata routing.
+
+        Returns
+        -------
+        score : float
+        """
+        _raise_for_params(params, self, "score")
+        options = {} if sample_weight is None else {"sample_weight": sample_weight}
+        if _routing_enabled():
+            options = process_routing(self, "score", **options, **params).scorer.score
+        return float(get_scorer(self.scoring or "accuracy")(self, X, self._labels(X, y), **options))
+
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Return which metadata the splitter and the scorer ask for."""
+        scoring = MethodMapping().add(caller="fit", callee="score").add(caller="score", callee="score")
+        splitting = MethodMapping().add(caller="fit", callee="split")
+        router = MetadataRouter(owner=self).add_self_request(self)
+        router = router.add(splitter=self.cv, method_mapping=splitting)
+        return router.add(scorer=get_scorer(self.scoring or "accuracy"), method_mapping=scoring)
+
+
+def _grid(Cs: Any) -> Floats:
+    """Return the values of ``C``."""
+    if isinstance(Cs, int | np.integer) and not isinstance(Cs, bool):
+        if Cs < 1:
+            raise ProblemError(f"Cs is {Cs}; give at least one value")
+        return np.logspace(-4, 4, int(Cs))
+    values = [translate.number("Cs", C) for C in np.ravel(Cs).tolist()]
+    if not values or min(values) <= 0.0:
+        raise ProblemError(f"Cs is {Cs!r}; give positive numbers, or how many")
+    return np.array(values)
+
+
+def _ratios(l1_ratios: Any) -> Floats:
+    values = [translate.ratio(value) for value in np.ravel(l1_ratios).tolist()]
+    if not values:
+        raise ProblemError("l1_ratios is empty; give at least one value")
+    return np.array(values)
+
+
+def _with_intercept(coef: Floats, intercept: Floats, fit_intercept: bool) -> Floats:
+    """Return coefficients (n_outputs, k) with the intercepts as last column where they were fitted."""
+    return np.column_stack([coef.T, intercept]) if fit_intercept else np.ascontiguousarray(coef.T)
