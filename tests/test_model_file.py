@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from offbeat.errors import ModelFileError
 from offbeat.model import Model
 from offbeat.model_file import is_model, load_model, save_model
 from offbeat.problem import Certificate
+from support.command_line import FullDisk
 
 PROOF = Certificate(0.5, 0.4999, 1e-4, 1.4e-4, "duality gap", 1e-3)
 NO_DUAL = Certificate(0.5, -np.inf, 1e-9, 1e-9, "gradient")
@@ -106,18 +106,6 @@ def test_saving_again_replaces_the_model_and_leaves_other_files(tmp_path: Path) 
     save_model(folder, simple(2.0))
     assert load_model(folder).coef[0] == 2.0
     assert sorted(path.suffix for path in folder.iterdir()) == [".json", ".npz", ".txt"]
-
-
-class FullDisk:
-    """``os.fsync`` of a disk that is full from the ``nth`` call on."""
-
-    def __init__(self, nth: int, error: type[BaseException] = OSError) -> None:
-        self.calls, self.nth, self.error = 0, nth, error
-
-    def __call__(self, file: int) -> None:
-        self.calls += 1
-        if self.calls >= self.nth:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) if self.error is OSError else self.error
 
 
 @pytest.mark.parametrize("nth", [1, 2])

@@ -49,6 +49,13 @@ def test_like_unique_for_any_integers(y: list[int]) -> None:
     assert classes.tolist() == sorted(set(y))
 
 
+def test_numbers_held_as_objects() -> None:
+    classes, codes = encode_labels(np.array([3, 1, 3], dtype=object))
+    assert classes.dtype == np.int64
+    assert classes.tolist() == [1, 3]
+    assert codes.tolist() == [1.0, 0.0, 1.0]
+
+
 def test_series_and_categories() -> None:
     classes, codes = encode_labels(pd.Series(["b", "a", "b"], dtype="category"))
     assert classes.tolist() == ["a", "b"]
@@ -67,6 +74,7 @@ def test_series_and_categories() -> None:
         (np.array([0.5, "a"], dtype=object), "mixes"),
         ([[0, 1], [1, 0]], "should be a 1d array"),
         ([1j, 2j], "Complex data not supported"),
+        (np.array([(1, 2), (3,)], dtype=object), "Unknown label type: tuple"),
         ([], "0 sample"),
     ],
     ids=str,

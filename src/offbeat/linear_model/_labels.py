@@ -114,7 +114,13 @@ def _objects(labels: NDArray[Any]) -> tuple[NDArray[Any], Floats]:
         raise TargetError(CONTINUOUS)
     number = {value: float(i) for i, value in enumerate(distinct)}
     codes = np.fromiter((number[value] for value in values), np.float64, len(values))
-    return np.array(distinct, dtype=labels.dtype), codes
+    if all(isinstance(value, str | bytes) for value in distinct):
+        return np.array(distinct, dtype=labels.dtype), codes
+    strange = next((value for value in distinct if not isinstance(value, int | float | np.number | np.bool_)), None)
+    if strange is not None:
+        raise TargetError(f"Unknown label type: {type(strange).__name__}. Give text, whole numbers or booleans.")
+    classes = np.array(distinct)
+    return classes, codes
 
 
 def class_weights(rule: Mapping[Any, float] | str, classes: NDArray[Any], codes: Floats, weight: Floats) -> Floats:

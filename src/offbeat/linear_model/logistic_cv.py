@@ -17,10 +17,11 @@ from sklearn.utils.metadata_routing import (
 
 from offbeat.data.dataset import Dataset
 from offbeat.errors import ProblemError
-from offbeat.linear_model import _folds, translate
+from offbeat.linear_model import _folds, _grid_fit, translate
 from offbeat.linear_model._base import Start
 from offbeat.linear_model._docs import documented
-from offbeat.linear_model._folds import Fitted, Fold
+from offbeat.linear_model._folds import Fold
+from offbeat.linear_model._grid_fit import Fitted
 from offbeat.linear_model._scoring import Predicted, scorer
 from offbeat.linear_model.logistic import LinearClassifier
 from offbeat.problem import Floats
@@ -163,10 +164,10 @@ class LogisticRegressionCV(LinearClassifier):
             ]
             for fold in folds
         ]
-        budget = _folds.Budget(
+        budget = _grid_fit.Budget(
             self.solver, self.engine, bool(self.fit_intercept), self.tol, self.max_iter, self.time_limit
         )
-        fitted = _folds.fit_folds(problems, folds, dataset, budget).reordered(np.argsort(order, kind="stable"))
+        fitted = _grid_fit.fit_folds(problems, folds, dataset, budget).reordered(np.argsort(order, kind="stable"))
         parts = [_with_intercept(c, b, self.fit_intercept) for c, b in zip(*fitted.flat(), strict=True)]
         self.coefs_paths_ = np.reshape(parts, (*fitted.coefs.shape, *parts[0].shape))
         return fitted
@@ -175,7 +176,7 @@ class LogisticRegressionCV(LinearClassifier):
         """Set ``scores_``: of each model, on the rows that its fold left out."""
         score = scorer(self.scoring, self.classes_)
         self.scores_: NDArray[np.float64] = np.empty(fitted.coefs.shape)
-        for f, z in enumerate(_folds.left_out(dataset.source, folds, fitted)):
+        for f, z in enumerate(_folds.left_out(dataset.source, folds, fitted.coefs, fitted.intercepts)):
             rows = np.arange(len(z))[:, None]
             labels = self.classes_[dataset.y[folds[f].test].astype(np.intp)]
             options = {"sample_weight": weight[folds[f].test]} if weight.size else {}
@@ -204,7 +205,7 @@ class LogisticRegressionCV(LinearClassifier):
         coef = np.mean([fitted.coefs[place] for place in places], axis=0)
         intercept = np.mean([fitted.intercepts[place] for place in places], axis=0)
         self.coef_, self.intercept_ = np.ascontiguousarray(coef.T), intercept
-        self.certificate_ = _folds.worst(np.array([fitted.certificates[place] for place in places]))
+        self.certificate_ = _grid_fit.worst([fitted.certificates[place] for place in places])
         self.trace_, self.status_ = fitted.trace, "converged" if self.certificate_.satisfied else "stalled"
 
     def _mean_start(self, fitted: Fitted, group: int, strength: int) -> Start:

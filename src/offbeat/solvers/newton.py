@@ -58,6 +58,7 @@ class NewtonState:
     point: Point
     base: Base | None = None
     hessian: Floats | None = None
+    exact: bool = False
     damping: float = 0.0
     change: float = 0.0
     patience: Patience = field(default_factory=lambda: Patience(limit=PATIENCE))
@@ -137,6 +138,7 @@ class Newton:
         if not _sufficient(state, at, objective):
             return self._retry(state)
         base = Base(state.x, at, objective, state.point.fraction, prior)
+        exact = hessian is not None and base.fraction >= 1.0
         if hessian is None:
             hessian = _updated(state, base)
         elif base.fraction < 1.0:
@@ -147,7 +149,7 @@ class Newton:
             patience = state.patience.after(progress.certificate)
             state = replace(state, progress=progress, status=status, patience=patience)
         state = replace(state, damping=_relaxed(state.damping, hessian))
-        return self._advance(replace(state, base=base, hessian=hessian), previous=state)
+        return self._advance(replace(state, base=base, hessian=hessian, exact=exact), previous=state)
 
     def _advance(self, state: NewtonState, previous: NewtonState) -> tuple[NewtonState, Point]:
         """Choose the direction, and what to evaluate at its end: which rows, with or without Hessian."""
@@ -164,15 +166,17 @@ class Newton:
         return _ask(replace(state, change=change), d, fraction=fraction, hessian=hessian)
 
     def _retry(self, state: NewtonState) -> tuple[NewtonState, Point]:
-        """Try a shorter step from the last accepted point, with its own curvature if the model had none of it."""
+        """After a step that failed, get the true curvature at the last accepted point, or else damp the step."""
         assert state.base is not None
         assert state.hessian is not None
+        fraction = state.base.fraction
+        if fraction >= 1.0 and not state.exact:
+            return _ask(state, np.zeros(len(state.hessian)), fraction=1.0, hessian=True)
         level = float(np.mean(np.diag(state.hessian)))
         damping = max(10.0 * state.damping, 0.1 * level)
-        fraction = state.base.fraction
         state = replace(state, damping=damping, status="stalled" if damping > 1e12 * level else None)
         d, change = _direction(state, state.change)
-        state, point = _ask(replace(state, change=change), d, fraction=fraction, hessian=True)
+        state, point = _ask(replace(state, change=change), d, fraction=fraction, hessian=fraction < 1.0)
         return replace(state, note=f"step damped by {damping / level:g}"), point
 
     def _next_fraction(self, info: DataInfo, fraction: float, change: float) -> float:
@@ -246,7 +250,8 @@ def _sufficient(state: NewtonState, at: Evaluation, objective: float) -> bool:
     if base is None or base.fraction != state.point.fraction:
         return True
     slack = 1e-11 * abs(base.objective)
-    return objective <= base.objective + ARMIJO * state.change + slack
+    again = not np.any(state.x.flat() - base.x.flat())  # the same point, for its Hessian
+    return again or objective <= base.objective + ARMIJO * state.change + slack
 
 
 def _updated(state: NewtonState, base: Base) -> Floats:
