@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 from benchopt import BaseSolver
+from benchopt.stopping_criterion import SufficientProgressCriterion
 
 import offbeat
 from offbeat import Problem, losses, penalties
@@ -15,12 +16,17 @@ class Solver(BaseSolver):
 
     name = "offbeat"
     sampling_strategy = "tolerance"
+    # A method with few, large steps meets several tolerances with the same iterate: that is no lack of progress.
+    stopping_criterion = SufficientProgressCriterion(patience=6, strategy="tolerance")
     install_cmd = "conda"
     requirements = ("pip::offbeat",)
     references = ("Offbeat: convex models fitted asynchronously, with a certificate of optimality.",)
 
     def set_objective(self, X, y, lmbd, fit_intercept):
         self.X, self.y, self.alpha, self.fit_intercept = X, y, lmbd / X.shape[0], fit_intercept
+
+    def get_next(self, stop_val):
+        return min(stop_val, 10.0) / 10.0
 
     def warm_up(self):
         self.run(1.0)

@@ -3,6 +3,7 @@
 import warnings
 
 from benchopt import BaseSolver
+from benchopt.stopping_criterion import SufficientProgressCriterion
 
 import offbeat
 from offbeat import Problem, losses, penalties
@@ -14,12 +15,17 @@ class Solver(BaseSolver):
 
     name = "offbeat"
     sampling_strategy = "tolerance"
+    # A method with few, large steps meets several tolerances with the same iterate: that is no lack of progress.
+    stopping_criterion = SufficientProgressCriterion(patience=6, strategy="tolerance")
     install_cmd = "conda"
     requirements = ("pip::offbeat",)
     references = ("Offbeat: convex models fitted asynchronously, with a certificate of optimality.",)
 
     def set_objective(self, X, y, lmbd):
         self.X, self.y, self.alpha = X, (y > 0).astype(float), lmbd / X.shape[0]
+
+    def get_next(self, stop_val):
+        return min(stop_val, 10.0) / 10.0
 
     def warm_up(self):
         self.run(1.0)

@@ -1,5 +1,6 @@
 """Estimators with scikit-learn's names, parameters and behaviour, and a certificate."""
 
+from offbeat.linear_model.elastic_net_cv import ElasticNetCV
 from offbeat.linear_model.glm import GammaRegressor, PoissonRegressor
 from offbeat.linear_model.huber import HuberRegressor
 from offbeat.linear_model.lasso import ElasticNet, Lasso
@@ -9,6 +10,7 @@ from offbeat.linear_model.logistic_cv import LogisticRegressionCV
 
 __all__ = [
     "ElasticNet",
+    "ElasticNetCV",
     "GammaRegressor",
     "HuberRegressor",
     "Lasso",

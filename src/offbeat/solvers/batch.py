@@ -155,7 +155,7 @@ class Batch:
             if chain.query is not None:
                 end = begin + selection.flat_size(chain.query)
                 widest = max(widest, chain.query.fraction)
-                chain = self._advance(chain, members, _Part(flat[begin:end]))
+                chain = self._advance(chain, members, Part(flat[begin:end]))
                 begin = end
             chains.append(chain)
         going = sum(chain.query is not None for chain in chains)
@@ -169,7 +169,7 @@ class Batch:
         )  # fmt: skip
         return state, self._queries(state.chains)
 
-    def _advance(self, chain: Chain, members: tuple[Member, ...], part: _Part) -> Chain:
+    def _advance(self, chain: Chain, members: tuple[Member, ...], part: Part) -> Chain:
         """Take a step of the model under way; when it is done, go on to the next that needs data."""
         member = members[len(chain.results)]
         state, query = self.solver.global_step(member.problem, chain.state, part)  # type: ignore[arg-type]
@@ -186,12 +186,13 @@ class Batch:
         return chain
 
 
-class _Part(NamedTuple):
+class Part(NamedTuple):
     """One chain's part of the board: all that solvers ask of a board is its total."""
 
     flat: Floats
 
     def total(self) -> Floats:
+        """Return the sums."""
         return self.flat
 
 

@@ -1,0 +1,252 @@
+"""Elastic net whose penalty is chosen by cross-validation, in one pass over the data."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Self
+
+import numpy as np
+from sklearn.model_selection import check_cv
+from sklearn.utils.metadata_routing import (
+    MetadataRouter,
+    MethodMapping,
+    _raise_for_params,
+    _routing_enabled,
+    process_routing,
+)
+
+from offbeat import choice, path
+from offbeat.data.dataset import Dataset
+from offbeat.diagnostics.trace import Trace
+from offbeat.errors import ProblemError
+from offbeat.inspection import Options
+from offbeat.linear_model import _folds, _grid_fit, translate
+from offbeat.linear_model._docs import documented
+from offbeat.linear_model._folds import Fold
+from offbeat.linear_model._gram import FoldGrams, fold_grams, mean_squared_errors, null_gradient
+from offbeat.linear_model.lasso import SparseRegressor
+from offbeat.path import Path, Start
+from offbeat.problem import Floats
+from offbeat.sideways.messages import Row
+
+GRAM_BYTES = 1 << 30
+
+
+@documented
+class ElasticNetCV(SparseRegressor):
+    """Elastic net that chooses ``alpha`` and ``l1_ratio`` by cross-validation.
+
+    One pass over the data adds up a Gram matrix a fold. Everything else, all folds, strengths, ratios, their errors
+    on the rows left out, and the best model on all rows, follows from these. Data too wide for that (more than about
+    5,000 columns) is fitted by gradient methods, all models over shared passes.
+
+    Parameters
+    ----------
+    l1_ratio : float or list of float, default=0.5
+        Share of the lasso in the penalty, or shares to try.
+    eps : float, default=1e-3
+        Ratio of the smallest to the largest ``alpha`` to try.
+    alphas : int or array-like, default=100
+        How many values of ``alpha`` to try, from the least without any coefficient; or the values.
+    {fitting}
+    cv : int, splitter, iterable or None, default=None
+        Number of folds (5 by default), or what makes the folds.
+    positive : bool, default=False
+        Whether coefficients must not be negative.
+    engine : Engine or "auto", default="auto"
+        An object of `offbeat.engines`; "auto" takes all cores for large data and the calling thread for small.
+    tol : float, default=1e-4
+        Relative duality gap at which to stop: gap over the objective at ``coef_ = 0``.
+    max_iter : float, default=1000
+        Most passes over the data, where one is not enough.
+    time_limit : float, optional
+        Most seconds, where one pass is not enough.
+    memory_budget : int or str, optional
+        Bytes, or a string such as "1GiB", that reading data from files may hold at once.
+
+    Attributes
+    ----------
+    coef_ : ndarray, shape (n_features,)
+    intercept_ : float
+    alpha_ : float
+        The best.
+    l1_ratio_ : float
+        The best.
+    alphas_ : ndarray, shape (n_alphas,) or (n_l1_ratios, n_alphas)
+        Values tried, largest first.
+    mse_path_ : ndarray, shape (n_alphas, n_folds) or (n_l1_ratios, n_alphas, n_folds)
+        Mean squared errors on the rows left out.
+    n_iter_ : int
+        Passes over the data.
+    {attributes}
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from offbeat.linear_model import ElasticNetCV
+    >>> X = np.random.default_rng(0).standard_normal((60, 3))
+    >>> model = ElasticNetCV(cv=3).fit(X, 2.0 * X[:, 0])
+    >>> model.coef_.round(1), model.n_iter_
+    (array([2., 0., 0.]), 1)
+    """
+
+    def __init__(
+        self,
+        *,
+        l1_ratio: Any = 0.5,
+        eps: float = 1e-3,
+        alphas: Any = 100,
+        fit_intercept: bool = True,
+        cv: Any = None,
+        positive: bool = False,
+        engine: Any = "auto",
+        tol: float = 1e-4,
+        max_iter: float = 1000,
+        time_limit: float | None = None,
+        memory_budget: int | str | None = None,
+    ) -> None:
+        super().__init__(
+            fit_intercept=fit_intercept, engine=engine, tol=tol, max_iter=max_iter, time_limit=time_limit,
+            memory_budget=memory_budget,
+        )  # fmt: skip
+        self.l1_ratio = l1_ratio
+        self.eps = eps
+        self.alphas = alphas
+        self.cv = cv
+        self.positive = positive
+
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None, **params: Any) -> Self:
+        """Fit all models, and the best on all rows.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, table or path, shape (n_rows, n_features)
+            Not copied, unless it is a table with categories.
+        y : array-like of shape (n_rows,), or column name
+            Numbers.
+        sample_weight : array-like of shape (n_rows,), or column name, optional
+        **params
+            Of the splitter, with scikit-learn's metadata routing.
+
+        Returns
+        -------
+        self : ElasticNetCV
+
+        Raises
+        ------
+        DataError, TargetError, ProblemError
+            All are ``ValueError``: say what is wrong, where, and what to do.
+        """
+        started = time.perf_counter()
+        _raise_for_params(params, self, "fit")
+        dataset, total = self._dataset(X, y, sample_weight)
+        splitting = process_routing(self, "fit", **params).splitter.split if _routing_enabled() else {}
+        folds = _folds.split(self.cv, X, dataset.y, dataset, total, **splitting)
+        ratios = [translate.ratio(value) for value in np.ravel(self.l1_ratio).tolist()]
+        if not ratios:
+            raise ProblemError("l1_ratio is empty; give at least one value")
+        grams = self._grams(dataset, folds)
+        whole = self._null(dataset) if grams is None else grams.whole
+        alphas = [self._strengths(whole, ratio) for ratio in ratios]
+        if grams is None:
+            errors = self._errors_by_batch(dataset, folds, ratios, alphas)
+        else:
+            errors = self._errors_by_gram(grams, ratios, alphas)
+        self._choose(ratios, alphas, errors)
+        if grams is None:
+            return self._fit(translate.elastic_net(self.alpha_, self.l1_ratio_, self.positive), dataset)
+        return self._finish(grams.whole, started)
+
+    def _options(self) -> Options:
+        return Options(bool(self.fit_intercept), False, translate.number("tol", self.tol))
+
+    def _grams(self, dataset: Dataset, folds: Sequence[Fold]) -> FoldGrams | None:
+        """Return the Gram matrices of the folds, None where they would be too large."""
+        size = 8 * (dataset.n_columns + 1) ** 2 * (2 * len(folds) + 1)
+        if dataset.n_columns > choice.GRAM_COLUMNS or size > GRAM_BYTES:
+            return None
+        engine = choice.engine(dataset, self.engine)
+        return fold_grams(translate.elastic_net(1.0, 0.5, self.positive), dataset, folds, engine, self._options())
+
+    def _null(self, dataset: Dataset) -> Start:
+        engine = choice.engine(dataset, self.engine)
+        return null_gradient(translate.elastic_net(1.0, 0.5, self.positive), dataset, engine, self._options())
+
+    def _strengths(self, whole: Start, ratio: float) -> Floats:
+        """Return the values of ``alpha`` to try for one ratio, largest first."""
+        if not isinstance(self.alphas, int | np.integer) or isinstance(self.alphas, bool):
+            values = sorted(
+                (translate.at_least_zero("alphas", v) for v in np.ravel(self.alphas).tolist()), reverse=True
+            )
+            if not values:
+                raise ProblemError("alphas is empty; give at least one value, or how many")
+            return np.array(values)
+        eps = translate.number("eps", self.eps)
+        if self.alphas < 1 or not 0.0 < eps < 1.0:
+            raise ProblemError(f"alphas is {self.alphas} and eps is {eps:g}; give at least 1, and eps between 0 and 1")
+        if ratio == 0.0:
+            raise ProblemError("l1_ratio=0 has no largest alpha to start from: give the values of alphas")
+        slopes = -whole.at.gradient * whole.info.scale
+        largest = float(np.max(slopes if self.positive else np.abs(slopes), initial=0.0)) / ratio
+        return path.grid(max(largest, np.finfo(np.float64).resolution), int(self.alphas), eps)
+
+    def _errors_by_gram(self, grams: FoldGrams, ratios: Sequence[float], alphas: Sequence[Floats]) -> Floats:
+        """Return mean squared errors, shape (n_l1_ratios, n_alphas, n_folds), from Gram matrices."""
+        errors = np.empty((len(ratios), len(alphas[0]), len(grams.test)))
+        for r, ratio in enumerate(ratios):
+            for f, (train, test) in enumerate(zip(grams.train, grams.test, strict=True)):
+                errors[r, :, f] = mean_squared_errors(self._path(train, ratio, alphas[r]), test)
+        return errors
+
+    def _path(self, start: Start, ratio: float, alphas: Floats) -> Path:
+        """Return the models of one ratio, from a Gram matrix."""
+        problem = translate.elastic_net(1.0, ratio, self.positive)
+        info = replace(start.info, penalty=problem.separable(start.info.n_columns, start.info.scale))
+        return path.quadratic_path(problem, replace(start, info=info), alphas)
+
+    def _errors_by_batch(
+        self, dataset: Dataset, folds: Sequence[Fold], ratios: Sequence[float], alphas: Sequence[Floats]
+    ) -> Floats:
+        """Return mean squared errors, shape (n_l1_ratios, n_alphas, n_folds), from batches of fits."""
+        grid = [
+            [translate.elastic_net(alpha, ratio, self.positive) for alpha in alphas[r]]
+            for r, ratio in enumerate(ratios)
+        ]
+        budget = _grid_fit.Budget(
+            "auto", self.engine, bool(self.fit_intercept), self.tol, self.max_iter, self.time_limit
+        )
+        fitted = _grid_fit.fit_folds([grid] * len(folds), folds, dataset, budget)
+        errors = np.empty((len(ratios), len(alphas[0]), len(folds)))
+        for f, z in enumerate(_folds.left_out(dataset.source, folds, fitted.coefs, fitted.intercepts)):
+            rows = folds[f].test
+            squares = (z[..., 0] - dataset.y[rows][:, None, None]) ** 2
+            errors[:, :, f] = np.average(squares, axis=0, weights=dataset.weight[rows] if dataset.weight.size else None)
+        return errors
+
+    def _choose(self, ratios: Sequence[float], alphas: Sequence[Floats], errors: Floats) -> None:
+        """Set the best ``alpha_`` and ``l1_ratio_``: of equal ones the largest ``alpha`` of the first ratio."""
+        r, a = np.unravel_index(np.argmin(errors.mean(axis=2)), errors.shape[:2])
+        self.alpha_, self.l1_ratio_ = float(alphas[int(r)][int(a)]), float(ratios[int(r)])
+        self.mse_path_ = errors if len(ratios) > 1 else errors[0]
+        given = not isinstance(self.alphas, int | np.integer)
+        self.alphas_ = np.asarray(alphas) if len(ratios) > 1 and not given else alphas[0]
+
+    def _finish(self, whole: Start, started: float) -> Self:
+        """Solve the best on all rows from their Gram matrix, and keep the proof."""
+        best = self._path(whole, self.l1_ratio_, np.array([self.alpha_]))
+        self.coef_, self.intercept_ = best.coefs[0], float(best.intercepts[0])
+        self.certificate_ = c = best.certificates[0]
+        self.status_ = "converged" if c.satisfied else "stalled"
+        self.n_iter_ = 1
+        self.trace_ = Trace()
+        self.trace_.metadata.update(solver="gram", reason="squared loss: one pass for the Gram matrices of all folds")
+        self.trace_.append(Row(time.perf_counter() - started, passes=1.0, primal=c.primal, dual=c.dual, gap=c.gap))
+        return self
+
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Return which metadata the splitter asks for."""
+        splitting = MethodMapping().add(caller="fit", callee="split")
+        router = MetadataRouter(owner=self).add_self_request(self)
+        return router.add(splitter=check_cv(self.cv), method_mapping=splitting)
