@@ -92,8 +92,7 @@ def _chosen(problems: str, solvers: str) -> tuple[list[Spec], list[BaseSolver]]:
         racing = list(contestants.values())
     else:
         racing = registry.pick(contestants, _names(solvers), "solver")
-    # Ours first: whoever comes later is stopped once it is far behind.
-    return wanted, sorted(racing, key=lambda solver: not solver.ours)
+    return wanted, racing
 
 
 def _list() -> None:

@@ -13,18 +13,19 @@ from benchmarks.harness import memory, objective, reference
 from benchmarks.harness.client import Worker, WorkerError, WorkerTimeoutError
 from benchmarks.harness.problem import Problem, Spec
 from benchmarks.harness.results import Entry, Measured, Race
-from benchmarks.harness.solver import BaseSolver
+from benchmarks.harness.solver import BaseSolver, Rung
 
 log = logging.getLogger("benchmarks")
 EXACT = 1e-13
 """Below this suboptimality a tighter rung shows nothing new."""
 NEAR = 1.5
 """Rungs this close to a solver's fastest are repeated too: the first run may have been a lucky or unlucky one."""
-FAR = 10.0
-"""A solver this many times slower than the first at every accuracy is not measured again."""
-HOPELESS = 20.0
-"""A ladder ends at a fit that took this many times what somebody needed for the tightest accuracy, and a second."""
+FAR = 4.0
+"""A peer this many times slower than the first peer at every accuracy is not measured again."""
+HOPELESS = 10.0
+"""A peer's ladder ends at a fit that took this many times what another peer needed for the tightest accuracy."""
 SHORT = 1.0
+"""No ladder is cut short for fits of less than this."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,15 @@ class Rules:
     repeats: int = 5
     budget: float = 60.0
     ladder_budget: float = 180.0
+
+
+@dataclass
+class Climb:
+    """A solver on its ladder: the rungs still to come, and the seconds of the last fit."""
+
+    entry: Entry
+    rungs: list[Rung]
+    last: float = 0.0
 
 
 class Course:
@@ -49,8 +59,7 @@ class Course:
     def run(self, solvers: list[BaseSolver]) -> Race:
         """Race these solvers."""
         try:
-            for solver in solvers:
-                self.race.entries.append(self._climb(solver))
+            self._climb([climb for solver in solvers if (climb := self._enter(solver))])
             self.race.settle()
             self._repeat()
         finally:
@@ -59,37 +68,52 @@ class Course:
         self.race.settle()
         return self.race
 
-    def _climb(self, solver: BaseSolver) -> Entry:
-        """Run a solver's whole ladder once."""
+    def _enter(self, solver: BaseSolver) -> Climb | None:
+        """Start a solver's process; None if it cannot take part."""
         entry = Entry(solver.name, solver.ours, excluded=solver.missing() or solver.supports(self.problem))
+        self.race.entries.append(entry)
         if entry.excluded:
-            return entry
+            return None
+        self.say(f"{entry.solver} warming up")
         try:
             worker = self._worker(solver.name)
         except WorkerError as error:
             entry.excluded = f"failed: {error}"
-            return entry
+            return None
         entry.first_seconds = worker.first
-        for rung in worker.ladder:
-            measured = Measured(rung)
-            if not self._measure(entry, measured):
-                break
-            entry.rungs.append(measured)
-            if measured.suboptimality[-1] <= EXACT:
-                break
-            entry.stopped = self._too_slow(entry, measured.median)
-            if entry.stopped:
-                break
-        if not entry.rungs:
-            entry.excluded = f"failed: {entry.stopped}"
-        return entry
+        return Climb(entry, worker.ladder)
+
+    def _climb(self, climbs: list[Climb]) -> None:
+        """Run all ladders once; next is whose last fit was quickest, so that slow ones learn who is far ahead."""
+        while climbs:
+            climb = min(climbs, key=lambda each: each.last)
+            if not self._step(climb):
+                climbs.remove(climb)
+                if not climb.entry.rungs:
+                    climb.entry.excluded = f"failed: {climb.entry.stopped}"
+
+    def _step(self, climb: Climb) -> bool:
+        """Run the next rung; False if it was the last."""
+        entry, measured = climb.entry, Measured(climb.rungs.pop(0))
+        if not self._measure(entry, measured):
+            return False
+        entry.rungs.append(measured)
+        climb.last = measured.median
+        if measured.suboptimality[-1] <= EXACT or not climb.rungs:
+            return False
+        entry.stopped = self._too_slow(entry, climb.last)
+        return entry.stopped is None
 
     def _too_slow(self, entry: Entry, last: float) -> str | None:
         """Return why a tighter rung is not tried, or None."""
         if last > self.rules.budget or sum(m.median for m in entry.rungs) > self.rules.ladder_budget:
             return "time"
-        done = min((e.seconds(min(self.race.spec.accuracies)) for e in self.race.entries), default=math.inf)
-        return "far behind" if last > max(HOPELESS * done, SHORT) else None
+        first = self._first_peer(min(self.race.spec.accuracies))
+        return "far behind" if not entry.ours and last > max(HOPELESS * first, SHORT) else None
+
+    def _first_peer(self, accuracy: float) -> float:
+        """Return the time of the fastest peer."""
+        return min((e.seconds(accuracy) for e in self.race.entries if not e.ours), default=math.inf)
 
     def _measure(self, entry: Entry, measured: Measured) -> bool:
         """Fit once and judge the result; False if that failed."""
@@ -132,9 +156,8 @@ class Course:
         for entry in self.race.entries:
             limits = []
             for accuracy in self.race.spec.accuracies:
-                first = min(e.seconds(accuracy) for e in self.race.entries)
                 own = entry.seconds(accuracy)
-                if math.isfinite(own) and own <= FAR * first:
+                if math.isfinite(own) and (entry.ours or own <= FAR * self._first_peer(accuracy)):
                     limits.append((accuracy, NEAR * own))
             chosen += [
                 (entry, m)

@@ -90,3 +90,16 @@ def test_a_solver_stopped_early_is_said_to_take_longer(small):
     slow = Entry("slow", stopped="time", rungs=[measured(70.0, 1e-2)])
     race = Race(spec, 10, 2, [0.1], 1.0, [0.0], [slow])
     assert tables.cell(race, slow, 1e-6) == "> 70 s"
+
+
+def test_a_peer_is_given_up_for_being_far_behind_peers_not_us(small):
+    spec, problem = small
+    course = Course(spec, problem, Rules(budget=60.0), lambda _: None)
+    course.race.entries = [Entry("offbeat", ours=True, rungs=[measured(0.1, 1e-9)])]
+    slow = Entry("slow", rungs=[measured(12.0, 1e-2)])
+    assert course._too_slow(slow, 12.0) is None
+    course.race.entries.append(Entry("quick", rungs=[measured(1.0, 1e-9)]))
+    assert course._too_slow(slow, 9.0) is None
+    assert course._too_slow(slow, 12.0) == "far behind"
+    assert course._too_slow(course.race.entries[0], 12.0) is None
+    assert course._too_slow(slow, 61.0) == "time"

@@ -146,7 +146,7 @@ def sparse_rows(loss, X, target, point, ranges, hessian, out):
         head[3] += ranges[r, 1] - ranges[r, 0]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, fastmath=REASSOCIATE, error_model="numpy")
 def dense_moments(X, v, ranges, shift, out, largest):
     """Add ``sum v (x - shift)``, ``sum v (x - shift)^2`` and ``sum v`` over the given rows of a dense block.
 
@@ -160,15 +160,25 @@ def dense_moments(X, v, ranges, shift, out, largest):
         Receives the largest ``abs(x - shift)``.
     """
     k = X.shape[1]
+    first = np.zeros(k)
+    second = np.zeros(k)
+    extreme = np.zeros(k)
+    total = 0.0
     for r in range(ranges.shape[0]):
         for i in range(ranges[r, 0], ranges[r, 1]):
             weight = v[i] if v.shape[0] > 0 else 1.0
-            out[2 * k] += weight
+            total += weight
             for j in range(k):
                 x = float(X[i, j]) - shift[j]
-                out[j] += weight * x
-                out[k + j] += weight * x * x
-                largest[j] = max(largest[j], abs(x))
+                size = abs(x)
+                first[j] += weight * x
+                second[j] += weight * x * x
+                extreme[j] = size if size > extreme[j] else extreme[j]
+    for j in range(k):
+        out[j] += first[j]
+        out[k + j] += second[j]
+        largest[j] = max(largest[j], extreme[j])
+    out[2 * k] += total
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -102,6 +102,8 @@ class LinearModel(BaseEstimator):
             self.__dict__.pop("feature_names_in_", None)
             if dataset.encoder is not None:
                 self.feature_names_in_ = np.array(dataset.encoder.names, dtype=object)
+        elif type(X) is np.ndarray:  # has no names, as scikit-learn would find out in a tenth of a millisecond
+            self.__dict__.pop("feature_names_in_", None)
         else:
             validate_data(self, X, reset=True, skip_check_array=True, ensure_2d=False)
         self.n_features_in_ = dataset.n_columns if dataset.encoder is None else len(dataset.encoder.names)

@@ -29,12 +29,14 @@ solver : Solver or "auto", default="auto"
         Seed of solvers that draw.
     verbose : int, default=0
         Above 0, shows progress.
-    warm_start : bool, default=False
-        Whether to start from the coefficients of the fit before.
     callbacks : callable or list of callable, optional
         ``callback(progress, row)`` after each certified update; true stops the fit.
     memory_budget : int or str, optional
         Bytes, or a string such as "1GiB", that reading data from files may hold at once."""
+
+WARM = """\
+warm_start : bool, default=False
+        Whether to start from the coefficients of the fit before."""
 
 ATTRIBUTES = """\
 n_features_in_ : int
@@ -52,6 +54,8 @@ n_features_in_ : int
     trace_ : Trace
         What happened when: ``to_frame()``, ``plot()``, ``report("fit.html")``."""
 
+PARTS = {"{fitting}": FITTING, "{common}": COMMON, "{warm}": WARM, "{attributes}": ATTRIBUTES}
+
 
 def documented(cls: Class) -> Class:
     """Fill in the parts of a class's docstring that all estimators share.
@@ -68,7 +72,7 @@ def documented(cls: Class) -> Class:
     True
     """
     text = cls.__doc__ or ""
-    for name, part in (("{fitting}", FITTING), ("{common}", COMMON), ("{attributes}", ATTRIBUTES)):
+    for name, part in PARTS.items():
         text = text.replace(name, part)
     cls.__doc__ = text
     return cls

@@ -76,9 +76,10 @@ def fold_grams(
     mirrored = [bool(np.array_equal(a, ~b)) for a, b in zip(trains, tests, strict=True)]
     wanted = tests + [mask for mask, known in zip(trains, mirrored, strict=True) if not known]
     sums = _sums(problem, shards, engine, point, wanted if partition else [*wanted, everything])
-    whole = np.sum(sums[: len(tests)], axis=0) if partition else sums[-1]
-    others = iter(sums[len(tests) :])
-    fitted = [whole - sums[i] if known else next(others) for i, known in enumerate(mirrored)]
+    with np.errstate(invalid="ignore"):
+        whole = np.sum(sums[: len(tests)], axis=0) if partition else sums[-1]
+        others = iter(sums[len(tests) :])
+        fitted = [whole - sums[i] if known else next(others) for i, known in enumerate(mirrored)]
     start = _start(info, dataset, everything, point, whole)
     if not evaluation.finite(start.at):
         raise not_finite(dataset)
@@ -96,6 +97,8 @@ def null_gradient(problem: Problem, dataset: Dataset, engine: Engine, options: O
     point = evaluation.query(info, evaluation.Iterate(*info.start))
     whole = _sums(problem, shards, engine, point, [np.ones(dataset.n_rows, dtype=np.bool_)])[0]
     at, _ = evaluation.gather(info, Part(whole), point)  # type: ignore[arg-type]
+    if not evaluation.finite(at):
+        raise not_finite(dataset)
     return Start(info, at, None)
 
 

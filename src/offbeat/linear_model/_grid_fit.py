@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
@@ -16,7 +17,7 @@ from offbeat.data.dataset import Dataset
 from offbeat.diagnostics.trace import Trace
 from offbeat.engines.base import Engine, Steps
 from offbeat.engines.interrupt import interruptible
-from offbeat.errors import ProblemError
+from offbeat.errors import ConvergenceWarning
 from offbeat.fitting import not_finite
 from offbeat.inspection import Options, inspect
 from offbeat.linear_model._folds import Fold
@@ -178,11 +179,12 @@ def _run(
             outcome = engine.run(loop, steps, trace.append)
     if outcome.status == "not finite":
         raise not_finite(dataset)
-    if not isinstance(outcome.best, BatchProgress) or outcome.status not in ("done", "converged"):
-        raise ProblemError(
-            f"cross-validation ended before all models were fitted ({outcome.status}): raise max_iter or time_limit"
-        )
-    return list(outcome.best.results), outcome.passes
+    if interrupted.is_set():
+        raise KeyboardInterrupt
+    done = outcome.best.results if isinstance(outcome.best, BatchProgress) else ((),) * len(batch.chains)
+    unknown = Result(None, outcome.status, 0.0)
+    results = [(*some, *[unknown] * (len(chain) - len(some))) for some, chain in zip(done, batch.chains, strict=True)]
+    return results, outcome.passes
 
 
 def _collect(
@@ -202,3 +204,20 @@ def _collect(
 def worst(certificates: Sequence[Certificate | None]) -> Certificate:
     """Return the certificate with the largest relative gap."""
     return max((c or UNKNOWN for c in certificates), key=lambda certificate: certificate.relative_gap)
+
+
+def warn_of_short(certificates: Sequence[Certificate | None], tol: float) -> None:
+    """Warn when models stopped short of the tolerance.
+
+    Examples
+    --------
+    >>> warn_of_short([Certificate(1.0, 1.0, 0.0, 0.0, "duality gap", 1e-4)], 1e-4)
+    """
+    short = sum(certificate is None or not certificate.satisfied for certificate in certificates)
+    if short:
+        warnings.warn(
+            f"{short} of {len(certificates)} models stopped short of tol={tol:g}, the worst with a relative gap of "
+            f"{worst(certificates).relative_gap:.3g}: raise max_iter, time_limit or tol",
+            ConvergenceWarning,
+            stacklevel=4,
+        )

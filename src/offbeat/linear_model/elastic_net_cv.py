@@ -28,7 +28,7 @@ from offbeat.linear_model._folds import Fold
 from offbeat.linear_model._gram import FoldGrams, fold_grams, mean_squared_errors, null_gradient
 from offbeat.linear_model.lasso import SparseRegressor
 from offbeat.path import Path, Start
-from offbeat.problem import Floats
+from offbeat.problem import Certificate, Floats
 from offbeat.sideways.messages import Row
 
 GRAM_BYTES = 1 << 30
@@ -195,9 +195,13 @@ class ElasticNetCV(SparseRegressor):
     def _errors_by_gram(self, grams: FoldGrams, ratios: Sequence[float], alphas: Sequence[Floats]) -> Floats:
         """Return mean squared errors, shape (n_l1_ratios, n_alphas, n_folds), from Gram matrices."""
         errors = np.empty((len(ratios), len(alphas[0]), len(grams.test)))
+        certificates: list[Certificate] = []
         for r, ratio in enumerate(ratios):
             for f, (train, test) in enumerate(zip(grams.train, grams.test, strict=True)):
-                errors[r, :, f] = mean_squared_errors(self._path(train, ratio, alphas[r]), test)
+                models = self._path(train, ratio, alphas[r])
+                certificates += models.certificates
+                errors[r, :, f] = mean_squared_errors(models, test)
+        _grid_fit.warn_of_short(certificates, self.tol)
         return errors
 
     def _path(self, start: Start, ratio: float, alphas: Floats) -> Path:
@@ -218,6 +222,7 @@ class ElasticNetCV(SparseRegressor):
             "auto", self.engine, bool(self.fit_intercept), self.tol, self.max_iter, self.time_limit
         )
         fitted = _grid_fit.fit_folds([grid] * len(folds), folds, dataset, budget)
+        _grid_fit.warn_of_short(list(fitted.certificates.ravel()), self.tol)
         errors = np.empty((len(ratios), len(alphas[0]), len(folds)))
         for f, z in enumerate(_folds.left_out(dataset.source, folds, fitted.coefs, fitted.intercepts)):
             rows = folds[f].test

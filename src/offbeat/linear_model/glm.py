@@ -97,6 +97,7 @@ class PoissonRegressor(GeneralizedLinearRegressor):
         Strength of the ridge, from 0.
     {fitting}
     {common}
+    {warm}
 
     Attributes
     ----------
@@ -152,6 +153,7 @@ class GammaRegressor(GeneralizedLinearRegressor):
         Strength of the ridge, from 0.
     {fitting}
     {common}
+    {warm}
 
     Attributes
     ----------

@@ -43,6 +43,7 @@ class HuberRegressor(LinearRegressor):
         Scale of the noise in units of y. Estimated together with the coefficients when not given.
     {fitting}
     {common}
+    {warm}
 
     Attributes
     ----------

@@ -38,6 +38,7 @@ class ElasticNet(SparseRegressor):
     positive : bool, default=False
         Whether coefficients must not be negative.
     {common}
+    {warm}
 
     Attributes
     ----------
@@ -123,6 +124,7 @@ class Lasso(SparseRegressor):
     positive : bool, default=False
         Whether coefficients must not be negative.
     {common}
+    {warm}
 
     Attributes
     ----------

@@ -22,6 +22,7 @@ class LinearRegression(LinearRegressor):
     positive : bool, default=False
         Whether coefficients must not be negative.
     {common}
+    {warm}
 
     Attributes
     ----------
@@ -108,6 +109,7 @@ class Ridge(LinearRegressor):
     positive : bool, default=False
         Whether coefficients must not be negative.
     {common}
+    {warm}
 
     Attributes
     ----------

@@ -168,6 +168,7 @@ class LogisticRegression(LinearClassifier):
     class_weight : dict, "balanced" or None, default=None
         Weights by label, multiplied with those of the rows; "balanced" makes all classes count the same.
     {common}
+    {warm}
 
     Attributes
     ----------

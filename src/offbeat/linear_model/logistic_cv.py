@@ -102,14 +102,13 @@ class LogisticRegressionCV(LinearClassifier):
         time_limit: float | None = None,
         random_state: Any = None,
         verbose: int = 0,
-        warm_start: bool = False,
         callbacks: Any = None,
         memory_budget: int | str | None = None,
     ) -> None:
         super().__init__(
             fit_intercept=fit_intercept, solver=solver, engine=engine, staleness=staleness, topology=topology,
             tol=tol, max_iter=max_iter, time_limit=time_limit, random_state=random_state, verbose=verbose,
-            warm_start=warm_start, callbacks=callbacks, memory_budget=memory_budget,
+            callbacks=callbacks, memory_budget=memory_budget,
         )  # fmt: skip
         self.Cs = Cs
         self.l1_ratios = l1_ratios
@@ -147,6 +146,7 @@ class LogisticRegressionCV(LinearClassifier):
         splitting = {} if routed is None else routed.splitter.split
         folds = _folds.split(self.cv, X, dataset.y.astype(np.int64), dataset, total, **splitting)
         fitted = self._fit_folds(folds, dataset)
+        _grid_fit.warn_of_short(list(fitted.certificates.ravel()), self.tol)
         scoring = given if routed is None or "sample_weight" in routed.scorer.score else np.empty(0)
         self._score_folds(folds, fitted, dataset, scoring)
         self.passes_ = fitted.passes + 1.0

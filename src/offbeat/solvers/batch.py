@@ -14,7 +14,6 @@ Rounds end together (barrier mode): a chain that is done leaves, the others go o
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -230,8 +229,16 @@ def continued(solver: Solver, state: Any, result: Result, member: Member) -> tup
 
 def _progress(chains: list[Chain]) -> BatchProgress:
     """Return the results so far, certified by the worst once all are there."""
-    certificates = [r.progress.certificate if r.progress else UNKNOWN for chain in chains for r in chain.results]
-    worst: Callable[[Certificate], float] = lambda certificate: certificate.relative_gap  # noqa: E731
-    finished = all(chain.query is None for chain in chains)
-    certificate = max(certificates, key=worst) if finished and certificates else UNKNOWN
-    return BatchProgress(np.empty(0), np.empty(0), certificate, results=tuple(chain.results for chain in chains))
+    results = tuple(_so_far(chain) for chain in chains)
+    worst = UNKNOWN
+    if all(chain.query is None for chain in chains):
+        known = [r.progress.certificate if r.progress else UNKNOWN for each in results for r in each]
+        worst = max(known, key=lambda certificate: certificate.relative_gap)
+    return BatchProgress(np.empty(0), np.empty(0), worst, results=results)
+
+
+def _so_far(chain: Chain) -> tuple[Result, ...]:
+    """Return the results of a chain, with the best point of the model under way."""
+    if chain.query is None or chain.best is None:
+        return chain.results
+    return (*chain.results, Result(chain.best, "unfinished", chain.state.passes - chain.before))
