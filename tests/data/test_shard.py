@@ -96,7 +96,8 @@ def test_a_sample_is_spread_evenly_and_near_its_size(data) -> None:
     np.testing.assert_array_equal(shard.ranges(1.0), [[0, shard.n_rows]])
 
 
-def test_a_sample_gives_the_sums_of_its_rows(data, rng) -> None:
+def test_a_sample_gives_the_sums_of_its_rows(data, rng, monkeypatch) -> None:
+    monkeypatch.setattr("offbeat.data.shard.HESSIAN_BYTES", 0)
     X, y, v, o = (np.concatenate([part] * 4) for part in data)
     shard = Dataset(array_source(X), y, v, o).shards(1)[0]
     point = point_at(rng, fraction=0.3)

@@ -13,7 +13,8 @@ from offbeat.data.source import CSR, Block, Source
 
 Float64s = NDArray[np.float64]
 HEAD = 4
-HESSIAN_ROWS = 512
+HESSIAN_BYTES = 400_000  # of weighted rows at once: they should stay in the second-level cache
+HESSIAN_ROWS = 512  # at least
 SAMPLE_RUN = 16
 STREAM_BYTES = 8 << 20
 
@@ -192,7 +193,8 @@ class Workspace:
     def weighted(self, n_columns: int, dtype: np.dtype[Any]) -> NDArray[Any]:
         """Return the buffer of weighted rows, made at first use."""
         if self._weighted is None:
-            self._weighted = np.empty((HESSIAN_ROWS, n_columns), dtype)
+            rows = max(HESSIAN_ROWS, HESSIAN_BYTES // (8 * n_columns))
+            self._weighted = np.empty((rows, n_columns), dtype)
         return self._weighted
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from offbeat.data.shard import HESSIAN_ROWS, Float64s, Point, Shard, Sums, Targets, Workspace, head_size
+from offbeat.data.shard import Float64s, Point, Shard, Sums, Targets, Workspace, head_size
 from offbeat.data.source import CSR, Block
 from offbeat.kernels import classes, rows
 
@@ -52,21 +52,23 @@ def _add_dense(
         rows.dense_rows(loss, block, tuple(targets), at, ranges, np.empty(NO_BUFFER_SHAPE, dtype), totals)
         return
     buffer = workspace.weighted(block.shape[1] + 1, dtype)
-    for part in _pieces(ranges):
+    for part in _pieces(ranges, len(buffer)):
         filled = int((part[:, 1] - part[:, 0]).sum())
         rows.dense_rows(loss, block, tuple(targets), at, part, buffer[:filled], totals)
         out.hessian[...] += buffer[:filled].T @ buffer[:filled]
 
 
-def _pieces(ranges: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    """Cut the ranges into groups of at most `HESSIAN_ROWS` rows, in order."""
+def _pieces(ranges: NDArray[np.int64], rows: int) -> list[NDArray[np.int64]]:
+    """Cut the ranges into groups of at most this many rows, in order."""
     if len(ranges) == 1:
         first, last = ranges[0]
-        starts = np.arange(first, last, HESSIAN_ROWS)
-        return [np.array([[a, min(a + HESSIAN_ROWS, last)]]) for a in starts]
-    per_group = max(1, HESSIAN_ROWS // int(ranges[0, 1] - ranges[0, 0]))
-    if ranges[0, 1] - ranges[0, 0] > HESSIAN_ROWS:
-        return [piece for each in ranges for piece in _pieces(each[None, :])]
+        if last - first <= rows:
+            return [ranges]
+        starts = np.arange(first, last, rows)
+        return [np.array([[a, min(a + rows, last)]]) for a in starts]
+    if ranges[0, 1] - ranges[0, 0] > rows:
+        return [piece for each in ranges for piece in _pieces(each[None, :], rows)]
+    per_group = rows // int(ranges[0, 1] - ranges[0, 0])
     return [ranges[i : i + per_group] for i in range(0, len(ranges), per_group)]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg.lapack import dpotrf, dpotrs
 
 from offbeat.problem import Floats, Separable
 
@@ -61,14 +61,11 @@ def _cholesky_step(hessian: Floats, bend: Floats, slope: Floats) -> Floats:
     matrix = hessian.copy()
     diagonal = np.einsum("ii->i", matrix)
     diagonal += bend
-    try:
-        factor, lower = cho_factor(matrix, lower=True, check_finite=False)
-    except np.linalg.LinAlgError:
+    factor, failed = dpotrf(matrix, lower=1)  # LAPACK itself: small problems would notice SciPy's checks
+    pivots = np.einsum("ii->i", factor) ** 2
+    if failed or not pivots.min() > SINGULAR * pivots.max():
         return _shortest_step(matrix, slope)
-    pivots = np.diag(factor) ** 2
-    if not np.min(pivots) > SINGULAR * np.max(pivots):
-        return _shortest_step(matrix, slope)
-    d: Floats = cho_solve((factor, lower), -slope, check_finite=False)
+    d: Floats = dpotrs(factor, -slope, lower=1)[0]
     return d
 
 
