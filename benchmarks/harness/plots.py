@@ -38,7 +38,7 @@ def plot(race: Race, path: Path) -> None:
         A `.png` file.
     """
     from matplotlib.figure import Figure
-    from matplotlib.ticker import LogLocator, NullFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     figure = Figure(figsize=(8.0, 4.8), dpi=160, layout="constrained")
     axes = figure.subplots()
@@ -61,6 +61,9 @@ def plot(race: Race, path: Path) -> None:
     axes.set_ylim(FLOOR / 3, 1.5)
     axes.yaxis.set_major_locator(LogLocator(numticks=20))
     axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=20))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: f"{seconds:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_title(f"{race.spec.title}  ({race.rows:,} x {race.columns:,})", fontsize=11, loc="left")
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(which="major", color="#EEEEEE", linewidth=0.6)
