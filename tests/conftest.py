@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 import pytest
 from hypothesis import settings
-
-from support.numba_cache import numba_cache_dir
-
-# Numba reads the variable when it is first imported, so this cannot wait for a fixture.
-os.environ.setdefault("NUMBA_CACHE_DIR", str(numba_cache_dir()))
 
 # The same examples on every run, no database of earlier failures, and no verdict by the clock.
 settings.register_profile("offbeat", derandomize=True, deadline=None, database=None, max_examples=50)

@@ -5,14 +5,27 @@ Names are imported when they are first used: ``import offbeat`` itself loads not
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from offbeat._lazy import lazily
 
 if TYPE_CHECKING:
-    from offbeat import datasets, diagnostics, engines, errors, linear_model, losses, penalties, solvers, topology
-    from offbeat.fitting import Solution, solve
+    from offbeat import (
+        datasets,
+        diagnostics,
+        engines,
+        errors,
+        linear_model,
+        losses,
+        penalties,
+        sideways,
+        solvers,
+        topology,
+    )
+    from offbeat.fitting import solve
     from offbeat.path import Path, solve_path
     from offbeat.problem import Certificate, Problem
+    from offbeat.solution import Solution
 
 __version__ = "0.1.0"
 
@@ -20,7 +33,7 @@ _HOMES = {
     "Certificate": "problem",
     "Path": "path",
     "Problem": "problem",
-    "Solution": "fitting",
+    "Solution": "solution",
     "solve": "fitting",
     "solve_path": "path",
 }
@@ -32,27 +45,15 @@ _MODULES = (
     "linear_model",
     "losses",
     "penalties",
+    "sideways",
     "solvers",
     "topology",
 )
 
 __all__ = [
     "Certificate", "Path", "Problem", "Solution", "__version__", "datasets", "diagnostics", "engines", "errors",
-    "linear_model", "losses", "penalties", "solve", "solve_path", "solvers", "topology",
+    "linear_model", "losses", "penalties", "sideways", "solve", "solve_path", "solvers", "topology",
 ]  # fmt: skip
 
 
-def __getattr__(name: str) -> Any:
-    """Import a public name when it is first asked for."""
-    if name in _HOMES:
-        value = getattr(import_module(f"offbeat.{_HOMES[name]}"), name)
-        globals()[name] = value
-        return value
-    if name in _MODULES:
-        return import_module(f"offbeat.{name}")
-    raise AttributeError(f"module 'offbeat' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    """Return the public names."""
-    return sorted(__all__)
+__getattr__, __dir__ = lazily(__name__, _HOMES, _MODULES)

@@ -10,6 +10,8 @@ from offbeat.engines.base import Engine
 from offbeat.errors import ProblemError
 from offbeat.problem import Problem
 from offbeat.sideways.protocol import Solver
+from offbeat.sideways.schedule import Stealing
+from offbeat.sideways.topologies import Hub, Topology
 
 GRAM_COLUMNS = 5000
 NEWTON_COLUMNS = 3000
@@ -30,6 +32,8 @@ def solver(problem: Problem, dataset: Dataset, wanted: Solver | Literal["auto"])
             raise ProblemError(f'solver is {wanted!r}; give "auto" or an object such as offbeat.solvers.Newton()')
         return wanted, "asked for"
     k = dataset.n_columns
+    if not getattr(problem.loss, "smooth", True):
+        return solvers.ADMM(), f"the {problem.loss.name} loss has a kink: each shard solves its own part of the dual"
     if problem.n_outputs == 1:
         if problem.loss.quadratic and k <= GRAM_COLUMNS:
             return solvers.Newton(), f"squared loss, {k:,} columns: one pass for the Gram matrix, then no data"
@@ -57,6 +61,15 @@ def check_staleness(chosen: Solver, staleness: float) -> None:
     if not staleness >= 0:
         raise ProblemError(f"staleness is {staleness}; it must be 0, a positive number or inf")
     if staleness > chosen.max_staleness:
-        able = [name for name in solvers.__all__ if getattr(solvers, name).max_staleness > 0]
+        able = [name for name in solvers.__all__ if getattr(solvers, name)().max_staleness > 0]
         hint = f"use one of {', '.join(able)}" if able else "no solver of this version runs without"
         raise ProblemError(f"{chosen.name} needs rounds (staleness=0): {hint}, or leave staleness at 0")
+
+
+def stealing(wanted: Stealing | Literal["auto"] | None, staleness: float, topology: Topology) -> Stealing | None:
+    """Return whether shards may move: by default in asynchronous fits with a hub."""
+    if wanted == "auto":
+        return Stealing() if staleness > 0 and isinstance(topology, Hub) else None
+    if wanted is not None and not isinstance(topology, Hub):
+        raise ProblemError("stealing needs topology=Hub(): among peers every worker keeps its own shard")
+    return wanted

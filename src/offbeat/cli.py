@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import offbeat
-from offbeat.commands import bench, demo, fit, info, predict
+from offbeat.commands import bench, demo, fit, info, predict, simulate
 
 HELP = """
 Fit convex models to a certificate of optimality, on data in memory or on disk.
@@ -49,6 +49,7 @@ def common(
 app.command(help=demo.HELP)(demo.demo)
 app.command(help=fit.HELP)(fit.fit)
 app.command(help=predict.HELP)(predict.predict)
+app.command(help=simulate.HELP)(simulate.simulate)
 app.command(help=bench.HELP, context_settings={"allow_extra_args": True})(bench.bench)
 app.command(help=info.HELP)(info.info)
 

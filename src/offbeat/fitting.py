@@ -2,69 +2,33 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import time
-import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, cast
 
 import numpy as np
 
+from offbeat import checkpoint as checkpoints
 from offbeat import choice
 from offbeat.data.dataset import Dataset
-from offbeat.data.diagnose import diagnose_non_finite
 from offbeat.data.load import as_dataset
+from offbeat.data.shard import Shard
 from offbeat.diagnostics.progress import Progress as Display
 from offbeat.diagnostics.trace import Trace
-from offbeat.engines.base import Engine, Steps
+from offbeat.engines.base import Engine, Listener, Steps
 from offbeat.engines.interrupt import interruptible
-from offbeat.errors import ConvergenceWarning, DataError, ProblemError
+from offbeat.errors import DataError, ProblemError
 from offbeat.inspection import Options, inspect
-from offbeat.problem import Certificate, Floats, Problem
-from offbeat.sideways.loop import Outcome, Policy, hub_loop
+from offbeat.problem import Floats, Problem
+from offbeat.sideways.loop import Best, Outcome, Policy, Snapshot, hub_loop
 from offbeat.sideways.messages import Row
-from offbeat.sideways.protocol import DataInfo, Hub, Progress, Solver, internal_to_original
-
-log = logging.getLogger("offbeat")
-ADVICE = {
-    "max_iter": "raise max_iter",
-    "time_limit": "raise time_limit",
-    "interrupted": "it was interrupted",
-    "callback": "the callback stopped it",
-    "stalled": "rounding allows no further progress: raise tol, scale the columns, or use float64",
-    "separable": "the classes are separated, so without a penalty there is no optimum: add a penalty",
-}
-"""What to do about each way of stopping short of the tolerance."""
-
-
-@dataclass(frozen=True)
-class Solution:
-    """A fitted model and the proof of how good it is.
-
-    Parameters
-    ----------
-    coef : ndarray, shape (n_columns,) or (n_columns, n_outputs)
-    intercept : float or ndarray, shape (n_outputs,)
-    certificate : Certificate
-    trace : Trace
-    status : str
-        "converged", or why the fit stopped: "max_iter", "time_limit", "interrupted", "callback", "stalled",
-        "separable".
-    passes : float
-        Passes over the data.
-    seconds : float
-        Wall time of the fit.
-    """
-
-    coef: Floats
-    intercept: Any
-    certificate: Certificate
-    trace: Trace
-    status: str
-    passes: float
-    seconds: float
+from offbeat.sideways.peers import peer_program
+from offbeat.sideways.protocol import DataInfo, Progress, Solver, internal_to_original
+from offbeat.sideways.schedule import Stealing
+from offbeat.sideways.topologies import Hub, Peers, Topology
+from offbeat.solution import Solution, solution_of
 
 
 @dataclass(frozen=True)
@@ -74,12 +38,18 @@ class Settings:
     solver: Solver | Literal["auto"] = "auto"
     engine: Engine | Literal["auto"] = "auto"
     staleness: float = 0.0
-    topology: Hub = field(default_factory=Hub)
+    topology: Topology = field(default_factory=Hub)
     max_iter: float = 1000.0
     time_limit: float | None = None
     callback: Callable[[Progress, Row], Any] | None = None
     random_state: int | None = None
     progress: bool | None = None
+    stealing: Stealing | Literal["auto"] | None = "auto"
+    concurrency: float = math.inf
+    watch: Callable[[Any, float], Any] | None = None
+    checkpoint: checkpoints.FilePath | None = None
+    checkpoint_every: float = 30.0
+    resume: checkpoints.FilePath | None = None
 
 
 def solve(
@@ -90,7 +60,9 @@ def solve(
     solver: Solver | Literal["auto"] = "auto",
     engine: Engine | Literal["auto"] = "auto",
     staleness: float = 0.0,
-    topology: Hub | None = None,
+    topology: Topology | None = None,
+    stealing: Stealing | Literal["auto"] | None = "auto",
+    concurrency: float = math.inf,
     tol: float = 1e-6,
     max_iter: float = 1000.0,
     time_limit: float | None = None,
@@ -103,6 +75,9 @@ def solve(
     start: tuple[Any, Any] | None = None,
     random_state: int | None = None,
     progress: bool | None = None,
+    checkpoint: checkpoints.FilePath | None = None,
+    checkpoint_every: float = 30.0,
+    resume: checkpoints.FilePath | None = None,
 ) -> Solution:
     """Minimise ``mean_i weight_i * loss(x_i'w + b + offset_i, y_i) + penalty(w)`` to a certified relative gap.
 
@@ -118,8 +93,13 @@ def solve(
     engine : Engine or "auto"
         "auto" takes all cores for large data and the calling thread for small.
     staleness : float
-        0 waits for every shard at each update.
-    topology : Hub, optional
+        How many steps a shard may be ahead of the slowest: 0 waits for every shard at each update, ``inf`` for none.
+    topology : Hub, Broadcast, Tree or Gossip, optional
+        Who exchanges contributions with whom: see `offbeat.topology`.
+    stealing : Stealing, "auto" or None
+        Whether idle workers take over the shards of slow ones; "auto" does so in asynchronous fits with a hub.
+    concurrency : float
+        Most steps under way at once; 1 visits the shards one after another.
     tol : float
         Relative duality gap: gap over the objective at ``w = 0``.
     max_iter : float
@@ -142,6 +122,13 @@ def solve(
         Seed of solvers that draw.
     progress : bool, optional
         Show progress: by default after two seconds on a terminal.
+    checkpoint : str or path-like, optional
+        File to keep the state of the fit in, replaced every ``checkpoint_every`` seconds and at the end. Hub only.
+    checkpoint_every : float
+        Seconds.
+    resume : str or path-like, optional
+        Checkpoint to continue from; data, problem and solver must be those of then. ``tol``, limits and, without
+        staleness, the engine may be others.
 
     Returns
     -------
@@ -168,8 +155,9 @@ def solve(
     """
     dataset = as_dataset(X, y, sample_weight=sample_weight, offset=offset, memory_budget=memory_budget)
     settings = Settings(
-        solver, engine, staleness, topology or Hub(), max_iter, time_limit, callback, random_state, progress
-    )
+        solver, engine, staleness, topology or Hub(), max_iter, time_limit, callback, random_state, progress,
+        stealing, concurrency, checkpoint=checkpoint, checkpoint_every=checkpoint_every, resume=resume,
+    )  # fmt: skip
     return fit(problem, dataset, Options(fit_intercept, standardize, tol, _start(start, problem, dataset)), settings)
 
 
@@ -204,28 +192,66 @@ def fit(problem: Problem, dataset: Dataset, options: Options, settings: Settings
     solver.check(problem)
     choice.check_staleness(solver, settings.staleness)
     engine = choice.engine(dataset, settings.engine)
+    stealing = choice.stealing(settings.stealing, settings.staleness, settings.topology)
     limit = math.inf if settings.time_limit is None else settings.time_limit
     trace = Trace()
     trace.metadata.update(solver=solver.name, reason=reason, engine=engine.name, workers=str(engine.n_workers))
+    trace.metadata.update({"clock": "virtual"} if engine.virtual else {})
+    trace.metadata.update(rows=str(dataset.n_rows), columns=str(dataset.n_columns))
     with interruptible() as interrupted, _display(solver, dataset, options, settings) as display:
-        cancelled = _canceller(interrupted.is_set, started, limit)
-        shards = dataset.shards(engine.n_workers, cancelled)
+        cancelled = _canceller(interrupted.is_set, started, math.inf if engine.virtual else limit)
+        shards = dataset.shards(engine.n_workers * (stealing.shards_per_worker if stealing else 1), cancelled)
+        shards = [shard for shard in shards if shard.n_rows]  # where rows lie in pieces, some may have none
         info = inspect(problem, dataset, shards, engine, options)
+        info = replace(info, n_shards=len(shards), staleness=settings.staleness, seed=settings.random_state or 0)
         display.scale = info.reference.objective
+        info, snapshot, keep = _continuing(problem, solver, info, options, dataset, settings)
         policy = Policy(
-            len(shards), settings.staleness, settings.topology, settings.max_iter, limit,
-            _in_original(settings.callback, info),
+            len(shards), min(engine.n_workers, len(shards)), settings.staleness, settings.topology, settings.max_iter,
+            limit, _in_original(settings.callback, info), settings.concurrency, stealing, engine.retry, engine.usual,
+            save_every=math.inf if keep is None else settings.checkpoint_every, watch=settings.watch,
         )  # fmt: skip
-        loop = hub_loop(solver, problem, info, policy)
-        steps = Steps(solver, problem, shards, started, cancelled)
 
         def record(row: Row) -> None:
             trace.append(row)
             display.update(row)
 
+        trace.metadata.update({} if snapshot is None else {"resumed at": f"update {snapshot.clock}"})
+        report = trace.metadata.update
+        listener = Listener(record, keep or Listener.save, report=report, cancelled=cancelled, started=started)
         with np.errstate(over="ignore", invalid="ignore"):  # trial points may overflow: solvers look at what they get
-            outcome = engine.run(loop, steps, record)
-    return _solution(problem, dataset, info, outcome, trace, time.perf_counter() - started)
+            outcome = _run(engine, solver, problem, info, policy, shards, listener, snapshot)
+    return solution_of(dataset, info, outcome, trace, time.perf_counter() - started)
+
+
+def _run(
+    engine: Engine, solver: Solver, problem: Problem, info: DataInfo, policy: Policy, shards: list[Shard],
+    listener: Listener, snapshot: Snapshot | None,
+) -> Outcome:  # fmt: skip
+    """Run the hub loop, or the peer loop where the topology has no hub."""
+    if isinstance(policy.topology, Hub):
+        return engine.drive(hub_loop(solver, problem, info, policy, snapshot), Steps(solver, problem, shards), listener)
+    best, peers = Best(), cast(Peers, policy.topology)
+    outcome = engine.gang(peer_program(solver, problem, info, policy, best), shards, peers, listener)[0]
+    if outcome is not None:
+        return cast(Outcome, outcome)
+    late = not engine.virtual and time.perf_counter() - listener.started >= policy.time_limit
+    return Outcome(best.progress, "time_limit" if late else "interrupted", best.passes, best.updates)
+
+
+def _continuing(
+    problem: Problem, solver: Solver, info: DataInfo, options: Options, dataset: Dataset, settings: Settings
+) -> tuple[DataInfo, Snapshot | None, Callable[[Any], Any] | None]:
+    """Return what the solver is to know, what the fit continues from, and what keeps its snapshots."""
+    snapshot, keep = None, None
+    if settings.resume is None and settings.checkpoint is None:
+        return info, snapshot, keep
+    facts = checkpoints.facts_of(problem, solver, info, options, dataset)
+    if settings.resume is not None:
+        info, snapshot = checkpoints.resume(settings.resume, facts, info)
+    if settings.checkpoint is not None:
+        keep = checkpoints.keeper(settings.checkpoint, info, facts)
+    return info, snapshot, keep
 
 
 def _display(solver: Solver, dataset: Dataset, options: Options, settings: Settings) -> Display:
@@ -244,6 +270,15 @@ def _check(problem: Problem, dataset: Dataset, options: Options, settings: Setti
     problem.loss.check_target(dataset.y)
     if not options.tol >= 0.0:
         raise ProblemError(f"tol is {options.tol}; it must be a number of at least 0")
+    if settings.checkpoint is not None:
+        checkpoints.check_writable(settings.checkpoint)
+        if not settings.checkpoint_every >= 0.0:
+            raise ProblemError(f"checkpoint_every is {settings.checkpoint_every}; give seconds, at least 0")
+    wanted = settings.checkpoint is not None or settings.resume is not None
+    if wanted and not isinstance(settings.topology, Hub):
+        raise ProblemError(f"checkpoints need topology=Hub(): in a {settings.topology.name}, nobody knows all of it")
+    if not settings.concurrency >= 1:
+        raise ProblemError(f"concurrency is {settings.concurrency}; it must be a number of at least 1, or inf")
     if settings.time_limit is not None and not settings.time_limit >= 0.0:
         raise ProblemError(f"time_limit is {settings.time_limit}; it must be a number of seconds, at least 0")
 
@@ -258,43 +293,3 @@ def _in_original(callback: Callable[[Progress, Row], Any] | None, info: DataInfo
         return callback(Progress(coef, intercept, progress.certificate, progress.primal_residual), row)
 
     return call
-
-
-def not_finite(dataset: Dataset) -> DataError:
-    """Return the error for a loss that came out as NaN or infinite: which columns are to blame.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        Searched by blocks.
-    """
-    message = diagnose_non_finite(dataset.source, dataset.feature_names)
-    return DataError(message or "the loss is not finite at the starting point: scale the columns or the target")
-
-
-def _solution(
-    problem: Problem, dataset: Dataset, info: DataInfo, outcome: Outcome, trace: Trace, seconds: float
-) -> Solution:
-    if outcome.status == "not finite" or (outcome.best is None and outcome.status == "stalled"):
-        raise not_finite(dataset)
-    best = outcome.best
-    if best is None:
-        nothing = Certificate(
-            info.reference.objective, -math.inf, math.inf, math.inf, "duality gap", info.reference.tolerance
-        )
-        best = Progress(*info.start, nothing)
-    coef, intercept = internal_to_original(info, best.coef, best.intercept)
-    c = best.certificate
-    scale = info.reference.objective if c.kind == "duality gap" else info.reference.gradient_norm
-    trace.metadata.update(
-        status=outcome.status, tolerance=repr(c.tolerance), certificate=c.kind, gap_scale=repr(float(scale))
-    )
-    if outcome.status != "converged":
-        kind = "gap" if c.kind == "duality gap" else "gradient"
-        reached = f"stopped after {outcome.passes:.3g} passes with a relative {kind} of {c.relative_gap:.3g}"
-        advice = ADVICE.get(outcome.status, outcome.status)
-        warnings.warn(f"{reached} (tol={c.tolerance:g}): {advice}", ConvergenceWarning, stacklevel=4)
-    log.info("%s after %.3g passes, %.3f s: relative gap %.3g", outcome.status, outcome.passes, seconds, c.relative_gap)
-    if info.n_outputs == 1:
-        return Solution(coef[:, 0], float(intercept[0]), c, trace, outcome.status, outcome.passes, seconds)
-    return Solution(coef, intercept, c, trace, outcome.status, outcome.passes, seconds)

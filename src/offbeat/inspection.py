@@ -13,10 +13,10 @@ from offbeat.data.dataset import Dataset
 from offbeat.data.shard import Shard, Workspace
 from offbeat.engines.base import Engine
 from offbeat.problem import Floats, Problem, Reference, Separable
+from offbeat.sideways import evaluation
 from offbeat.sideways.board import Board
 from offbeat.sideways.messages import Message
 from offbeat.sideways.protocol import DataInfo, original_to_internal
-from offbeat.solvers import evaluation
 
 SAMPLE_ROWS = 4096
 NORM_ROWS = 16384
@@ -70,7 +70,9 @@ def inspect(problem: Problem, dataset: Dataset, shards: list[Shard], engine: Eng
                 gradient_norm=float(np.linalg.norm(gradient)), null_gradient=gradient if classes else None
             ),
         )
-    return info if options.start is None else replace(info, start=original_to_internal(info, *options.start))
+    if options.start is None:
+        return info
+    return replace(info, start=original_to_internal(info, *options.start), warm=True)
 
 
 def _has_dual(penalty: Separable) -> bool:
@@ -171,6 +173,8 @@ def _best_constant(targets: _Targets) -> tuple[float, tuple[float, float, float,
 
     Where the best constant is the link of the mean (squared, logistic, Poisson, gamma), that is where it starts.
     """
+    if not getattr(targets.loss, "smooth", True):
+        return _best_kink(targets)
     b, step = targets.start(), 0.0
     best = targets.sums(b)
     for _ in range(100):
@@ -186,6 +190,20 @@ def _best_constant(targets: _Targets) -> tuple[float, tuple[float, float, float,
             break
         b, best = b + step, trial
     return b, best
+
+
+def _best_kink(targets: _Targets) -> tuple[float, tuple[float, float, float, float]]:
+    """Return the best intercept of a loss with kinks: where the slope changes its sign, by bisection."""
+    low, high = -1.0, 1.0
+    for _ in range(60):
+        if targets.sums(low)[1] <= 0.0 <= targets.sums(high)[1]:
+            break
+        low, high = 2.0 * low, 2.0 * high
+    while high - low > 1e-9 * (abs(low) + abs(high)):
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if targets.sums(middle)[1] < 0.0 else (low, middle)
+    ends = [(b, targets.sums(b)) for b in (low, high)]
+    return min(ends, key=lambda end: end[1][0])
 
 
 def _null_classes(problem: Problem, shards: list[Shard], options: Options) -> tuple[Floats, Reference]:

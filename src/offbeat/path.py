@@ -19,14 +19,15 @@ from offbeat.data.load import as_dataset
 from offbeat.data.shard import Workspace
 from offbeat.engines.base import Engine
 from offbeat.errors import ConvergenceWarning, ProblemError
-from offbeat.fitting import Settings, fit, not_finite
+from offbeat.fitting import Settings, fit
 from offbeat.inspection import Options, inspect
 from offbeat.problem import Certificate, Evaluation, Floats, Problem, Separable
+from offbeat.sideways import evaluation
 from offbeat.sideways.board import Board
+from offbeat.sideways.evaluation import Iterate
 from offbeat.sideways.messages import Message
 from offbeat.sideways.protocol import DataInfo, internal_to_original
-from offbeat.solvers import evaluation
-from offbeat.solvers.evaluation import Iterate
+from offbeat.solution import not_finite
 from offbeat.solvers.quadratic import solve_quadratic
 
 RIDGE_SHARE = 1e-3  # share of L1 that the largest strength of a path without L1 is chosen for

@@ -7,6 +7,6 @@ Examples
 Hub(batch=1)
 """
 
-from offbeat.sideways.protocol import Hub
+from offbeat.sideways.topologies import Broadcast, Gossip, Hub, Tree
 
-__all__ = ["Hub"]
+__all__ = ["Broadcast", "Gossip", "Hub", "Tree"]

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import scipy.sparse as sp
 
 from offbeat import losses
 from offbeat.data.arrays import CSRSource, array_source, sparse_source
 from offbeat.data.dataset import Dataset
+from offbeat.data.load import as_dataset
 from offbeat.data.npy import NpySource
 from offbeat.data.npy_header import npy_layout
 from offbeat.data.shard import HESSIAN_ROWS, Cancelled, Point, Shard, Sums, Workspace
@@ -46,28 +51,70 @@ def check(sums: Sums, expected: Sums, rtol: float = 1e-10) -> None:
         np.testing.assert_allclose(got, want, rtol=rtol, atol=rtol * np.abs(want).max())
 
 
-@pytest.mark.parametrize("container", ["dense", "float32", "fortran", "integers", "csr", "npy"])
+CONTAINERS = ["dense", "float32", "fortran", "integers", "csr", "npy", "parquet"]
+
+
+def source_of(container: str, X: np.ndarray, folder: Path) -> Source:
+    """Return a source of each kind that holds X."""
+    if container == "csr":
+        return sparse_source(sp.csr_array(X))
+    if container == "npy":
+        np.save(folder / "X.npy", X)
+        return NpySource(folder / "X.npy", npy_layout(folder / "X.npy"))
+    if container == "parquet":
+        columns = {f"x{j}": X[:, j] for j in range(X.shape[1])}
+        pq.write_table(pa.table(columns), folder / "X.parquet", row_group_size=400)
+        return as_dataset(folder / "X.parquet", memory_budget=1).source
+    arrays = {"dense": X, "float32": X.astype(np.float32), "fortran": np.asfortranarray(X)}
+    return array_source(X.astype(np.int16) if container == "integers" else arrays[container])
+
+
+def exact_in(container: str, X: np.ndarray) -> np.ndarray:
+    """Return X rounded to what the container can hold."""
+    return {"integers": np.round(X), "float32": X.astype(np.float32).astype(np.float64)}.get(container, X)
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
 def test_sums_equal_numpy(container: str, data, rng, tmp_path) -> None:
     X, y, v, o = data
-    tolerance = 1e-10
-    if container == "integers":
-        X = np.round(X)
-    if container == "float32":
-        X, tolerance = X.astype(np.float32).astype(np.float64), 2e-5
-    np.save(tmp_path / "X.npy", X)
-    sources: dict[str, Source] = {
-        "dense": array_source(X),
-        "float32": array_source(X.astype(np.float32)),
-        "fortran": array_source(np.asfortranarray(X)),
-        "integers": array_source(X.astype(np.int16)),
-        "csr": sparse_source(sp.csr_array(X)),
-        "npy": NpySource(tmp_path / "X.npy", npy_layout(tmp_path / "X.npy")),
-    }
+    X = exact_in(container, X)
     point = point_at(rng)
-    shards = Dataset(sources[container], y, v, o).shards(3)
+    shards = Dataset(source_of(container, X, tmp_path), y, v, o).shards(3)
     assert [shard.n_rows for shard in shards] == [500, 500, 500]
     total = np.sum([shard.evaluate(losses.Logistic(), point, Workspace()).flat() for shard in shards], axis=0)
-    check(Sums.unflat(total, point), plain(X, y, v, o, point), tolerance)
+    check(Sums.unflat(total, point), plain(X, y, v, o, point), 2e-5 if container == "float32" else 1e-10)
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_rows_are_the_features_of_the_shard(container: str, data, tmp_path) -> None:
+    X = exact_in(container, data[0])
+    source = source_of(container, X, tmp_path)
+    for shard in Dataset(source, np.empty(0)).shards(4):
+        found = shard.rows()
+        assert found.dtype == source.dtype
+        assert sp.issparse(found) == source.sparse
+        dense = found.toarray() if source.sparse else found
+        np.testing.assert_array_equal(dense, X[shard.start : shard.stop])
+
+
+def test_rows_share_the_memory_of_the_data_and_cannot_be_written_to(data) -> None:
+    X = data[0]
+    dense = Dataset(array_source(X), np.empty(0)).shards(2)[1].rows()
+    matrix = sp.csr_array(X)
+    sparse = Dataset(sparse_source(matrix), np.empty(0)).shards(2)[1].rows()
+    assert np.shares_memory(dense, X)
+    assert np.shares_memory(sparse.data, matrix.data)
+    for values in (dense, sparse.data):
+        with pytest.raises(ValueError, match="read-only"):
+            values[0] = 1.0
+    np.testing.assert_allclose(sparse @ np.ones(K), X[N // 2 :] @ np.ones(K))
+
+
+def test_repeated_entries_of_a_row_add_up() -> None:
+    matrix = sp.csr_array((np.array([1.0, 2.0, 4.0]), np.array([2, 0, 2]), np.array([0, 0, 3])), shape=(2, 3))
+    first, second = Dataset(sparse_source(matrix), np.empty(0)).shards(2)
+    np.testing.assert_array_equal(first.rows().toarray(), [[0.0, 0.0, 0.0]])
+    np.testing.assert_array_equal(second.rows().toarray(), [[2.0, 0.0, 5.0]])
 
 
 def test_unsorted_and_repeated_entries_add_up(rng: np.random.Generator) -> None:

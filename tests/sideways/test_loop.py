@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from offbeat.problem import Certificate
 from offbeat.sideways.loop import Outcome, Policy, hub_loop
 from offbeat.sideways.messages import Arrived, Failed, Interrupted, Message, Record, Run, Wait
-from offbeat.sideways.protocol import Progress
+from offbeat.sideways.protocol import Candidate, Progress
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,8 @@ class State:
     passes: float = 0.0
     progress: Progress | None = None
     status: str | None = None
+    candidate: Candidate | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,8 @@ class Halving:
 
 def drive(solver: Any, policy: Policy, events: Any = None, limit: int = 10_000) -> tuple[Outcome, list[Run]]:
     """Answer every run at once, last asked first; ``events(number)`` may replace an answer."""
-    loop = hub_loop(solver, None, None, policy)  # type: ignore[arg-type]
+    info: Any = SimpleNamespace(n_shards=policy.n_shards)
+    loop = hub_loop(solver, None, info, policy)  # type: ignore[arg-type]
     waiting: list[Run] = []
     runs: list[Run] = []
     event: Any = None
@@ -56,7 +60,7 @@ def drive(solver: Any, policy: Policy, events: Any = None, limit: int = 10_000) 
             runs.append(command)
         elif isinstance(command, Wait):
             run = waiting.pop()
-            message = Message(0, 0, 0, run.shard, run.clock, "step", np.ones(1))
+            message = Message(0, run.worker, 0, run.shard, run.clock, "step", np.ones(1))
             event = (events and events(number)) or Arrived(message, float(number))
         else:
             assert isinstance(command, Record)
@@ -72,7 +76,7 @@ def test_stops_on_the_certificate_and_returns_the_certified_point() -> None:
 
 
 def test_barrier_runs_every_shard_once_per_update() -> None:
-    outcome, runs = drive(Halving(), Policy(4))
+    outcome, runs = drive(Halving(), Policy(4, 4))
     assert len(runs) == 4 * outcome.clock
     for update in range(outcome.clock):
         part = runs[4 * update : 4 * update + 4]
@@ -83,7 +87,7 @@ def test_barrier_runs_every_shard_once_per_update() -> None:
 
 
 def test_without_barrier_clocks_stay_within_the_staleness() -> None:
-    _, runs = drive(Halving(), Policy(3, staleness=2.0))
+    _, runs = drive(Halving(), Policy(3, 3, staleness=2.0))
     clocks = {0: 0, 1: 0, 2: 0}
     for run in runs:
         assert run.clock - 1 - min(clocks.values()) <= 2 + 1  # started, not yet arrived, counts one

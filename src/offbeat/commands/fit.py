@@ -163,6 +163,21 @@ def fit(
         float | None,
         typer.Option(metavar="SECONDS", rich_help_panel=STOPPING, help="Stop then, with the best model so far."),
     ] = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", rich_help_panel=STOPPING, show_default=False, help="Keep the state of the fit there."
+        ),
+    ] = None,
+    checkpoint_every: Annotated[
+        float, typer.Option(metavar="SECONDS", rich_help_panel=STOPPING, help="How often, besides at the end.")
+    ] = 30.0,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", rich_help_panel=STOPPING, show_default=False, help="Continue the fit with this checkpoint."
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -179,7 +194,10 @@ def fit(
     """Fit a model to a table; see `HELP`."""
     data = DataRequest(table, target, weight, offset, tuple(drop or ()), test_fraction, seed, memory_budget)
     model = ModelRequest(loss, penalty, alpha, l1_ratio, delta)
-    how = HowToFit(standardize, intercept, solver, workers, tol, max_iter, time_limit, False if quiet else None)
+    shown = False if quiet else None
+    how = HowToFit(
+        standardize, intercept, solver, workers, tol, max_iter, time_limit, shown, checkpoint, checkpoint_every, resume
+    )
     with terminal.reported_errors():
         raise typer.Exit(_fit(data, model, how, Outputs(out, report, as_json)))
 
@@ -229,7 +247,8 @@ def _settings(data: DataRequest, request: ModelRequest, how: HowToFit, problem: 
     used = {**problem.loss._asdict(), **problem.penalty._asdict()}
     numbers = {name: used.get(name) for name in ("alpha", "l1_ratio", "delta")}
     named = {**asdict(request), **numbers, **asdict(data), **asdict(how)}
-    del named["progress"]
+    for name in ("progress", "checkpoint", "checkpoint_every", "resume"):
+        del named[name]
     plain = {name: str(value) if isinstance(value, Path) else value for name, value in named.items()}
     plain["table"] = data.table.name  # where it lay is nobody's business who gets the model
     return {

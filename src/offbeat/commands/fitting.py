@@ -18,10 +18,11 @@ from offbeat.commands.scoring import Effect, effects, metrics
 from offbeat.commands.terminal import INTERRUPTED, NOT_CERTIFIED, OK, stop
 from offbeat.engines import Serial, Threads
 from offbeat.errors import ConvergenceWarning, ProblemError
-from offbeat.fitting import Settings, Solution, fit
+from offbeat.fitting import Settings, fit
 from offbeat.inspection import Options
 from offbeat.model import Model
 from offbeat.problem import Problem
+from offbeat.solution import Solution
 
 SHOWN_CLASSES = 10
 
@@ -85,8 +86,8 @@ def run(problem: Problem, split: Split, how: HowToFit) -> Solution:
     if how.workers is not None:
         engine = Threads(how.workers) if how.workers > 1 else Serial()
     settings = Settings(
-        solver=_solver(how.solver), engine=engine, max_iter=how.max_iter, time_limit=how.time_limit,
-        progress=how.progress,
+        solver=find_solver(how.solver), engine=engine, max_iter=how.max_iter, time_limit=how.time_limit,
+        progress=how.progress, checkpoint=how.checkpoint, checkpoint_every=how.checkpoint_every, resume=how.resume,
     )  # fmt: skip
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the summary and the exit code say it
@@ -147,10 +148,18 @@ def add_files(fitted: Fitted, files: Mapping[str, Path]) -> Fitted:
     return replace(fitted, files={**fitted.files, **{name: str(path) for name, path in files.items()}})
 
 
-def _solver(name: str) -> Any:
-    known = {getattr(solvers, kind).name: getattr(solvers, kind) for kind in solvers.__all__}
+def find_solver(name: str) -> Any:
+    """Return the solver of this name, "auto" as it is.
+
+    Raises
+    ------
+    ProblemError
+        There is none.
+    """
+    made = [getattr(solvers, kind)() for kind in solvers.__all__]
+    known = {solver.name: solver for solver in made}
     if name == "auto":
         return "auto"
     if name not in known:
         raise ProblemError(f"there is no solver {name!r}; give auto or one of {', '.join(sorted(known))}")
-    return known[name]()
+    return known[name]

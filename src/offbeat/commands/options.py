@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -109,3 +110,40 @@ class HowToFit:
     max_iter: float = 1000.0
     time_limit: float | None = None
     progress: bool | None = None
+    checkpoint: Path | None = None
+    checkpoint_every: float = 30.0
+    resume: Path | None = None
+
+
+@dataclass(frozen=True)
+class SimulationRequest:
+    """Options of a simulation as they were given: texts that `offbeat.commands.cluster` understands.
+
+    Parameters
+    ----------
+    straggler, fault : tuple of str
+    compute, latency, bandwidth : str
+    calibrate : Path, optional
+        Trace to take ``compute`` from.
+    seed : int
+    staleness : float
+        Of asynchronous variants.
+    topology : str
+    shards_per_worker : int
+        Where shards can be stolen.
+    modes, vary, generate : str, optional
+    """
+
+    straggler: tuple[str, ...] = ()
+    fault: tuple[str, ...] = ()
+    compute: str = "0.01"
+    latency: str = "0.0005"
+    bandwidth: str = "1G"
+    calibrate: Path | None = None
+    seed: int = 0
+    staleness: float = math.inf
+    topology: str = "hub"
+    shards_per_worker: int = 4
+    modes: str | None = None
+    vary: str | None = None
+    generate: str | None = None

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from offbeat.data.source import CSR, Floats, Source, check_range, scratch
 from offbeat.errors import DataError
@@ -246,7 +245,7 @@ def sparse_source(matrix: Any) -> CSRSource:
     """
     check_two_dimensions(matrix.shape)
     dtype = working_dtype(matrix.dtype)
-    csr = matrix if matrix.format == "csr" else sparse.csr_array(matrix)
+    csr = matrix if matrix.format == "csr" else matrix.tocsr()
     _check_csr(csr)
     data = csr.data.astype(dtype, copy=False)
     return CSRSource(CSR(csr.indptr, csr.indices, data), int(csr.shape[1]))

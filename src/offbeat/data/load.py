@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,14 +12,15 @@ from numpy.typing import NDArray
 from offbeat.data.arrays import CSRSource
 from offbeat.data.dataset import Dataset
 from offbeat.data.diagnose import diagnose_non_finite
-from offbeat.data.encoding import Encoder, EncoderOptions
 from offbeat.data.memory import memory_bytes
 from offbeat.data.opening import Opened, open_data
 from offbeat.data.source import Source
-from offbeat.data.spill import SpilledSource
-from offbeat.data.tabular import Tabular, check_columns, column_values, fit_encoder
 from offbeat.data.vectors import offset_vector, raw_vector, target_vector, weight_vector
 from offbeat.errors import DataError, TargetError
+
+if TYPE_CHECKING:  # what tables need is imported when there is one
+    from offbeat.data.encoding import Encoder, EncoderOptions
+    from offbeat.data.tabular import Tabular
 
 __all__ = ["Opened", "as_dataset", "diagnose_non_finite", "open_data", "target_values", "with_columns"]
 
@@ -85,7 +86,8 @@ def as_dataset(
     n_rows = opened.n_rows
     roles = [name for name in (y, target, sample_weight, offset) if isinstance(name, str)]
     if opened.table is None:
-        source, fitted = _matrix(opened, columns, encoder), encoder if isinstance(encoder, Encoder) else None
+        fitted = _fitted(encoder)
+        source = _matrix(opened, columns, fitted)
     else:
         fitted = _encoder(opened.table, columns, roles, encoder)
         source = opened.table.source(fitted, budget)
@@ -173,12 +175,26 @@ def with_columns(source: Source, n_columns: int) -> Source:
         return source
     if isinstance(source, CSRSource):
         return replace(source, n_columns=n_columns)
+    from offbeat.data.spill import SpilledSource
+
     return source.widened(n_columns) if isinstance(source, SpilledSource) else source
+
+
+def _fitted(encoder: Encoder | EncoderOptions | None) -> Encoder | None:
+    """Return the encoder if it was fitted before, None for options."""
+    if encoder is None:
+        return None
+    from offbeat.data.encoding import Encoder
+
+    return encoder if isinstance(encoder, Encoder) else None
 
 
 def _encoder(
     table: Tabular, columns: Sequence[str] | None, roles: list[str], encoder: Encoder | EncoderOptions | None
 ) -> Encoder:
+    from offbeat.data.encoding import Encoder
+    from offbeat.data.tabular import check_columns, fit_encoder
+
     if isinstance(encoder, Encoder):
         return encoder
     check_columns(table, roles)
@@ -190,12 +206,12 @@ def _encoder(
     return fit_encoder(table, names, encoder)
 
 
-def _matrix(opened: Opened, columns: Sequence[str] | None, encoder: Encoder | EncoderOptions | None) -> Source:
+def _matrix(opened: Opened, columns: Sequence[str] | None, encoder: Encoder | None) -> Source:
     source = opened.source
     assert source is not None
     if columns is not None:
         raise DataError("columns chooses columns of a table by name, but X is a matrix without names. Slice X instead.")
-    if isinstance(encoder, Encoder):
+    if encoder is not None:
         if not encoder.plain:
             raise DataError("The model was fitted on a table with categories: pass a table with the same columns.")
         source = with_columns(source, len(encoder.columns))
@@ -213,6 +229,8 @@ def _column(opened: Opened, values: Any, role: str, error: type[DataError | Targ
         return values
     if opened.table is None:
         raise error(f"{role}={values!r} names a column, but X is a matrix without names. Pass the values instead.")
+    from offbeat.data.tabular import column_values
+
     return column_values(opened.table, values)
 
 

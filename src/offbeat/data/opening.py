@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from offbeat.data.arrays import array_source, sparse_source
 from offbeat.data.memory import memory_bytes
-from offbeat.data.npy import memmap_source, npy_source
-from offbeat.data.parquet import parquet_table
 from offbeat.data.source import Source
-from offbeat.data.tables import memory_table
-from offbeat.data.tabular import Tabular
-from offbeat.data.text import COMPRESSED, csv_table, libsvm_source
 from offbeat.errors import DataError
 
+if TYPE_CHECKING:
+    from offbeat.data.tabular import Tabular
+
+# Readers of tables and files are imported when X is one: the first fit of an array should not wait for them.
 LIBSVM = (".svm", ".libsvm", ".svmlight", ".txt")
 KNOWN = ".parquet, .npy, .csv, .svm, .libsvm and .txt (the last four also with .gz or .bz2), and folders of .parquet"
 
@@ -95,13 +94,36 @@ def open_data(X: Any, memory_budget: int | float | str | None = None) -> Opened:
     if isinstance(X, str | Path):
         return _open_path(Path(X), budget)
     if isinstance(X, list | tuple) and X and all(isinstance(part, str | Path) for part in X):
+        from offbeat.data.parquet import parquet_table
+
         return Opened(table=parquet_table(X))
     if isinstance(X, np.memmap):
+        from offbeat.data.npy import memmap_source
+
         return Opened(source=memmap_source(X, budget))
-    if sparse.issparse(X):
+    if is_sparse(X):
         return Opened(source=sparse_source(X))
     if isinstance(X, np.ndarray):
         return Opened(source=array_source(_plain(X)))
+    return _open_object(X)
+
+
+def is_sparse(X: Any) -> bool:
+    """Whether an object is a SciPy sparse matrix or array; does not load SciPy's to find out.
+
+    Examples
+    --------
+    >>> is_sparse([[1.0, 2.0]])
+    False
+    """
+    module = sys.modules.get("scipy.sparse")  # whoever has such a matrix has loaded it
+    return module is not None and bool(module.issparse(X))
+
+
+def _open_object(X: Any) -> Opened:
+    from offbeat.data.tables import memory_table
+    from offbeat.data.tabular import Tabular
+
     if isinstance(X, Tabular):
         return Opened(table=X)
     if isinstance(X, Source):
@@ -111,6 +133,10 @@ def open_data(X: Any, memory_budget: int | float | str | None = None) -> Opened:
 
 
 def _open_path(path: Path, budget: int) -> Opened:
+    from offbeat.data.npy import npy_source
+    from offbeat.data.parquet import parquet_table
+    from offbeat.data.text import COMPRESSED, csv_table, libsvm_source
+
     if not path.exists():
         raise DataError(f"{path} does not exist.")
     suffixes = [suffix.lower() for suffix in path.suffixes]

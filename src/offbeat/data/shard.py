@@ -102,6 +102,38 @@ class Shard:
         """Number of rows."""
         return self.stop - self.start
 
+    def rows(self) -> Any:
+        """Return the features as one matrix, in the columns' own units: for programs that work on rows as they like.
+
+        Nothing is copied where the data is in memory as it is; anything else is read once, whole, whatever the memory
+        budget.
+
+        Returns
+        -------
+        X : ndarray or csr_array, shape (n_rows, n_columns)
+            float32 or float64, read-only: it may be the user's memory. Columns within a sparse row may be unsorted and
+            may repeat.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from offbeat.data.load import as_dataset
+        >>> first, second = as_dataset(np.arange(8.0).reshape(4, 2)).shards(2)
+        >>> second.rows()
+        array([[4., 5.],
+               [6., 7.]])
+        """
+        block = _frozen(self.source.read(self.start, self.stop))
+        if not isinstance(block, CSR):
+            return block
+        from scipy.sparse import csr_array  # where data is dense, nothing else loads it
+
+        indptr, indices, data = block
+        first, last = int(indptr[0]), int(indptr[-1])
+        return csr_array(
+            (data[first:last], indices[first:last], indptr - indptr[0]), shape=(self.n_rows, self.source.shape[1])
+        )
+
     def ranges(self, fraction: float = 1.0) -> NDArray[np.int64]:
         """Return runs of rows (start, stop), evenly spread over the shard, that hold about this fraction of it."""
         n = self.n_rows

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from offbeat.data.shard import Float64s, Point, Shard, Sums, Targets, Workspace, head_size
 from offbeat.data.source import CSR, Block
-from offbeat.kernels import classes, rows
+from offbeat.kernels import rows
 
 NO_BUFFER_SHAPE = (0, 1)
 
@@ -81,6 +81,8 @@ def _add_sparse(loss: Any, block: CSR, targets: Targets, point: Point, ranges: N
 
 def _add_classes(block: Block, targets: Targets, point: Point, ranges: NDArray[np.int64], out: Sums) -> None:
     """Add the multinomial sums, some hundred rows at a time."""
+    from offbeat.kernels import classes
+
     for first, last in ranges:
         for a in range(first, last, classes.ROWS):
             part = slice(a, min(a + classes.ROWS, last))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Data:
-    """Features, target and where they come from.
+    """Features, target and where they come from; unpacks into ``X, y``.
 
     Parameters
     ----------
@@ -46,6 +47,9 @@ class Data:
     >>> from offbeat.datasets import make_regression
     >>> make_regression(100, 3)
     Data(100 x 3 dense float64; target: response)
+    >>> X, y = make_regression(100, 3)
+    >>> X.shape, y.shape
+    ((100, 3), (100,))
     """
 
     X: NDArray[np.floating[Any]] | csr_array
@@ -58,6 +62,11 @@ class Data:
     classes: tuple[str, ...] | None = None
     coef: NDArray[np.float64] | None = None
     intercept: float | None = None
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yield features and target."""
+        yield self.X
+        yield self.y
 
     def __repr__(self) -> str:
         rows, columns = self.X.shape

@@ -58,7 +58,7 @@ def convergence(traces: Trace | Mapping[str, Trace], x: Axis | None = None) -> F
     if x not in ("time", "passes", None):
         raise DataError(f"x is {x!r}: plot against 'time' or 'passes'.")
     named = {"": traces} if isinstance(traces, Trace) else dict(traces)
-    drawn = {_plain(name): curves(trace) for name, trace in named.items()}
+    drawn = {plain(name): curves(trace) for name, trace in named.items()}
     across: list[Axis] = ["time", "passes"] if x is None else [x]
     figure = Figure(figsize=(5.2 * len(across), 6.6), layout="constrained")
     panels = figure.subplots(2, len(across), sharex="col", sharey="row", squeeze=False)
@@ -101,18 +101,18 @@ def task_stream(trace: Trace) -> Figure:
     unit = time_unit(float(bars.end.max())) if len(bars) else Unit(1.0, "s")
     figure = Figure(figsize=(8.0, 1.2 + 0.32 * max(len(workers), 3)), layout="constrained")
     axes = figure.subplots()
-    _dress(axes)
+    dress(axes)
     for index, label in enumerate(sorted(set(bars.label))):
-        boxes = _boxes(bars, np.searchsorted(workers, bars.worker), bars.label == label, unit)
+        corners = boxes(bars, np.searchsorted(workers, bars.worker), bars.label == label, unit)
         color = PALETTE[index % len(PALETTE)]
         axes.add_collection(
-            PolyCollection(list(boxes), facecolors=color, edgecolors="white", linewidths=0.3, label=label)
+            PolyCollection(list(corners), facecolors=color, edgecolors="white", linewidths=0.3, label=label)
         )
     if len(bars):
         axes.set_xlim(0, float(bars.end.max()) * unit.factor)
         figure.legend(loc="outside upper right", ncols=6, frameon=False, fontsize=9)
     else:
-        _say(axes, "no step recorded")
+        say(axes, "no step recorded")
     axes.set_ylim(max(len(workers), 1) - 0.5, -0.5)
     axes.set_yticks(range(len(workers)), [f"worker {worker}" for worker in workers])
     axes.grid(False, axis="y")
@@ -156,36 +156,36 @@ def _across_label(drawn: Mapping[str, Curves], x: Axis, unit: Unit) -> str:
 
 
 def _gap_panel(axes: Axes, drawn: Mapping[str, Curves], x: Axis, unit: Unit) -> None:
-    _dress(axes)
+    dress(axes)
     axes.set_yscale("log")
     seen = False
     for index, (name, curve) in enumerate(drawn.items()):
-        seen |= _line(axes, curve, x, unit, Stroke("measure", _color(index), name))
+        seen |= line(axes, curve, x, unit, Stroke("measure", _color(index), name))
     tolerances = {curve.tolerance for curve in drawn.values() if np.isfinite(curve.tolerance) and curve.tolerance > 0}
     if seen and len(tolerances) == 1:
         wanted = tolerances.pop()
         dashes = (0, (4, 3))
         axes.axhline(wanted, color=INK, linewidth=1.0, linestyle=dashes, label=f"tolerance {wanted:.0e}", zorder=1)
     if not seen:
-        _say(axes, "no gap recorded")
+        say(axes, "no gap recorded")
 
 
 def _objective_panel(axes: Axes, drawn: Mapping[str, Curves], x: Axis, unit: Unit) -> None:
-    _dress(axes)
+    dress(axes)
     several = len(drawn) > 1
     seen = False
     for index, (name, curve) in enumerate(drawn.items()):
         label, other = (name, "_") if several else ("primal", "dual")  # "_": not in the legend
-        seen |= _line(axes, curve, x, unit, Stroke("primal", _color(index), label))
-        seen |= _line(axes, curve, x, unit, Stroke("dual", _color(index if several else 1), other, dashed=True))
+        seen |= line(axes, curve, x, unit, Stroke("primal", _color(index), label))
+        seen |= line(axes, curve, x, unit, Stroke("dual", _color(index if several else 1), other, dashed=True))
     limits = objective_range([curve.primal for curve in drawn.values()], [curve.dual for curve in drawn.values()])
     if limits is not None:
         axes.set_ylim(*limits)
     if not seen:
-        _say(axes, "no objective recorded")
+        say(axes, "no objective recorded")
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
     """Name that Matplotlib neither takes for TeX nor leaves out of the legend."""
     shown = f"\u200a{name}" if name.startswith("_") else name
     return shown.replace("$", r"\$")
@@ -195,7 +195,7 @@ def _color(index: int) -> str:
     return PALETTE[index % len(PALETTE)]
 
 
-def _line(axes: Axes, curve: Curves, x: Axis, unit: Unit, stroke: Stroke) -> bool:
+def line(axes: Axes, curve: Curves, x: Axis, unit: Unit, stroke: Stroke) -> bool:
     """Draw one curve; whether there was anything to draw."""
     across, up = curve.points(x, stroke.y)
     keep = thin(up, _POINTS)
@@ -208,7 +208,8 @@ def _line(axes: Axes, curve: Curves, x: Axis, unit: Unit, stroke: Stroke) -> boo
     return len(keep) > 0
 
 
-def _dress(axes: Axes) -> None:
+def dress(axes: Axes) -> None:
+    """Give axes their clean look."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color("#8a919c")
     axes.tick_params(colors=INK, labelsize=9, which="major")
@@ -218,7 +219,8 @@ def _dress(axes: Axes) -> None:
     axes.margins(x=0.02)
 
 
-def _say(axes: Axes, text: str) -> None:
+def say(axes: Axes, text: str) -> None:
+    """Say why there is nothing to see."""
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color="#6b7280")
 
 
@@ -247,7 +249,7 @@ def _legends(figure: Figure, gap: Axes, objective: Axes, *, several: bool) -> No
             )  # fmt: skip
 
 
-def _boxes(bars: Bars, row: np.ndarray[tuple[int], np.dtype[np.int64]], chosen: object, unit: Unit) -> np.ndarray:
+def boxes(bars: Bars, row: np.ndarray[tuple[int], np.dtype[np.int64]], chosen: object, unit: Unit) -> np.ndarray:
     """Corners of the chosen bars, of shape (n, 4, 2)."""
     mask = np.asarray(chosen, dtype=bool)
     left, right, middle = bars.start[mask] * unit.factor, bars.end[mask] * unit.factor, row[mask].astype(float)

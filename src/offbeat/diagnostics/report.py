@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from string import Template
@@ -92,30 +92,50 @@ def render(report: Report) -> str:
     ----------
     report : Report
     """
-    from bokeh.embed import components
-    from bokeh.resources import Resources
-
     if report.certificate is None:
         report = replace(report, certificate=certificate_of(report.trace))
     curve = curves(report.trace, _scale(report))
     bars = step_bars(report.trace)
-    charts = _charts(report, curve, bars)
-    script, places = components(charts) if charts else ("", {})
-    body = [
-        _convergence(curve, places),
-        _stream(report.trace, bars, places),
-        _coefficients(report.coefficients, places),
-        _facts(report),
-    ]
+
+    def body(places: Mapping[str, str]) -> list[str]:
+        return [
+            _convergence(curve, places),
+            _stream(report.trace, bars, places),
+            _coefficients(report.coefficients, places),
+            _facts(report),
+        ]
+
+    said = verdict(report.certificate, report.status or report.trace.metadata.get("status", ""))
+    return page(report.title, said, _tiles(report, curve), _charts(report, curve, bars), body)
+
+
+def page(
+    title: str, said: str, tiles: str, charts: Mapping[str, Any], body: Callable[[Mapping[str, str]], Sequence[str]]
+) -> str:
+    """Text of a page that works offline.
+
+    Parameters
+    ----------
+    title : str
+    said, tiles : str
+        HTML below the title.
+    charts : mapping of str to Bokeh model
+    body : callable
+        Is given the HTML of the place of each chart, by its name; returns the sections.
+    """
+    from bokeh.embed import components
+    from bokeh.resources import Resources
+
+    script, places = components(dict(charts)) if charts else ("", {})
     return Template(_asset("page.html")).substitute(
-        title=html.escape(report.title),
+        title=html.escape(title),
         version=_version(),
         style=_asset("style.css"),
         theme=_asset("theme.js"),
         resources=Resources(mode="inline", components=["bokeh", "bokeh-widgets", "bokeh-tables"]).render(),
-        verdict=verdict(report.certificate, report.status or report.trace.metadata.get("status", "")),
-        tiles=_tiles(report, curve),
-        body="\n".join(body),
+        verdict=said,
+        tiles=tiles,
+        body="\n".join(body(places)),
         script=script,
     )
 
@@ -193,38 +213,40 @@ def _tiles(report: Report, curve: Curves) -> str:
     return f'<dl class="tiles">{"".join(parts)}</dl>'
 
 
-def _section(title: str, *parts: str) -> str:
+def section(title: str, *parts: str) -> str:
+    """Part of a page with its own title."""
     return f"<section><h2>{html.escape(title)}</h2>\n" + "\n".join(part for part in parts if part) + "</section>"
 
 
-def _hint(said: str, *, screen: bool = True) -> str:
+def remark(said: str, *, screen: bool = True) -> str:
+    """Small print; ``screen``: left out on paper."""
     return f'<p class="hint{" screen" if screen else ""}">{said}</p>'
 
 
 def _convergence(curve: Curves, places: Mapping[str, str]) -> str:
     if "curve0" not in places:
-        return _section("Convergence", _hint("No update was recorded.", screen=False))
+        return section("Convergence", remark("No update was recorded.", screen=False))
     grid = "".join(f'<div class="plot">{places[f"curve{i}"]}</div>' for i in range(4))
-    hint = _hint("Drag to zoom, double-click to reset, click a name to hide its curve.")
+    hint = remark("Drag to zoom, double-click to reset, click a name to hide its curve.")
     passed = tables.milestones(curve)
     steps = f'<h3>When it got how close</h3><div class="narrow">{passed}</div>' if passed else ""
-    return _section("Convergence", hint, f'<div class="two">{grid}</div>', steps)
+    return section("Convergence", hint, f'<div class="two">{grid}</div>', steps)
 
 
 def _stream(trace: Trace, bars: Bars, places: Mapping[str, str]) -> str:
     if "stream" not in places:
-        return _section("Workers", _hint("No step was recorded.", screen=False))
+        return section("Workers", remark("No step was recorded.", screen=False))
     hint = "One bar is one step of a worker on a shard. Drag to zoom in on a time, Ctrl and wheel to zoom, "
     joined = ""
     if bars.resolution:
         steps, pause = int(bars.steps.sum()), duration(bars.resolution)
-        joined = _hint(
+        joined = remark(
             f"{steps:,} steps are drawn as {len(bars):,} bars: steps of one worker less than {pause} apart are "
             "joined, and paler the more of their time was idle. The table counts every step.",
             screen=False,
         )
     table = f"<h3>Each worker</h3>{tables.workers(trace)}"
-    return _section("Workers", _hint(hint + "double-click to reset."), joined, places["stream"], table)
+    return section("Workers", remark(hint + "double-click to reset."), joined, places["stream"], table)
 
 
 def _coefficients(coefficients: Sequence[tuple[str, float, float]], places: Mapping[str, str]) -> str:
@@ -237,16 +259,16 @@ def _coefficients(coefficients: Sequence[tuple[str, float, float]], places: Mapp
         "A standardised effect is the change of the linear predictor when a feature grows by one standard deviation."
     )
     full = f'<h3>All coefficients</h3><div class="screen">{places["table"]}</div>'
-    return _section("Coefficients", _hint(f"{said}. {effect}{top}", screen=False), places.get("bars", ""), full)
+    return section("Coefficients", remark(f"{said}. {effect}{top}", screen=False), places.get("bars", ""), full)
 
 
 def _facts(report: Report) -> str:
     parts = []
     if report.data_summary:
-        parts.append(_section("Data", tables.pairs(report.data_summary)))
+        parts.append(section("Data", tables.pairs(report.data_summary)))
     settings = {**_chosen(report), **report.settings}
     if settings:
-        parts.append(_section("Settings", tables.pairs(settings)))
+        parts.append(section("Settings", tables.pairs(settings)))
     return f'<div class="columns">{"".join(parts)}</div>' if parts else ""
 
 

@@ -47,19 +47,28 @@ def convergence_grid(curve: Curves) -> list[Plot]:
             label = (
                 f"{'virtual ' if curve.virtual else ''}time ({unit.name})" if x == "time" else "passes over the data"
             )
-            plot = _figure(across[x], shared[kind], label, log=kind == "gap")
+            plot = base_figure(across[x], shared[kind], label, log=kind == "gap")
             (_draw_gap if kind == "gap" else _draw_objective)(plot, curve, x, unit)
             figures.append(plot)
     return figures
 
 
-def _figure(x_range: Any, y_range: Any, x_label: str, *, log: bool = False, height: int = 270) -> Plot:
+def base_figure(
+    x_range: Any,
+    y_range: Any,
+    x_label: str,
+    *,
+    log: bool = False,
+    height: int = 270,
+    x_axis_type: Literal["auto", "log"] = "auto",
+) -> Plot:
+    """Return an empty plot in the look of the page."""
     from bokeh.plotting import figure
 
     plot = figure(
         x_range=x_range, y_range=y_range, x_axis_label=x_label, y_axis_type="log" if log else "auto",
-        height=height, min_border_left=72, sizing_mode="stretch_width", tools="box_zoom,wheel_zoom,pan,reset,save",
-        active_drag="box_zoom", active_scroll=None,
+        x_axis_type=x_axis_type, height=height, min_border_left=72, sizing_mode="stretch_width",
+        tools="box_zoom,wheel_zoom,pan,reset,save", active_drag="box_zoom", active_scroll=None,
     )  # fmt: skip
     dress(plot)
     return plot
@@ -87,7 +96,7 @@ def dress(plot: Plot) -> None:
     plot.js_on_event(DoubleTap, CustomJS(args={"plot": plot}, code="plot.reset.emit()"))
 
 
-def _dress_legend(plot: Plot) -> None:
+def dress_legend(plot: Plot) -> None:
     """One line above the plot, where it hides nothing."""
     legend = plot.legend[0]
     plot.add_layout(legend, "above")
@@ -114,29 +123,33 @@ def _say(plot: Plot, text: str) -> None:
 
 def _draw_gap(plot: Plot, curve: Curves, x: Axis, unit: Unit) -> None:
     plot.yaxis.axis_label = curve.label
-    if not _line(plot, curve, x, unit, Stroke("measure", PALETTE[0], curve.label)):
+    if not draw_line(plot, curve, x, unit, Stroke("measure", PALETTE[0], curve.label)):
         _say(plot, "No gap was recorded.")
         return
     if curve.tolerance > 0:
-        # A line, not a Span: it has a place in the legend and keeps itself inside the axis.
-        ends = [0.0, curve.points(x, "measure")[0].max() * unit.factor]
-        wanted = f"tolerance {curve.tolerance:.0e}"
-        rule = plot.line(ends, [curve.tolerance] * 2, color=_SOFT, line_dash="dashed", legend_label=wanted)
-        rule.glyph.tags = ["rule"]
-    _dress_legend(plot)
+        draw_tolerance(plot, curve.tolerance, curve.points(x, "measure")[0].max() * unit.factor)
+    dress_legend(plot)
+
+
+def draw_tolerance(plot: Plot, tolerance: float, end: float, begin: float = 0.0) -> None:
+    """Draw the gap that was asked for, from ``begin`` to ``end`` of the axis across."""
+    # A line, not a Span: it has a place in the legend and keeps itself inside the axis.
+    wanted = f"tolerance {tolerance:.0e}"
+    rule = plot.line([begin, end], [tolerance] * 2, color=_SOFT, line_dash="dashed", legend_label=wanted)
+    rule.glyph.tags = ["rule"]
 
 
 def _draw_objective(plot: Plot, curve: Curves, x: Axis, unit: Unit) -> None:
     plot.yaxis.axis_label = "objective"
-    seen = _line(plot, curve, x, unit, Stroke("primal", PALETTE[0], "primal"))
-    seen |= _line(plot, curve, x, unit, Stroke("dual", PALETTE[1], "dual (lower bound)", dashed=True))
+    seen = draw_line(plot, curve, x, unit, Stroke("primal", PALETTE[0], "primal"))
+    seen |= draw_line(plot, curve, x, unit, Stroke("dual", PALETTE[1], "dual (lower bound)", dashed=True))
     if not seen:
         _say(plot, "No objective was recorded.")
         return
-    _dress_legend(plot)
+    dress_legend(plot)
 
 
-def _line(plot: Plot, curve: Curves, x: Axis, unit: Unit, stroke: Stroke) -> bool:
+def draw_line(plot: Plot, curve: Curves, x: Axis, unit: Unit, stroke: Stroke) -> bool:
     """Draw one curve with its tooltips; whether there was anything to draw."""
     from bokeh.models import ColumnDataSource, HoverTool
 
@@ -176,7 +189,7 @@ def task_stream(bars: Bars, updates: Sequence[float] | np.ndarray[Any, np.dtype[
     lines = 1 + len(workers)
     reach = Range1d(start=0, end=end * unit.factor * 1.005, bounds=(0, end * unit.factor * 1.05))
     height = int(np.clip(90 + 26 * lines, 170, 900))
-    plot = _figure(
+    plot = base_figure(
         reach, Range1d(start=lines - 0.4, end=-0.6), f"{'virtual ' if virtual else ''}time ({unit.name})", height=height
     )
     _stream_tools(plot)
@@ -190,7 +203,7 @@ def task_stream(bars: Bars, updates: Sequence[float] | np.ndarray[Any, np.dtype[
     if len(ticks):
         plot.segment(ticks, -0.3, ticks, 0.3, line_width=1.5, color=PALETTE[4], legend_label="update")
     if plot.legend:
-        _dress_legend(plot)
+        dress_legend(plot)
     return plot
 
 
@@ -246,7 +259,7 @@ def coefficient_bars(names: Sequence[str], values: Sequence[float], effects: Seq
     far = float(np.abs(right).max(initial=0.0)) or 1.0
     reach = Range1d(start=min(0.0, float(right.min())) - 0.03 * far, end=max(0.0, float(right.max())) + 0.03 * far)
     height = 70 + 22 * len(names)
-    plot = _figure(reach, Range1d(start=len(names) - 0.4, end=-0.6), "standardised effect", height=height)
+    plot = base_figure(reach, Range1d(start=len(names) - 0.4, end=-0.6), "standardised effect", height=height)
     source = ColumnDataSource({
         "row": rows, "effect": right, "value": np.asarray(values, dtype=np.float64),
         "name": [plain(name) for name in names],

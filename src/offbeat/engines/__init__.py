@@ -1,6 +1,21 @@
-"""Where steps run: in the calling thread or on threads."""
+"""Where steps run: one file each."""
 
-from offbeat.engines.serial import Serial
-from offbeat.engines.threads import Threads
+from __future__ import annotations
 
-__all__ = ["Serial", "Threads"]
+from typing import TYPE_CHECKING
+
+from offbeat._lazy import lazily
+
+if TYPE_CHECKING:
+    from offbeat.engines.serial import Serial
+    from offbeat.engines.simulated import Simulated
+    from offbeat.engines.threads import Threads
+
+__all__ = ["Serial", "Simulated", "Threads"]
+
+_HOMES = {
+    "Serial": "serial",
+    "Simulated": "simulated",
+    "Threads": "threads",
+}
+__getattr__, __dir__ = lazily(__name__, _HOMES)

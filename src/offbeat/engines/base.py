@@ -5,17 +5,23 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from offbeat.data.shard import Shard
+from offbeat.data.dataset import Dataset
+from offbeat.data.load import as_dataset
+from offbeat.data.shard import Shard, Workspace
 from offbeat.problem import Problem
+from offbeat.sideways import evaluation
 from offbeat.sideways.loop import Outcome
-from offbeat.sideways.messages import Command, Event, Message, Row, Run
-from offbeat.sideways.protocol import Solver
+from offbeat.sideways.messages import CERTIFY, Command, Event, Floats, Message, Row, Run
+from offbeat.sideways.port import Program, within
+from offbeat.sideways.protocol import Solver, Step
+from offbeat.sideways.topologies import Broadcast, Peers
 
 T = TypeVar("T")
 Loop = Generator[Command, "Event | None", Outcome]
@@ -40,7 +46,7 @@ def one_blas_thread() -> AbstractContextManager[Any]:
 
 
 class Engine(Protocol):
-    """Interprets a loop: where steps run, what the time is."""
+    """Where steps and programs run, how messages travel, what the time is."""
 
     @property
     def name(self) -> str:
@@ -50,51 +56,133 @@ class Engine(Protocol):
     def n_workers(self) -> int:
         """How many steps run at once."""
 
+    @property
+    def virtual(self) -> bool:
+        """Whether its clock is simulated, so that wall-clock limits mean nothing to it."""
+
+    @property
+    def usual(self) -> float:
+        """A guess of the seconds of a step; ``inf`` when there is none."""
+
+    @property
+    def retry(self) -> float:
+        """Multiples of the usual time after which to ask again; ``inf`` when no message is ever lost."""
+
     def map(self, function: Callable[[Shard], T], shards: Iterable[Shard]) -> list[T]:
         """Return ``function`` of each shard, in order."""
 
-    def run(self, loop: Loop, steps: Steps, record: Callable[[Row], Any]) -> Outcome:
-        """Drive the loop to its end; rows go to ``record``."""
+    def drive(self, loop: Loop, steps: Steps, listener: Listener) -> Outcome:
+        """Interpret a hub loop to its end."""
+
+    def gang(self, program: Program, shards: list[Shard], topology: Peers, listener: Listener) -> list[Any]:
+        """Run a program on every shard, side by side, until rank 0 or all of them end; return what each returned.
+
+        None stands for ranks that were stopped because rank 0 had ended.
+        """
+
+    def run(self, program: Program, dataset: Any, *, topology: Peers | None = None) -> list[Any]:
+        """Run a user's program: see `run_program`."""
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Who hears of a run: where rows of the trace, snapshots and figures of the whole run go; who may cancel it.
+
+    ``lead_ends`` says whether a gang ends with its rank 0.
+    """
+
+    record: Callable[[Row], Any] = lambda row: None
+    save: Callable[[Any], Any] = lambda snapshot: None
+    report: Callable[[dict[str, str]], Any] = lambda figures: None
+    cancelled: Callable[[], bool] = lambda: False
+    lead_ends: bool = True
+    started: float = field(default_factory=time.perf_counter)
+
+
+def run_program(engine: Engine, program: Program, dataset: Any, topology: Peers | None) -> list[Any]:
+    """Run a program on an engine, one rank a worker, until all ranks have returned.
+
+    Parameters
+    ----------
+    engine : Engine
+    program : callable
+        Generator function ``program(port, shard)``: see `offbeat.sideways.port`.
+    dataset : Dataset or array
+        Cut into one shard for each worker.
+    topology : Broadcast, Tree or Gossip, optional
+        Whom `push` reaches; everybody by default.
+
+    Returns
+    -------
+    results : list
+        What each rank returned.
+    """
+    data = dataset if isinstance(dataset, Dataset) else as_dataset(dataset, None)
+    shards = data.shards(engine.n_workers)
+    return engine.gang(program, shards, topology or Broadcast(), Listener(lead_ends=False))
 
 
 class Steps:
     """Local states and the step of every shard: the only mutable part of a run besides the loop.
+
+    A local state belongs to a shard as a worker last saw it. A worker that gets a shard whose newest step was made
+    elsewhere starts from the shard's contribution.
 
     Parameters
     ----------
     solver, problem
         Whose steps.
     shards : list of Shard
-    started : float
-        Reading of the clock that counts as zero.
-    cancelled : callable
-        True once the user or the time limit asks to stop.
     """
 
-    def __init__(
-        self, solver: Solver, problem: Problem, shards: list[Shard], started: float, cancelled: Callable[[], bool]
-    ) -> None:
+    def __init__(self, solver: Solver, problem: Problem, shards: list[Shard]) -> None:
         self._solver = solver
         self._problem = problem
-        self._shards = shards
-        self._locals: list[Any] = [None] * len(shards)
-        self._started = started
-        self.cancelled = cancelled
+        self.shards = shards
+        self._locals: dict[tuple[int, int], tuple[int, Floats, Any]] = {}
+        self._workspaces: dict[int, Workspace] = {}
+        self._pace: dict[int, float] = {}
+        self.allowance: Callable[[int, int, float], float] = self._measured
 
-    def now(self) -> float:
-        """Return seconds since the fit began."""
-        return time.perf_counter() - self._started
-
-    def step(self, command: Run, worker: int) -> Message:
-        """Run one step of a shard and return its contribution."""
-        begun = self.now()
-        shard = self._shards[command.shard]
-        local = self._locals[command.shard]
-        if local is None:
-            local = self._solver.init_local(self._problem, shard)
+    def step(self, command: Run, worker: int) -> Step:
+        """Run one step of a shard."""
+        shard = self.shards[command.shard]
+        begun = time.perf_counter()
         with np.errstate(over="ignore", invalid="ignore"):  # solvers look at what comes back
-            local, payload = self._solver.local_step(self._problem, shard, local, command.query)
-        self._locals[command.shard] = local
-        return Message(
-            0, worker, 0, command.shard, command.clock, command.query.label, payload, begun, self.now() - begun
-        )
+            if command.role == CERTIFY:
+                workspace = self._workspaces.setdefault(worker, Workspace())
+                return evaluation.local_step(self._problem, shard, workspace, command.query)
+            held = self._locals.get((worker, command.shard))
+            if held is not None and _continues(command, held[0], held[1]):
+                local = held[2]
+            else:
+                local = self._solver.init_local(self._problem, shard, command.contribution)
+            query = within(command.query, lambda seconds: self.allowance(worker, command.shard, seconds))
+            step = self._solver.local_step(self._problem, shard, local, query)
+        self._pace[worker] = (time.perf_counter() - begun) / max(step.work * shard.n_rows, 1e-9)
+        self._locals[worker, command.shard] = (command.clock, step.payload, step.local)
+        return step
+
+    def _measured(self, worker: int, shard: int, seconds: float) -> float:
+        """Return the work on a shard that a worker does in a time, at the pace of its last step; one pass at first."""
+        pace = self._pace.get(worker)
+        return 1.0 if pace is None else seconds / max(pace * self.shards[shard].n_rows, 1e-12)
+
+    def forget(self, worker: int) -> None:
+        """Drop what a worker held: it is gone."""
+        self._locals = {key: value for key, value in self._locals.items() if key[0] != worker}
+        self._workspaces.pop(worker, None)
+
+
+def _continues(command: Run, clock: int, payload: Floats) -> bool:
+    """Whether a local state goes with the shard's newest contribution: another worker's answer may have come first."""
+    newest = command.contribution
+    return clock == command.clock - 1 and (newest is None or newest is payload)
+
+
+def answer(command: Run, worker: int, step: Step, started: float, duration: float, incarnation: int = 0) -> Message:
+    """Return the message that brings a step's contribution to the loop."""
+    return Message(
+        0, worker, incarnation, command.shard, command.clock, step.kind, step.payload, started, duration,
+        step.work, command.role,
+    )  # fmt: skip

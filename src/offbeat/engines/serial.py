@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from offbeat.data.shard import Cancelled, Shard
-from offbeat.engines.base import Loop, Steps, one_blas_thread
+from offbeat.engines.base import Listener, Loop, Steps, answer, one_blas_thread, run_program
+from offbeat.engines.interpreter import interpret
+from offbeat.engines.threads import Threads
 from offbeat.sideways.loop import Outcome
-from offbeat.sideways.messages import Arrived, Event, Interrupted, Record, Row, Run
+from offbeat.sideways.messages import Arrived, Event, Interrupted, Run, Tick, Wait
+from offbeat.sideways.port import Program
+from offbeat.sideways.topologies import Peers
 
 T = TypeVar("T")
 
@@ -26,6 +32,9 @@ class Serial:
     """
 
     name = "serial"
+    virtual = False
+    usual = math.inf
+    retry = math.inf
 
     @property
     def n_workers(self) -> int:
@@ -36,35 +45,43 @@ class Serial:
         """Return ``function`` of each shard, in order."""
         return [function(shard) for shard in shards]
 
-    def run(self, loop: Loop, steps: Steps, record: Callable[[Row], Any]) -> Outcome:
-        """Drive the loop to its end; rows go to ``record``."""
+    def drive(self, loop: Loop, steps: Steps, listener: Listener) -> Outcome:
+        """Interpret a hub loop to its end."""
+        host = _Host(steps, listener)
         with one_blas_thread():
-            return _drive(loop, steps, record)
+            return interpret(loop, host.start, host.next, listener)
+
+    def gang(self, program: Program, shards: list[Shard], topology: Peers, listener: Listener) -> list[Any]:
+        """Run a program on every shard, on threads: programs wait for each other."""
+        return Threads(len(shards)).gang(program, shards, topology, listener)
+
+    def run(self, program: Program, dataset: Any, *, topology: Peers | None = None) -> list[Any]:
+        """Run a user's program on one worker; see `offbeat.engines.base.run_program`."""
+        return run_program(self, program, dataset, topology)
 
 
-def _drive(loop: Loop, steps: Steps, record: Callable[[Row], Any]) -> Outcome:
-    waiting: deque[Run] = deque()
-    event: Event | None = None
-    while True:
+class _Host:
+    """Runs a step when the loop waits for it."""
+
+    def __init__(self, steps: Steps, listener: Listener) -> None:
+        self._steps, self._listener = steps, listener
+        self._waiting: deque[Run] = deque()
+
+    def start(self, command: Run) -> None:
+        self._waiting.append(command)
+
+    def next(self, wait: Wait) -> Event:
+        started = self._now()
+        if not self._waiting:  # nothing can come in any more
+            return Tick(started)
+        command = self._waiting.popleft()
         try:
-            command = loop.send(event)
-        except StopIteration as end:
-            outcome: Outcome = end.value
-            return outcome
-        event = None
-        if isinstance(command, Run):
-            waiting.append(command)
-        elif isinstance(command, Record):
-            record(command.row)
-        else:
-            event = _next(waiting, steps)
+            step = self._steps.step(command, 0)
+        except Cancelled:
+            return Interrupted(self._now())
+        if self._listener.cancelled():
+            return Interrupted(self._now())
+        return Arrived(answer(command, command.worker, step, started, self._now() - started), self._now())
 
-
-def _next(waiting: deque[Run], steps: Steps) -> Event:
-    try:
-        message = steps.step(waiting.popleft(), worker=0)
-    except Cancelled:
-        return Interrupted(steps.now())
-    if steps.cancelled():
-        return Interrupted(steps.now())
-    return Arrived(message, steps.now())
+    def _now(self) -> float:
+        return time.perf_counter() - self._listener.started

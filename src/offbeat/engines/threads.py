@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
-from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from offbeat.data.shard import Cancelled, Shard
-from offbeat.engines.base import Loop, Steps, one_blas_thread
+from offbeat.engines.base import Listener, Loop, Steps, answer, one_blas_thread, run_program
+from offbeat.engines.gang import run_gang
+from offbeat.engines.interpreter import interpret
 from offbeat.sideways.loop import Outcome
-from offbeat.sideways.messages import Arrived, Event, Failed, Interrupted, Message, Record, Row, Run
+from offbeat.sideways.messages import Arrived, Event, Failed, Interrupted, Run, Tick, Wait
+from offbeat.sideways.port import Program
+from offbeat.sideways.topologies import Peers
 
 T = TypeVar("T")
 POLL = 0.1  # seconds between looks at the wish to stop
@@ -38,6 +44,8 @@ class Threads:
     ----------
     workers : int, optional
         Number of threads; all available cores by default.
+    slowdown : mapping of int to float, optional
+        Factors by which workers are slowed with sleeps after each step: to see what stragglers do to a fit.
 
     Examples
     --------
@@ -46,7 +54,11 @@ class Threads:
     """
 
     workers: int | None = None
+    slowdown: Mapping[int, float] = field(default_factory=dict)
     name: str = field(default="threads", init=False)
+    virtual = False
+    usual = math.inf
+    retry = math.inf
 
     def __post_init__(self) -> None:
         """Refuse a number of workers below one."""
@@ -63,60 +75,80 @@ class Threads:
         with one_blas_thread(), ThreadPoolExecutor(self.n_workers) as pool:
             return list(pool.map(function, shards))
 
-    def run(self, loop: Loop, steps: Steps, record: Callable[[Row], Any]) -> Outcome:
-        """Drive the loop to its end; rows go to ``record``."""
-        pool = ThreadPoolExecutor(self.n_workers, thread_name_prefix="offbeat")
+    def drive(self, loop: Loop, steps: Steps, listener: Listener) -> Outcome:
+        """Interpret a hub loop to its end."""
+        host = _Host(self, steps, listener)
         try:
             with one_blas_thread():
-                return _drive(loop, steps, record, pool)
+                return interpret(loop, host.start, host.next, listener)
         finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+            host.close()
+
+    def gang(self, program: Program, shards: list[Shard], topology: Peers, listener: Listener) -> list[Any]:
+        """Run a program on every shard, each on a thread of its own."""
+        with one_blas_thread():
+            return run_gang(program, shards, topology, listener, self.slowdown)
+
+    def run(self, program: Program, dataset: Any, *, topology: Peers | None = None) -> list[Any]:
+        """Run a user's program, one rank a thread; see `offbeat.engines.base.run_program`."""
+        return run_program(self, program, dataset, topology)
 
 
-def _drive(loop: Loop, steps: Steps, record: Callable[[Row], Any], pool: ThreadPoolExecutor) -> Outcome:
-    arrivals: SimpleQueue[Event] = SimpleQueue()
-    event: Event | None = None
-    while True:
-        try:
-            command = loop.send(event)
-        except StopIteration as end:
-            outcome: Outcome = end.value
-            return outcome
-        event = None
-        if isinstance(command, Run):
-            _submit(command, steps, pool, arrivals)
-        elif isinstance(command, Record):
-            record(command.row)
-        else:
-            event = _next(arrivals, steps)
+class _Host:
+    """One thread a worker, each with its queue of commands; answers come back on one queue."""
 
+    def __init__(self, engine: Threads, steps: Steps, listener: Listener) -> None:
+        self._engine, self._steps, self._listener = engine, steps, listener
+        self._arrivals: SimpleQueue[Event] = SimpleQueue()
+        self._commands: dict[int, SimpleQueue[Run | None]] = {}
+        self._threads: list[threading.Thread] = []
+        self._closed = threading.Event()
 
-def _next(arrivals: SimpleQueue[Event], steps: Steps) -> Event:
-    """Wait for an arrival or for the wish to stop."""
-    while not steps.cancelled():
-        try:
-            return arrivals.get(timeout=POLL)
-        except Empty:
-            continue
-    return Interrupted(steps.now())
+    def start(self, command: Run) -> None:
+        """Hand a step to its worker, whose thread starts with its first step."""
+        if command.worker not in self._commands:
+            self._commands[command.worker] = SimpleQueue()
+            name = f"offbeat_{command.worker}"
+            thread = threading.Thread(target=self._work, args=(command.worker,), name=name, daemon=True)
+            self._threads.append(thread)
+            thread.start()
+        self._commands[command.worker].put(command)
 
+    def next(self, wait: Wait) -> Event:
+        """Wait for an arrival, the time the loop named, or the wish to stop."""
+        while not self._listener.cancelled():
+            left = wait.until - self._now()
+            try:
+                return self._arrivals.get(timeout=max(min(POLL, left), 0.0))
+            except Empty:
+                if left <= 0:
+                    return Tick(self._now())
+        return Interrupted(self._now())
 
-def _submit(command: Run, steps: Steps, pool: ThreadPoolExecutor, arrivals: SimpleQueue[Event]) -> None:
-    def work() -> Message:
-        return steps.step(command, worker=_worker_number())
+    def close(self) -> None:
+        """End all threads; steps under way are finished first."""
+        self._closed.set()
+        for queue in self._commands.values():
+            queue.put(None)
+        for thread in self._threads:
+            thread.join()
 
-    def done(future: Future[Message]) -> None:
-        if future.cancelled() or isinstance(future.exception(), Cancelled):
-            return
-        error = future.exception()
-        if error is None:
-            arrivals.put(Arrived(future.result(), steps.now()))
-        else:
-            arrivals.put(Failed(command.shard, error, steps.now()))
+    def _work(self, worker: int) -> None:
+        queue = self._commands[worker]
+        while (command := queue.get()) is not None and not self._closed.is_set():
+            started = self._now()
+            try:
+                step = self._steps.step(command, worker)
+            except Cancelled:
+                return
+            except BaseException as error:  # raised again by the loop, in the caller's thread
+                self._arrivals.put(Failed(command.shard, error, self._now()))
+                return
+            lag = (self._engine.slowdown.get(worker, 1.0) - 1.0) * (self._now() - started)
+            if lag > 0:
+                self._closed.wait(lag)
+            now = self._now()
+            self._arrivals.put(Arrived(answer(command, worker, step, started, now - started), now))
 
-    pool.submit(work).add_done_callback(done)
-
-
-def _worker_number() -> int:
-    """Return the number of this thread within its pool."""
-    return int(threading.current_thread().name.rpartition("_")[2])
+    def _now(self) -> float:
+        return time.perf_counter() - self._listener.started

@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from offbeat.kernels.compiled import kernel
 
 ROWS = 512
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def softmax_rows(z, y, v, head):
     """Replace predictors by ``v (softmax(z) - e_y)``; add the loss and the sums of theta to ``head``.
 
@@ -46,7 +47,7 @@ def softmax_rows(z, y, v, head):
         head[0] += weight * (np.log(total) - at_label)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def sparse_predict(X, coef, intercept, start, z):
     """Write the predictors of ``z.shape[0]`` CSR rows from ``start`` on."""
     indptr, indices, data = X
@@ -58,7 +59,7 @@ def sparse_predict(X, coef, intercept, start, z):
                 z[i, c] += data[p] * coef[indices[p], c]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def sparse_gradient(X, theta, start, gradient):
     """Add ``X'theta`` of CSR rows from ``start`` on."""
     indptr, indices, data = X

@@ -10,16 +10,16 @@ the data for at most `FLUSH` rows and in float64 beyond: float32 data keeps its 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from offbeat.kernels import protocol  # noqa: F401  (teaches Numba the methods of losses)
+from offbeat.kernels.compiled import kernel
 
 FLUSH = 128
 REASSOCIATE = {"reassoc", "contract", "nsz", "arcp"}  # NaN and infinity keep their meaning
 EMPTY_ROWS = np.empty((0, 1))
 
 
-@njit(cache=True, nogil=True, fastmath=REASSOCIATE, error_model="numpy")
+@kernel(fastmath=REASSOCIATE, error_model="numpy")
 def dense_rows(loss, X, target, point, ranges, buffer, out):
     """Add the sums over the given rows of a dense block; write weighted rows if there is a buffer.
 
@@ -98,7 +98,7 @@ def dense_rows(loss, X, target, point, ranges, buffer, out):
             repair[j] += h[j]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def sparse_rows(loss, X, target, point, ranges, hessian, out):
     """Add the sums over the given rows of a CSR block, and its outer products to the Hessian.
 
@@ -146,7 +146,7 @@ def sparse_rows(loss, X, target, point, ranges, hessian, out):
         head[3] += ranges[r, 1] - ranges[r, 0]
 
 
-@njit(cache=True, nogil=True, fastmath=REASSOCIATE, error_model="numpy")
+@kernel(fastmath=REASSOCIATE, error_model="numpy")
 def dense_moments(X, v, ranges, shift, out, largest):
     """Add ``sum v (x - shift)``, ``sum v (x - shift)^2`` and ``sum v`` over the given rows of a dense block.
 
@@ -181,7 +181,7 @@ def dense_moments(X, v, ranges, shift, out, largest):
     out[2 * k] += total
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def sparse_moments(X, v, ranges, out, largest):
     """Add the moments of a CSR block about zero; as `dense_moments`, repeated entries of a row taken apart."""
     indptr, indices, data = X
@@ -197,7 +197,7 @@ def sparse_moments(X, v, ranges, out, largest):
                 largest[indices[p]] = max(largest[indices[p]], abs(x))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def loss_sum(loss, z, y, v):
     """Return sums of ``v l(z)``, ``v l'(z)``, ``v l''(z)``, ``v l*(0)``; ``z`` of length 1 is a constant."""
     total = 0.0

@@ -7,12 +7,12 @@ The penalty of coordinate ``j`` is ``r(factor[j] * u; weight[j])``: ``u`` is the
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from offbeat.kernels import protocol  # noqa: F401  (teaches Numba the methods of penalties)
+from offbeat.kernels.compiled import kernel
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def original(penalty, u, factor, weight):
     """Return the coefficient that the penalty is about, put back on a bound that rounding took it across."""
     w = factor * u
@@ -20,7 +20,7 @@ def original(penalty, u, factor, weight):
     return inside if abs(inside - w) <= 1e-12 * abs(w) else w
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def value(penalty, u, factor, weight):
     """Return the penalty at ``u``."""
     total = 0.0
@@ -29,7 +29,7 @@ def value(penalty, u, factor, weight):
     return total
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def conjugate(penalty, slope, scale, factor, weight):
     """Return the conjugate at ``scale * slope``."""
     total = 0.0
@@ -38,7 +38,7 @@ def conjugate(penalty, slope, scale, factor, weight):
     return total
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def dual_scale(penalty, slope, factor, weight):
     """Return the largest scale in [0, 1] at which the conjugate of ``scale * slope`` is finite."""
     scale = 1.0
@@ -47,7 +47,7 @@ def dual_scale(penalty, slope, factor, weight):
     return scale
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def prox(penalty, v, step, factor, weight):
     """Return the proximal point of ``v``: ``argmin_u ||u - v||^2 / 2 + step * r(factor u)``."""
     u = np.empty_like(v)
@@ -57,7 +57,7 @@ def prox(penalty, v, step, factor, weight):
     return u
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def optimality(penalty, u, gradient, factor, weight):
     """Return the Euclidean distance of ``-gradient`` from the subdifferential at ``u``."""
     total = 0.0
@@ -69,7 +69,7 @@ def optimality(penalty, u, gradient, factor, weight):
     return np.sqrt(total)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def curvature(penalty, factor, weight):
     """Return the coefficients of ``u_j^2 / 2`` in the penalty."""
     out = np.empty(factor.shape[0])
@@ -78,7 +78,7 @@ def curvature(penalty, factor, weight):
     return out
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def quadratic_descent(penalty, hessian, slope, u, scaling, limits):
     """Minimise ``slope.d + d'H d / 2 + r(u + d)`` over ``d`` by cyclic coordinate descent on the Gram matrix.
 

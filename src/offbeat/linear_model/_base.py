@@ -21,12 +21,13 @@ from offbeat.data.diagnose import diagnose_non_finite
 from offbeat.data.load import as_dataset, target_values
 from offbeat.data.opening import Opened, open_data
 from offbeat.errors import DataError, ProblemError, TargetError
-from offbeat.fitting import Settings, Solution, fit
+from offbeat.fitting import Settings, fit
 from offbeat.inspection import Options
 from offbeat.linear_model import translate
 from offbeat.linear_model._predict import linear_predictor
 from offbeat.problem import Floats, Problem
-from offbeat.sideways.protocol import Hub
+from offbeat.sideways.topologies import Hub
+from offbeat.solution import Solution
 
 Start = tuple[Floats, Floats]
 

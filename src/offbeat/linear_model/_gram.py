@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from offbeat.data.dataset import Dataset
 from offbeat.data.shard import Point, Shard, Workspace, head_size
 from offbeat.engines.base import Engine
-from offbeat.fitting import not_finite
 from offbeat.inspection import Options, inspect
 from offbeat.linear_model._folds import Fold
 from offbeat.path import Path, Start
 from offbeat.problem import Evaluation, Floats, Problem, Reference
+from offbeat.sideways import evaluation
 from offbeat.sideways.protocol import DataInfo
-from offbeat.solvers import evaluation, selection
+from offbeat.solution import not_finite
+from offbeat.solvers import selection
 from offbeat.solvers.batch import Part
 from offbeat.solvers.selection import Query, Selection
 

@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 from offbeat import choice
 from offbeat.data.dataset import Dataset
 from offbeat.diagnostics.trace import Trace
-from offbeat.engines.base import Engine, Steps
+from offbeat.engines.base import Engine, Listener, Steps
 from offbeat.engines.interrupt import interruptible
 from offbeat.errors import ConvergenceWarning
-from offbeat.fitting import not_finite
 from offbeat.inspection import Options, inspect
 from offbeat.linear_model._folds import Fold
 from offbeat.problem import Certificate, Floats, Problem
 from offbeat.sideways.loop import Policy, hub_loop
 from offbeat.sideways.protocol import DataInfo, Solver, internal_to_original
+from offbeat.solution import not_finite
 from offbeat.solvers.batch import UNKNOWN, Batch, BatchProgress, Member, Result
 from offbeat.solvers.newton import Newton
 
@@ -172,11 +172,11 @@ def _run(
             return interrupted.is_set() or time.perf_counter() - started >= limit
 
         shards = dataset.shards(engine.n_workers, cancelled)
-        policy = Policy(len(shards), max_passes=budget.max_iter, time_limit=limit)
-        loop = hub_loop(batch, member.problem, member.info, policy)
-        steps = Steps(batch, member.problem, shards, started, cancelled)
+        policy = Policy(len(shards), min(engine.n_workers, len(shards)), max_passes=budget.max_iter, time_limit=limit)
+        loop = hub_loop(batch, member.problem, replace(member.info, n_shards=len(shards)), policy)
+        listener = Listener(trace.append, cancelled=cancelled, started=started)
         with np.errstate(over="ignore", invalid="ignore"):
-            outcome = engine.run(loop, steps, trace.append)
+            outcome = engine.drive(loop, Steps(batch, member.problem, shards), listener)
     if outcome.status == "not finite":
         raise not_finite(dataset)
     if interrupted.is_set():

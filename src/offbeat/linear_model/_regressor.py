@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from sklearn.base import RegressorMixin
 
 from offbeat.data.dataset import Dataset
-from offbeat.fitting import Solution
 from offbeat.linear_model._base import LinearModel
 from offbeat.problem import Problem
+from offbeat.solution import Solution
 
 
 class LinearRegressor(RegressorMixin, LinearModel):

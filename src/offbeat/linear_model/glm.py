@@ -11,7 +11,7 @@ from offbeat.linear_model import translate
 from offbeat.linear_model._docs import documented
 from offbeat.linear_model._regressor import LinearRegressor
 from offbeat.losses import Gamma, Poisson
-from offbeat.sideways.protocol import Hub
+from offbeat.sideways.topologies import Hub
 
 
 class GeneralizedLinearRegressor(LinearRegressor):

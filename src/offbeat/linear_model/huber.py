@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from offbeat.data.dataset import Dataset
 from offbeat.errors import ProblemError
-from offbeat.fitting import Solution
 from offbeat.linear_model import translate
 from offbeat.linear_model._base import Start
 from offbeat.linear_model._docs import documented
 from offbeat.linear_model._predict import linear_predictor
 from offbeat.linear_model._regressor import LinearRegressor
 from offbeat.problem import Floats
-from offbeat.sideways.protocol import Hub
+from offbeat.sideways.topologies import Hub
+from offbeat.solution import Solution
 
 MAX_ROUNDS = 100
 FLOOR = 1e-6  # of the spread of y: a perfect fit has no scale

@@ -9,7 +9,7 @@ from scipy import sparse
 from offbeat.linear_model import translate
 from offbeat.linear_model._docs import documented
 from offbeat.linear_model._regressor import LinearRegressor
-from offbeat.sideways.protocol import Hub
+from offbeat.sideways.topologies import Hub
 
 
 class SparseRegressor(LinearRegressor):

@@ -7,7 +7,7 @@ from typing import Any, Self
 from offbeat.linear_model import translate
 from offbeat.linear_model._docs import documented
 from offbeat.linear_model._regressor import LinearRegressor
-from offbeat.sideways.protocol import Hub
+from offbeat.sideways.topologies import Hub
 
 
 @documented

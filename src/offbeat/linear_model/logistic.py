@@ -13,13 +13,13 @@ from sklearn.base import ClassifierMixin
 from offbeat.data.dataset import Dataset
 from offbeat.data.load import as_dataset, target_values
 from offbeat.errors import TargetError
-from offbeat.fitting import Solution
 from offbeat.linear_model import translate
 from offbeat.linear_model._base import LinearModel
 from offbeat.linear_model._docs import documented
 from offbeat.linear_model._labels import class_weights, encode_labels
 from offbeat.problem import Floats
-from offbeat.sideways.protocol import Hub
+from offbeat.sideways.topologies import Hub
+from offbeat.solution import Solution
 
 
 class LinearClassifier(ClassifierMixin, LinearModel):

@@ -25,7 +25,7 @@ from offbeat.linear_model._grid_fit import Fitted
 from offbeat.linear_model._scoring import Predicted, scorer
 from offbeat.linear_model.logistic import LinearClassifier
 from offbeat.problem import Floats
-from offbeat.sideways.protocol import Hub
+from offbeat.sideways.topologies import Hub
 
 
 @documented

@@ -2,6 +2,7 @@
 
 from offbeat.losses.base import Loss
 from offbeat.losses.gamma import Gamma
+from offbeat.losses.hinge import Hinge
 from offbeat.losses.huber import Huber
 from offbeat.losses.logistic import Logistic
 from offbeat.losses.multinomial import Multinomial
@@ -9,4 +10,4 @@ from offbeat.losses.poisson import Poisson
 from offbeat.losses.squared import Squared
 from offbeat.losses.squared_hinge import SquaredHinge
 
-__all__ = ["Gamma", "Huber", "Logistic", "Loss", "Multinomial", "Poisson", "Squared", "SquaredHinge"]
+__all__ = ["Gamma", "Hinge", "Huber", "Logistic", "Loss", "Multinomial", "Poisson", "Squared", "SquaredHinge"]

@@ -32,6 +32,10 @@ class Loss(Protocol):
         """Whether targets are classes."""
 
     @property
+    def smooth(self) -> bool:
+        """Whether the loss is differentiable in ``z``; without it, ``derivative`` is a subgradient."""
+
+    @property
     def smoothness(self) -> float:
         """Supremum of the second derivative in ``z``; ``inf`` if there is none."""
 

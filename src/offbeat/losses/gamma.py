@@ -35,6 +35,7 @@ class Gamma(_Fields):
     name = "gamma"
     quadratic = False
     classifier = False
+    smooth = True
 
     def value(self, z: float, y: float) -> float:
         """Return the loss; ``inf`` where ``e^-z`` overflows."""

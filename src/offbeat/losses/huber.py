@@ -35,6 +35,7 @@ class Huber(_Fields):
     name = "huber"
     quadratic = False
     classifier = False
+    smooth = True
 
     @property
     def smoothness(self) -> float:

@@ -40,6 +40,7 @@ class Logistic(_Fields):
     name = "logistic"
     quadratic = False
     classifier = True
+    smooth = True
 
     def value(self, z: float, y: float) -> float:
         """Return the loss.

@@ -39,6 +39,7 @@ class Multinomial(_Fields):
     name = "multinomial"
     quadratic = False
     classifier = True
+    smooth = True
 
     @property
     def smoothness(self) -> float:

@@ -35,6 +35,7 @@ class Poisson(_Fields):
     name = "poisson"
     quadratic = False
     classifier = False
+    smooth = True
 
     def value(self, z: float, y: float) -> float:
         """Return the loss; ``inf`` where the mean overflows."""

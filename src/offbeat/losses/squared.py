@@ -32,6 +32,7 @@ class Squared(_Fields):
     name = "squared"
     quadratic = True
     classifier = False
+    smooth = True
 
     def value(self, z: float, y: float) -> float:
         """Return the loss."""

@@ -33,6 +33,7 @@ class SquaredHinge(_Fields):
     name = "squared-hinge"
     quadratic = False
     classifier = True
+    smooth = True
 
     def value(self, z: float, y: float) -> float:
         """Return the loss."""

@@ -9,8 +9,26 @@ from typing import Any
 
 from offbeat.problem import Problem
 from offbeat.sideways.board import Board
-from offbeat.sideways.messages import Arrived, Command, Event, Failed, Interrupted, Record, Row, Run, Wait
-from offbeat.sideways.protocol import DataInfo, Hub, Progress, Solver
+from offbeat.sideways.certify import Certifier
+from offbeat.sideways.flights import Flight
+from offbeat.sideways.messages import (
+    CERTIFY,
+    Arrived,
+    Command,
+    Event,
+    Failed,
+    Interrupted,
+    Joined,
+    Lost,
+    Record,
+    Row,
+    Run,
+    Save,
+    Wait,
+)  # fmt: skip
+from offbeat.sideways.protocol import Candidate, DataInfo, Progress, Solver, State
+from offbeat.sideways.schedule import Schedule, Stealing
+from offbeat.sideways.topologies import Hub, Topology
 
 
 @dataclass(frozen=True)
@@ -20,23 +38,44 @@ class Policy:
     Parameters
     ----------
     n_shards : int
+    n_workers : int
+        Shard ``s`` is at home on worker ``s * n_workers // n_shards``.
     staleness : float
         How many clocks a shard may run ahead of the slowest: 0 waits for all, ``inf`` never waits.
-    topology : Hub
+    topology : Topology
     max_passes : float
         Passes over the data.
     time_limit : float
         Seconds of the engine's clock.
     callback : callable, optional
         Called with `Progress` and the trace row after each certified update; true stops the fit.
+    concurrency : float
+        Most steps under way at once; 1 visits the shards one after another.
+    stealing : Stealing, optional
+        Whether shards may move to idle workers.
+    retry : float
+        Multiples of the usual time of a step after which its worker is asked again: for engines that lose messages.
+    usual : float
+        First guess of that time, in seconds.
+    save_every : float
+        Seconds between snapshots.
+    watch : callable, optional
+        Called with every candidate and its time: for those who study a method. It costs the fit nothing.
     """
 
     n_shards: int
+    n_workers: int = 1
     staleness: float = 0.0
-    topology: Hub = field(default_factory=Hub)
+    topology: Topology = field(default_factory=Hub)
     max_passes: float = math.inf
     time_limit: float = math.inf
     callback: Callable[[Progress, Row], Any] | None = None
+    concurrency: float = math.inf
+    stealing: Stealing | None = None
+    retry: float = math.inf
+    usual: float = math.inf
+    save_every: float = math.inf
+    watch: Callable[[Any, float], Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -49,90 +88,182 @@ class Outcome:
     clock: int
 
 
-class _Schedule:
-    """Which shards may start, and when the iterate may move: the staleness rule."""
+@dataclass(frozen=True)
+class Snapshot:
+    """What a fit continues from: the newest contributions, the solver's state and the best point so far."""
 
-    def __init__(self, policy: Policy) -> None:
-        self.policy = policy
-        self.clocks = [0] * policy.n_shards
-        self.idle = list(range(policy.n_shards))
-
-    def startable(self) -> list[int]:
-        slowest = min(self.clocks)
-        ready = [s for s in self.idle if self.clocks[s] - slowest <= self.policy.staleness]
-        self.idle = [s for s in self.idle if s not in ready]
-        return ready
-
-    def arrived(self, shard: int) -> None:
-        self.clocks[shard] += 1
-        self.idle.append(shard)
-
-    def may_update(self, board: Board, fresh: int) -> bool:
-        if not board.complete:
-            return False
-        if self.policy.staleness == 0:
-            return len(self.idle) == self.policy.n_shards
-        return fresh >= (self.policy.topology.batch or 1)
+    state: Any
+    query: Any
+    contributions: tuple[Any, ...]
+    best: Progress | None
+    clock: int
 
 
 def hub_loop(
-    solver: Solver, problem: Problem, info: DataInfo, policy: Policy
+    solver: Solver, problem: Problem, info: DataInfo, policy: Policy, resume: Snapshot | None = None
 ) -> Generator[Command, Event | None, Outcome]:
     """Drive a solver until its certificate, its budget or the user says stop.
 
-    Yields `Run`, `Record` and `Wait`; the engine answers each `Wait` with an event. The returned point is the one
-    whose certificate is the smallest seen; its dual bound is the best seen.
+    Yields `Run`, `Record`, `Save` and `Wait`; the engine answers each `Wait` with an event. The returned point is the
+    one whose certificate is the smallest seen.
 
     Raises
     ------
     BaseException
         Whatever a step or the callback raised.
     """
-    state, query = solver.init_global(problem, info)
-    board = Board(policy.n_shards, exact=policy.staleness == 0)
-    schedule = _Schedule(policy)
-    best = _Best()
-    update, fresh, now = 0, 0, 0.0
+    hub = _HubRun(solver, problem, info, policy, resume)
     while True:
-        for shard in schedule.startable():
-            yield Run(shard, schedule.clocks[shard] + 1, query)
-        event = yield Wait()
+        for flight in hub.schedule.assign(hub.now):
+            yield hub.command(flight)
+        event = yield Wait(min(hub.schedule.next_look(), policy.time_limit))
+        assert event is not None
+        hub.now = event.time
         if isinstance(event, Failed):
             raise event.error
         if isinstance(event, Interrupted):
-            reason = "time_limit" if event.time >= policy.time_limit else "interrupted"
-            return Outcome(best.progress, reason, state.passes, update)
-        assert isinstance(event, Arrived)
-        now = event.time
-        schedule.arrived(event.message.shard)
-        fresh += board.put(event.message)
-        yield Record(_step_row(event, update))
-        if schedule.may_update(board, fresh):
-            fresh, update = 0, update + 1
-            state, query = solver.global_step(problem, state, board)
-            row = best.see(state, now, update)
+            if math.isfinite(policy.save_every):
+                yield Save(hub.snapshot())
+            return hub.outcome("time_limit" if event.time >= policy.time_limit else "interrupted")
+        for row in hub.take(event):
             yield Record(row)
-            status = _ending(state, best, policy, row)
-            if status is not None:
-                return Outcome(best.progress, status, state.passes, update)
-        elif now >= policy.time_limit:
-            return Outcome(best.progress, "time_limit", state.passes, update)
+        if hub.ending is not None:
+            if math.isfinite(policy.save_every):  # with a higher limit or a smaller tolerance, it can go on
+                yield Save(hub.snapshot())
+            return hub.outcome(hub.ending)
+        if hub.now >= hub.save_at:
+            yield Save(hub.snapshot())
 
 
-class _Best:
-    """The best certified point, and the best dual bound of all points."""
+class _HubRun:
+    """What the hub knows: the solver's state, the board, who is doing what, the best certified point."""
+
+    def __init__(
+        self, solver: Solver, problem: Problem, info: DataInfo, policy: Policy, resume: Snapshot | None
+    ) -> None:
+        self.solver, self.problem, self.policy = solver, problem, policy
+        self.state, self.query = solver.init_global(problem, info)
+        self.board = Board(policy.n_shards, exact=policy.staleness == 0)
+        self.schedule = Schedule(
+            policy.n_shards, policy.n_workers, staleness=policy.staleness, stealing=policy.stealing,
+            concurrency=policy.concurrency, retry=policy.retry, usual=policy.usual,
+        )  # fmt: skip
+        self.certifier = Certifier(problem, info)
+        self.best = Best()
+        self.update, self.fresh, self.now = 0, 0, 0.0
+        self.save_at = policy.save_every
+        self.before = 0  # updates of the fit that this one continues: clocks of shards begin anew
+        self.ending: str | None = None
+        if resume is not None:
+            self._resume(resume)
+
+    def command(self, flight: Flight) -> Run:
+        """Return the command that starts a step."""
+        if flight.role == CERTIFY:
+            return Run(flight.shard, flight.clock, self.certifier.point, flight.worker, CERTIFY)
+        slot = self.board.slot(flight.shard)
+        last = None if slot is None else slot.payload
+        return Run(flight.shard, flight.clock, self.query, flight.worker, contribution=last)
+
+    def take(self, event: Event) -> list[Row]:
+        """Take in an event; return what is to be recorded."""
+        rows: list[Row] = []
+        if isinstance(event, Arrived):
+            rows = self._arrived(event)
+        elif isinstance(event, Joined):
+            self.board.fence(event.worker, event.incarnation)
+            self.schedule.joined(event.worker)
+        elif isinstance(event, Lost):
+            self.board.fence(event.worker, event.incarnation + 1)
+            self.schedule.lost(event.worker)
+        else:
+            self.schedule.wake()
+        if self.ending is None and self.now >= self.policy.time_limit:
+            self.ending = "time_limit"
+        return rows
+
+    def outcome(self, status: str) -> Outcome:
+        """Return how the run ended."""
+        return Outcome(self.best.progress, status, self.state.passes, self.update)
+
+    def snapshot(self) -> Snapshot:
+        """Return what the fit can be continued from."""
+        self.save_at = self.now + self.policy.save_every
+        slots = tuple(self.board.slot(s) for s in range(self.policy.n_shards))
+        return Snapshot(self.state, self.query, slots, self.best.progress, self.update)
+
+    def _resume(self, old: Snapshot) -> None:
+        self.state, self.query, self.update, self.before = old.state, old.query, old.clock, old.clock
+        self.best.progress = old.best
+        for message in old.contributions:
+            if message is not None:
+                self.board.put(message._replace(clock=0, incarnation=0))
+
+    def _arrived(self, event: Arrived) -> list[Row]:
+        message = event.message
+        rows = [step_row(event, self.update - self.before)]
+        if not self.board.alive(message):  # its worker is known to have lost what this came from
+            return rows
+        first = self.schedule.arrived(message, event.time)
+        if message.role == CERTIFY:
+            progress = self.certifier.put(message) if first else None
+            return rows if progress is None else [*rows, self._certified(progress)]
+        if first and self.board.put(message):
+            self.fresh += 1
+            self.certifier.worked(message.work, message.shard)
+        if self._may_update():
+            rows.append(self._update())
+        return rows
+
+    def _may_update(self) -> bool:
+        if not self.board.complete or not self.fresh:
+            return False
+        if self.policy.staleness == 0:
+            return self.schedule.level
+        return self.fresh >= (self.policy.topology.batch or 1)
+
+    def _update(self) -> Row:
+        self.fresh, self.update = 0, self.update + 1
+        self.state, self.query = self.solver.global_step(self.problem, self.state, self.board)
+        self.schedule.new_round()
+        row = self.best.see(self.state.progress, self.state, self.now, self.update)
+        candidate = self.state.candidate
+        self.ending = why_stop(self.state, self.best, self.policy, row)
+        if candidate is not None:
+            if self.policy.watch is not None:
+                self.policy.watch(candidate, self.now)
+            if self.ending in ("max_iter", "stalled"):  # what the budget has bought deserves a certificate: then stop
+                self.ending = None
+                self._certify(candidate)
+            elif self.certifier.wants(candidate):
+                self._certify(candidate)
+        return row
+
+    def _certify(self, candidate: Candidate) -> None:
+        if not self.certifier.busy:
+            self.certifier.begin(candidate)
+            self.schedule.ask(self.certifier.number)
+
+    def _certified(self, progress: Progress) -> Row:
+        row = self.best.see(progress, self.state, self.now, self.update)
+        self.ending = why_stop(self.state, self.best, self.policy, row)
+        return row
+
+
+class Best:
+    """The best certified point, and how far the run has come."""
 
     def __init__(self) -> None:
         self.progress: Progress | None = None
         self.fresh: Progress | None = None
+        self.passes, self.updates = 0.0, 0
 
-    def see(self, state: Any, now: float, update: int) -> Row:
-        progress: Progress | None = state.progress
-        self.fresh = None
-        note = getattr(state, "note", "")
+    def see(self, progress: Progress | None, state: State, now: float, update: int) -> Row:
+        """Take note of a point (None: of an update without one); return its row of the trace."""
+        self.fresh, self.passes, self.updates = progress, state.passes, update
+        note = state.note
         if progress is None:
             return Row(time=now, passes=state.passes, clock=update, note=note)
-        self.fresh = progress
         if self.progress is None or progress.certificate.relative_gap <= self.progress.certificate.relative_gap:
             self.progress = progress
         c = progress.certificate
@@ -142,7 +273,7 @@ class _Best:
         )  # fmt: skip
 
 
-def _ending(state: Any, best: _Best, policy: Policy, row: Row) -> str | None:
+def why_stop(state: State, best: Best, policy: Policy, row: Row) -> str | None:
     """Return why to stop now, or None."""
     asked = policy.callback is not None and best.fresh is not None and policy.callback(best.fresh, row)
     if best.progress is not None and best.progress.certificate.satisfied:
@@ -156,7 +287,7 @@ def _ending(state: Any, best: _Best, policy: Policy, row: Row) -> str | None:
     return "max_iter" if state.passes >= policy.max_passes else None
 
 
-def _step_row(event: Arrived, update: int) -> Row:
+def step_row(event: Arrived, update: int) -> Row:
     """Return the trace row of one worker's step."""
     m = event.message
     return Row(

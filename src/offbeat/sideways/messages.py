@@ -9,13 +9,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats: TypeAlias = NDArray[np.float64]
+STEP = "step"
+"""Role: a contribution of the method."""
+CERTIFY = "certify"
+"""Role: an evaluation at the point that is being certified."""
+ASK = "ask"
+"""Role: the point that is to be evaluated, on its way to the peers."""
+HELLO = "hello"
+"""Role: a peer that restarted, and wants to hear again what it missed."""
+WHERE = "where"
+"""Role: what a peer tells one that restarted: its state, its query, its updates (pickled)."""
 
 
 class Message(NamedTuple):
     """A contribution on its way: the newest ``(incarnation, clock)`` of a shard wins.
 
     ``kind`` says what the step did, in a word or two, for the reader of a trace; ``started`` and
-    ``duration`` are seconds of the engine's clock; ``payload`` is flat.
+    ``duration`` are seconds of the engine's clock; ``payload`` is flat; ``work`` is what the step cost, in passes over
+    the shard for a gradient; ``role`` is what the payload is for: `STEP`, `CERTIFY`, `ASK`, `HELLO` or `WHERE`.
     """
 
     run: int
@@ -27,6 +38,8 @@ class Message(NamedTuple):
     payload: Floats
     started: float = 0.0
     duration: float = 0.0
+    work: float = 1.0
+    role: str = STEP
 
 
 class Row(NamedTuple):
@@ -50,15 +63,24 @@ class Row(NamedTuple):
 
 
 class Run(NamedTuple):
-    """Command: run a step of the shard at this query, on whichever worker is free."""
+    """Command: run a step of the shard at this query on this worker.
+
+    ``contribution`` is the newest that the shard has sent: what a worker that does not hold the shard's state starts
+    from.
+    """
 
     shard: int
     clock: int
     query: Any
+    worker: int = 0
+    role: str = STEP
+    contribution: Floats | None = None
 
 
 class Wait(NamedTuple):
-    """Command: send the next event."""
+    """Command: send the next event, or a `Tick` when there is none by ``until`` on the engine's clock."""
+
+    until: float = math.inf
 
 
 class Record(NamedTuple):
@@ -67,7 +89,13 @@ class Record(NamedTuple):
     row: Row
 
 
-Command: TypeAlias = Run | Wait | Record
+class Save(NamedTuple):
+    """Command: keep this snapshot, so that the fit can be resumed should this process end."""
+
+    snapshot: Any
+
+
+Command: TypeAlias = Run | Wait | Record | Save
 
 
 class Arrived(NamedTuple):
@@ -91,4 +119,26 @@ class Interrupted(NamedTuple):
     time: float
 
 
-Event: TypeAlias = Arrived | Failed | Interrupted
+class Tick(NamedTuple):
+    """Event: nothing came in until the time the loop named."""
+
+    time: float
+
+
+class Joined(NamedTuple):
+    """Event: a worker is there, for the first time or again; it knows nothing."""
+
+    worker: int
+    time: float
+    incarnation: int = 0
+
+
+class Lost(NamedTuple):
+    """Event: this life of a worker has ended, with all it held and was doing."""
+
+    worker: int
+    time: float
+    incarnation: int = 0
+
+
+Event: TypeAlias = Arrived | Failed | Interrupted | Tick | Joined | Lost

@@ -11,7 +11,7 @@ import numpy as np
 from offbeat.data.shard import Shard
 from offbeat.problem import Certificate, Problem, Reference, Separable
 from offbeat.sideways.board import Board
-from offbeat.sideways.messages import Floats, Message
+from offbeat.sideways.messages import Floats
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,8 @@ class DataInfo:
 
     ``center`` and ``scale`` define internal coordinates: ``u = w * scale``, intercept ``b + center.w``. ``start`` holds
     coefficients and intercepts in internal coordinates. ``rarity`` is the largest squared deviation of each scaled
-    column: about the reciprocal of how often an indicator column differs from its usual value.
+    column: about the reciprocal of how often an indicator column differs from its usual value. ``n_shards``,
+    ``staleness`` and ``seed`` say how the fit is run, ``warm`` that the start is somebody's and may be the answer.
     """
 
     n_rows: int
@@ -33,6 +34,10 @@ class DataInfo:
     start: tuple[Floats, Floats]
     sparse: bool
     rarity: Floats
+    n_shards: int = 1
+    staleness: float = 0.0
+    seed: int = 0
+    warm: bool = False
 
     @property
     def size(self) -> int:
@@ -54,12 +59,48 @@ class Progress:
     dual_residual: float = math.nan
 
 
+class Step(NamedTuple):
+    """What a step of a shard gives: its new local state, its contribution (flat), and what it cost.
+
+    ``work`` is in passes over the shard for a gradient; ``kind`` says in a word or two what was done.
+    """
+
+    local: Any
+    payload: Floats
+    work: float = 1.0
+    kind: str = ""
+
+
+class Candidate(NamedTuple):
+    """A point that a solver offers to the loop, which certifies it.
+
+    ``coef`` and ``intercept`` are internal and feasible for the penalty. ``estimate`` is the relative gap that the
+    solver believes it has, from contributions of different ages: it decides when certifying is worth a pass, and
+    nothing else. ``dual`` is a lower bound of the optimal objective that holds whatever the ages.
+    """
+
+    coef: Floats
+    intercept: Floats
+    estimate: float = math.inf
+    dual: float = -math.inf
+    primal_residual: float = math.nan
+    dual_residual: float = math.nan
+
+
 class State(Protocol):
     """Least that the global state of a solver shows to the loop.
 
-    ``progress`` is None until a point has been evaluated on all the data; ``passes`` counts reads of the whole data,
-    fractions included; ``status`` is set when the solver itself ends ("stalled", "separable", "diverged").
+    A solver whose queries are evaluations at one point on all the data certifies as it goes: ``progress``. Any other
+    shows a ``candidate``, and the loop has it evaluated from time to time. ``passes`` counts reads of the whole data,
+    fractions included; ``status`` is set when the solver itself ends ("stalled", "separable", "diverged"); ``note`` is
+    for the reader of a trace.
     """
+
+    @property
+    def candidate(self) -> Candidate | None: ...  # noqa: D102
+
+    @property
+    def note(self) -> str: ...  # noqa: D102
 
     @property
     def progress(self) -> Progress | None: ...  # noqa: D102
@@ -72,7 +113,10 @@ class State(Protocol):
 
 
 class Solver(Protocol):
-    """A method: hyper-parameters only, pure steps, explicit state. See docs/architecture.md."""
+    """A method: hyper-parameters only, pure steps, explicit state. See docs/architecture.md.
+
+    A class attribute ``exact = False`` says that fits come near the optimum and that no certificate is to be expected.
+    """
 
     @property
     def name(self) -> str:
@@ -85,40 +129,17 @@ class Solver(Protocol):
     def check(self, problem: Problem) -> None:
         """Raise `ProblemError` when the method cannot solve this problem."""
 
-    def init_local(self, problem: Problem, shard: Shard) -> Any:
-        """Return the local state of a shard."""
+    def init_local(self, problem: Problem, shard: Shard, contribution: Floats | None = None) -> Any:
+        """Return the local state of a shard: a new one, or the one that goes with its last contribution."""
 
     def init_global(self, problem: Problem, info: DataInfo) -> tuple[Any, Any]:
         """Return the global state and the first query."""
 
-    def local_step(self, problem: Problem, shard: Shard, local: Any, query: Any) -> tuple[Any, Floats]:
-        """Return the new local state and the shard's contribution, flat."""
+    def local_step(self, problem: Problem, shard: Shard, local: Any, query: Any) -> Step:
+        """Return the new local state and the shard's contribution, flat. ``local`` itself is left as it is."""
 
     def global_step(self, problem: Problem, state: Any, board: Board) -> tuple[Any, Any]:
         """Return the new global state and the next query."""
-
-
-class Port(Protocol):
-    """The sideways operator as seen from inside a task."""
-
-    worker: int
-    n_workers: int
-
-    def push(self, message: Message) -> None:
-        """Send to the peers of the topology; one-way, never blocks."""
-
-    def poll(self) -> list[Message]:
-        """Return what has come in since the last call; never blocks."""
-
-
-class Hub(NamedTuple):
-    """Topology: a coordinator holds the sum.
-
-    ``batch=1`` updates at every arrival, ``None`` with all that came in since the last update. Barrier mode
-    (``staleness=0``) waits for every shard, whatever the batch.
-    """
-
-    batch: int | None = None
 
 
 def internal_to_original(info: DataInfo, coef: Floats, intercept: Floats) -> tuple[Floats, Floats]:

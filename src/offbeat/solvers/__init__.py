@@ -1,8 +1,49 @@
 """Methods: one file each, hyper-parameters only, pure steps."""
 
-from offbeat.solvers.gradient_descent import GradientDescent
-from offbeat.solvers.lbfgs import LBFGS
-from offbeat.solvers.newton import Newton
-from offbeat.solvers.proximal_gradient import ProximalGradient
+from __future__ import annotations
 
-__all__ = ["LBFGS", "GradientDescent", "Newton", "ProximalGradient"]
+from typing import TYPE_CHECKING
+
+from offbeat._lazy import lazily
+
+if TYPE_CHECKING:
+    from offbeat.solvers.admm import ADMM
+    from offbeat.solvers.delayed_proximal_gradient import DelayedProximalGradient
+    from offbeat.solvers.dual_averaging import DualAveraging
+    from offbeat.solvers.gradient_descent import GradientDescent
+    from offbeat.solvers.lbfgs import LBFGS
+    from offbeat.solvers.model_averaging import ModelAveraging
+    from offbeat.solvers.newton import Newton
+    from offbeat.solvers.newton_cg import NewtonCG
+    from offbeat.solvers.proximal_gradient import ProximalGradient
+    from offbeat.solvers.sdca import SDCA
+    from offbeat.solvers.sgd import SGD
+
+__all__ = [
+    "ADMM",
+    "LBFGS",
+    "SDCA",
+    "SGD",
+    "DelayedProximalGradient",
+    "DualAveraging",
+    "GradientDescent",
+    "ModelAveraging",
+    "Newton",
+    "NewtonCG",
+    "ProximalGradient",
+]
+
+_HOMES = {
+    "SDCA": "sdca",
+    "SGD": "sgd",
+    "ModelAveraging": "model_averaging",
+    "DualAveraging": "dual_averaging",
+    "DelayedProximalGradient": "delayed_proximal_gradient",
+    "ADMM": "admm",
+    "GradientDescent": "gradient_descent",
+    "LBFGS": "lbfgs",
+    "Newton": "newton",
+    "NewtonCG": "newton_cg",
+    "ProximalGradient": "proximal_gradient",
+}
+__getattr__, __dir__ = lazily(__name__, _HOMES)

@@ -22,9 +22,10 @@ import numpy as np
 from offbeat.data.shard import Shard, Workspace
 from offbeat.errors import ProblemError
 from offbeat.problem import Certificate, Floats, Problem
+from offbeat.sideways import evaluation
 from offbeat.sideways.board import Board
-from offbeat.sideways.protocol import DataInfo, Progress, Solver
-from offbeat.solvers import evaluation, selection
+from offbeat.sideways.protocol import DataInfo, Progress, Solver, Step
+from offbeat.solvers import selection
 from offbeat.solvers.newton import Newton, NewtonState
 from offbeat.solvers.patience import Patience
 from offbeat.solvers.selection import Query, Selection
@@ -89,6 +90,7 @@ class BatchState:
     passes: float = 0.0
     status: str | None = None
     note: str = ""
+    candidate: None = None
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,7 @@ class Batch:
             for member in chain:
                 self.solver.check(member.problem)
 
-    def init_local(self, problem: Problem, shard: Shard) -> Workspace:
+    def init_local(self, problem: Problem, shard: Shard, contribution: Floats | None = None) -> Workspace:
         """Return scratch memory."""
         return Workspace()
 
@@ -143,9 +145,11 @@ class Batch:
         )
         return Queries(tuple(points))
 
-    def local_step(self, problem: Problem, shard: Shard, local: Workspace, query: Queries) -> tuple[Workspace, Floats]:
+    def local_step(self, problem: Problem, shard: Shard, local: Workspace, query: Queries) -> Step:
         """Evaluate all queries, block by block."""
-        return local, np.concatenate(selection.evaluate(shard, problem.loss, query.points, self.selections, local))
+        sums = selection.evaluate(shard, problem.loss, query.points, self.selections, local)
+        work = sum(evaluation.work(each.point) for each in query.points)
+        return Step(local, np.concatenate(sums), work, query.label)
 
     def global_step(self, problem: Problem, state: BatchState, board: Board) -> tuple[BatchState, Queries]:
         """Advance each chain with its part of the sums."""

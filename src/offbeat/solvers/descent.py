@@ -17,10 +17,10 @@ import numpy as np
 from offbeat.data.shard import Point
 from offbeat.errors import ProblemError
 from offbeat.problem import Evaluation, Floats, Problem
+from offbeat.sideways import evaluation
 from offbeat.sideways.board import Board
+from offbeat.sideways.evaluation import Iterate
 from offbeat.sideways.protocol import DataInfo, Progress
-from offbeat.solvers import evaluation
-from offbeat.solvers.evaluation import Iterate
 from offbeat.solvers.patience import Patience, separated
 
 TRIALS = 20
@@ -112,6 +112,7 @@ class DescentState:
     progress: Progress | None = None
     status: str | None = None
     note: str = ""
+    candidate: None = None
 
 
 Learn: TypeAlias = Callable[[DescentState, Floats, Floats], DescentState]
@@ -130,11 +131,18 @@ class Method:
 
 
 def check_smooth(name: str, problem: Problem) -> None:
-    """Raise `ProblemError` when the penalty has kinks or bounds."""
+    """Raise `ProblemError` when the loss has kinks, or the penalty kinks or bounds."""
+    check_smooth_loss(name, problem)
     if not problem.penalty.smooth:
         raise ProblemError(
             f"{name} needs a smooth penalty, which {problem.penalty.name} is not; use ProximalGradient or Newton"
         )
+
+
+def check_smooth_loss(name: str, problem: Problem) -> None:
+    """Raise `ProblemError` when the loss has kinks: following subgradients, a method would never settle."""
+    if not getattr(problem.loss, "smooth", True):
+        raise ProblemError(f"{name} needs a smooth loss, which {problem.loss.name} is not; use ADMM")
 
 
 def start(info: DataInfo) -> tuple[DescentState, Point]:

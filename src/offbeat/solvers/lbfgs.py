@@ -15,9 +15,10 @@ import numpy as np
 from offbeat.data.shard import Point, Shard, Workspace
 from offbeat.errors import ProblemError
 from offbeat.problem import Floats, Problem
+from offbeat.sideways import evaluation
 from offbeat.sideways.board import Board
-from offbeat.sideways.protocol import DataInfo
-from offbeat.solvers import descent, evaluation
+from offbeat.sideways.protocol import DataInfo, Step
+from offbeat.solvers import descent
 from offbeat.solvers.descent import DescentState
 
 
@@ -53,7 +54,7 @@ class LBFGS:
         """Raise `ProblemError` for penalties with kinks or bounds."""
         descent.check_smooth("LBFGS", problem)
 
-    def init_local(self, problem: Problem, shard: Shard) -> Workspace:
+    def init_local(self, problem: Problem, shard: Shard, contribution: Floats | None = None) -> Workspace:
         """Return scratch memory."""
         return Workspace()
 
@@ -61,7 +62,7 @@ class LBFGS:
         """Return the first state and query."""
         return descent.start(info)
 
-    def local_step(self, problem: Problem, shard: Shard, local: Any, query: Any) -> tuple[Any, Floats]:
+    def local_step(self, problem: Problem, shard: Shard, local: Any, query: Any) -> Step:
         """Evaluate the query on the shard."""
         return evaluation.local_step(problem, shard, local, query)
 

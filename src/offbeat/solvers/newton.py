@@ -11,18 +11,21 @@ Marquardt 1963 (damping); Nocedal & Wright 2006, eq. 6.19 (BFGS).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from offbeat.data.shard import Point, Shard, Workspace
+from offbeat.data.shard import Point, Shard
 from offbeat.errors import ProblemError
 from offbeat.problem import Evaluation, Floats, Problem
+from offbeat.sideways import evaluation
 from offbeat.sideways.board import Board
-from offbeat.sideways.protocol import DataInfo, Progress
-from offbeat.solvers import evaluation
-from offbeat.solvers.evaluation import Iterate
+from offbeat.sideways.evaluation import Iterate
+from offbeat.sideways.protocol import DataInfo, Progress, Step
+from offbeat.solvers import keyed_newton
+from offbeat.solvers.descent import check_smooth_loss
 from offbeat.solvers.patience import Patience, separated
 from offbeat.solvers.quadratic import solve_quadratic
 from offbeat.solvers.subproblem import newton_step
@@ -66,11 +69,15 @@ class NewtonState:
     progress: Progress | None = None
     status: str | None = None
     note: str = ""
+    candidate: None = None
 
 
 @dataclass(frozen=True)
 class Newton:
     """Newton's method (prox-Newton for L1, elastic net and boxes) for up to a few thousand columns.
+
+    With ``staleness > 0`` every shard keeps a quadratic model of its own, and nobody waits: see
+    `offbeat.solvers.keyed_newton`. Samples are then not used.
 
     Parameters
     ----------
@@ -95,19 +102,22 @@ class Newton:
     largest_sample: float = 0.3
 
     name = "newton"
-    max_staleness = 0.0
+    max_staleness = math.inf
 
     def check(self, problem: Problem) -> None:
-        """Raise `ProblemError` for losses with several outputs."""
+        """Raise `ProblemError` for losses with kinks or several outputs."""
+        check_smooth_loss("Newton", problem)
         if problem.n_outputs > 1:
             raise ProblemError(f"Newton does not solve the {problem.loss.name} loss; use LBFGS or ProximalGradient")
 
-    def init_local(self, problem: Problem, shard: Shard) -> Workspace:
-        """Return scratch memory."""
-        return Workspace()
+    def init_local(self, problem: Problem, shard: Shard, contribution: Floats | None = None) -> keyed_newton.Local:
+        """Return scratch memory; without rounds, the model that goes with the contribution."""
+        return keyed_newton.new_local(contribution)
 
-    def init_global(self, problem: Problem, info: DataInfo) -> tuple[NewtonState, Point]:
+    def init_global(self, problem: Problem, info: DataInfo) -> tuple[Any, Any]:
         """Return the first query: a small sample, or everything when the problem is small or quadratic."""
+        if info.staleness > 0.0:
+            return keyed_newton.init_global(info)
         x = evaluation.start(info)
         work = info.n_rows * info.size**2
         fraction = 1.0
@@ -119,12 +129,19 @@ class Newton:
     def _fraction(self, wanted: float) -> float:
         return wanted if wanted <= self.largest_sample else 1.0
 
-    def local_step(self, problem: Problem, shard: Shard, local: Any, query: Any) -> tuple[Any, Floats]:
-        """Evaluate the query on the shard."""
-        return evaluation.local_step(problem, shard, local, query)
+    def local_step(self, problem: Problem, shard: Shard, local: Any, query: Any) -> Step:
+        """Evaluate the query on the shard; without rounds, move the shard's model towards it."""
+        if isinstance(query, keyed_newton.Query):
+            return keyed_newton.local_step(problem, shard, local, query)
+        return evaluation.local_step(problem, shard, local.workspace, query)._replace(local=local)
 
-    def global_step(self, problem: Problem, state: NewtonState, board: Board) -> tuple[NewtonState, Point]:
-        """Accept or shorten the step that led here, then take the next."""
+    def global_step(self, problem: Problem, state: Any, board: Board) -> tuple[Any, Any]:
+        """Accept or shorten the step that led here, then take the next; without rounds, minimise all shards' models."""
+        if isinstance(state, keyed_newton.KeyedState):
+            return keyed_newton.global_step(problem, state, board)
+        return self._round(problem, state, board)
+
+    def _round(self, problem: Problem, state: NewtonState, board: Board) -> tuple[NewtonState, Point]:
         at, hessian = evaluation.gather(state.info, board, state.point)
         state = replace(state, passes=state.passes + state.point.fraction, progress=None, note="")
         if np.isnan(at.loss) or (state.base is None and not evaluation.finite(at)):

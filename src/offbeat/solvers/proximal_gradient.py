@@ -20,10 +20,11 @@ import numpy as np
 from offbeat.data.shard import Point, Shard, Workspace
 from offbeat.errors import ProblemError
 from offbeat.problem import Evaluation, Floats, Problem
+from offbeat.sideways import evaluation
 from offbeat.sideways.board import Board
-from offbeat.sideways.protocol import DataInfo, Progress
-from offbeat.solvers import evaluation
-from offbeat.solvers.evaluation import Iterate
+from offbeat.sideways.evaluation import Iterate
+from offbeat.sideways.protocol import DataInfo, Progress, Step
+from offbeat.solvers.descent import check_smooth_loss
 from offbeat.solvers.patience import Patience, separated
 
 TRIALS = 100
@@ -67,6 +68,7 @@ class ProximalGradientState:
     progress: Progress | None = None
     status: str | None = None
     note: str = ""
+    candidate: None = None
 
 
 @dataclass(frozen=True)
@@ -98,9 +100,10 @@ class ProximalGradient:
             raise ProblemError(f"growth of ProximalGradient is {self.growth}; give a number from 1")
 
     def check(self, problem: Problem) -> None:
-        """Accept every problem."""
+        """Raise `ProblemError` for losses with kinks."""
+        check_smooth_loss("ProximalGradient", problem)
 
-    def init_local(self, problem: Problem, shard: Shard) -> Workspace:
+    def init_local(self, problem: Problem, shard: Shard, contribution: Floats | None = None) -> Workspace:
         """Return scratch memory."""
         return Workspace()
 
@@ -110,7 +113,7 @@ class ProximalGradient:
         point = _query(info, y)
         return ProximalGradientState(info, y, point, y, y), point
 
-    def local_step(self, problem: Problem, shard: Shard, local: Any, query: Any) -> tuple[Any, Floats]:
+    def local_step(self, problem: Problem, shard: Shard, local: Any, query: Any) -> Step:
         """Evaluate the query on the shard."""
         return evaluation.local_step(problem, shard, local, query)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from offbeat.problem import Evaluation, Floats, Problem
+from offbeat.sideways import evaluation
+from offbeat.sideways.evaluation import Iterate
 from offbeat.sideways.protocol import DataInfo, Progress
-from offbeat.solvers import evaluation
-from offbeat.solvers.evaluation import Iterate
 from offbeat.solvers.subproblem import newton_step
 
 ACCURACIES = (1e-6, 1e-10, 1e-14)  # of the descent on the Gram matrix, times the root of the objective at zero

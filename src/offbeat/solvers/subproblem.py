@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import numpy as np
-from scipy.linalg.lapack import dpotrf, dpotrs
 
 from offbeat.problem import Floats, Separable
 
+LARGE = 256  # unknowns from which SciPy's Cholesky gains more than loading SciPy's linear algebra takes
 MAX_SWEEPS = 10_000
 SINGULAR = 1e-13  # smallest pivot, relative to the largest, that is not taken for rounding
 
@@ -61,12 +63,34 @@ def _cholesky_step(hessian: Floats, bend: Floats, slope: Floats) -> Floats:
     matrix = hessian.copy()
     diagonal = np.einsum("ii->i", matrix)
     diagonal += bend
-    factor, failed = dpotrf(matrix, lower=1)  # LAPACK itself: small problems would notice SciPy's checks
+    factor = _cholesky(matrix)
     pivots = np.einsum("ii->i", factor) ** 2
-    if failed or not pivots.min() > SINGULAR * pivots.max():
+    if not pivots.min() > SINGULAR * pivots.max():
         return _shortest_step(matrix, slope)
-    d: Floats = dpotrs(factor, -slope, lower=1)[0]
+    d: Floats
+    if len(matrix) >= LARGE:
+        from scipy.linalg.lapack import dpotrs
+
+        d = dpotrs(factor, -slope, lower=1)[0]
+    else:
+        from offbeat.kernels.triangular import cholesky_solve
+
+        d = -slope
+        cholesky_solve(factor, d)
     return d
+
+
+def _cholesky(matrix: Floats) -> Floats:
+    """Return the lower triangle, with zeros on the diagonal when the matrix is not positive definite."""
+    if len(matrix) >= LARGE:
+        from scipy.linalg.lapack import dpotrf
+
+        found, failed = dpotrf(matrix, lower=1)
+        return np.zeros_like(matrix) if failed else found
+    factor = np.zeros_like(matrix)
+    with suppress(np.linalg.LinAlgError):
+        factor[...] = np.linalg.cholesky(matrix)
+    return factor
 
 
 def _shortest_step(matrix: Floats, slope: Floats) -> Floats:

@@ -1,0 +1,87 @@
+"""How close to the optimum an asynchronous fit was when: what it seldom stops to find out, found out afterwards."""
+
+from __future__ import annotations
+
+import math
+
+from offbeat.data.dataset import Dataset
+from offbeat.data.shard import Workspace
+from offbeat.diagnostics.trace import Trace
+from offbeat.engines import Threads
+from offbeat.inspection import Options, inspect
+from offbeat.problem import Problem
+from offbeat.sideways import evaluation
+from offbeat.sideways.board import Board
+from offbeat.sideways.evaluation import Iterate
+from offbeat.sideways.messages import Message, Row
+from offbeat.sideways.protocol import Candidate, DataInfo
+
+KEPT = 48  # candidates of a fit, at most: each costs a pass
+
+
+class Seen:
+    """Keeps some of the candidates of a fit, evenly over all of it, and certifies them when it is over."""
+
+    def __init__(self) -> None:
+        self._kept: list[tuple[float, Candidate]] = []
+        self._count, self._stride = 0, 1
+
+    def watch(self, candidate: Candidate, time: float) -> None:
+        """Take note of a candidate: for `Settings.watch`."""
+        if self._count % self._stride == 0:
+            self._kept.append((time, candidate))
+            if len(self._kept) >= KEPT:
+                self._kept = self._kept[::2]
+                self._stride *= 2
+        self._count += 1
+
+    def certified(self, trace: Trace, problem: Problem, dataset: Dataset, options: Options) -> Trace:
+        """Return the trace with an update for each candidate that was kept, up to the end of the fit.
+
+        Parameters
+        ----------
+        trace : Trace
+        problem : Problem
+        dataset : Dataset
+        options : Options
+            Those of the fit.
+        """
+        if not self._kept:
+            return trace
+        n_shards = 1 + max((row.shard for row in trace if row.kind == "step"), default=0)
+        engine = Threads()
+        shards = dataset.shards(n_shards)
+        info = inspect(problem, dataset, shards, engine, options)
+        whole = dataset.shards(engine.n_workers)  # fewer and larger: the sum is the same
+
+        def evaluate(candidate: Candidate) -> Board:
+            point = evaluation.query(info, Iterate(candidate.coef, candidate.intercept))
+            parts = engine.map(lambda shard: evaluation.local_step(problem, shard, Workspace(), point).payload, whole)
+            board = Board(len(whole))
+            for number, payload in enumerate(parts):
+                board.put(Message(0, 0, 0, number, 1, "", payload))
+            return board
+
+        found: list[Row] = []
+        dual = -math.inf
+        for time, candidate in self._kept:
+            row, dual = _row(problem, info, candidate, evaluate(candidate), max(dual, candidate.dual), time)
+            found.append(row)
+        return Trace([*(_unless_old(row, found) for row in trace), *found], trace.metadata)
+
+
+def _unless_old(row: Row, found: list[Row]) -> Row:
+    """Return a row of the trace without its gap, if the fit was known to be closer before: certificates take time."""
+    best = min((other.gap for other in found if other.time <= row.time), default=math.inf)
+    return row._replace(primal=math.nan, dual=math.nan, gap=math.nan) if row.gap > best else row
+
+
+def _row(
+    problem: Problem, info: DataInfo, candidate: Candidate, board: Board, dual: float, time: float
+) -> tuple[Row, float]:
+    """Return the row of a candidate, and the best lower bound so far."""
+    x = Iterate(candidate.coef, candidate.intercept)
+    at, _ = evaluation.gather(info, board, evaluation.query(info, x))
+    certificate = evaluation.improved(evaluation.progress(problem, info, x, at).certificate, dual, info)
+    row = Row(time, primal=certificate.primal, dual=certificate.dual, gap=certificate.gap, note="seen afterwards")
+    return row, max(dual, certificate.dual)

@@ -1,0 +1,194 @@
+"""``offbeat simulate``: a cluster that is not there, its slow workers and its faults."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from offbeat.commands import terminal
+from offbeat.commands.options import (
+    COLUMNS,
+    DATA,
+    MODEL,
+    OUTPUT,
+    STOPPING,
+    DataRequest,
+    HowToFit,
+    Json,
+    LossName,
+    MemoryBudget,
+    ModelRequest,
+    PenaltyName,
+    Quiet,
+    SimulationRequest,
+)
+
+if TYPE_CHECKING:
+    from offbeat.commands.variants import Result
+
+CLUSTER = "Cluster"
+METHOD = "Method"
+HELP = """
+Simulate a cluster: real fits on virtual time, with slow workers and faults, compared side by side.
+
+The numbers are those of real fits; time is that of a model of machines and network, and the same seed gives the same \
+result on any machine. Without TABLE, data is made up.
+
+[bold]Examples[/bold]
+[cyan]offbeat simulate --workers 1000 --straggler 10[/cyan]  one worker is ten times slower
+[cyan]offbeat simulate flights.parquet -t late --calibrate trace.parquet[/cyan]  your data, at your speed
+[cyan]offbeat simulate --fault loss:0.2 --fault crash:3@0.5+0.2 --solver admm[/cyan]
+[cyan]offbeat simulate --vary workers=1,4,16,64 --straggler 10[/cyan]  how it scales
+
+[bold]Faults[/bold]
+loss:0.2  duplicate:0.1  delay:0.3+0.05  crash:3@1.5+0.5 (worker 3, at 1.5 s, for 0.5 s; +never)  join@2.0  \
+pause:2@1.0+0.5/3 (every 3 s)  partition:0-3,7@1.0+0.5  slow-disk:0.05
+
+[bold]Exit codes[/bold]
+0  at least one variant reached the tolerance
+3  none did
+2  bad usage or bad input
+130  interrupted; the variants that were done are shown
+"""
+
+
+def _panel(help_: str, panel: str, metavar: str, default: str | bool = True) -> typer.models.OptionInfo:
+    option: typer.models.OptionInfo = typer.Option(
+        metavar=metavar, rich_help_panel=panel, help=help_, show_default=default
+    )
+    return option
+
+
+def simulate(
+    table: Annotated[
+        Path | None,
+        typer.Argument(metavar="[TABLE]", show_default=False, help="As for offbeat fit; by default data is made up."),
+    ] = None,
+    workers: Annotated[int, _panel("How many.", CLUSTER, "NUMBER")] = 16,
+    straggler: Annotated[
+        list[str] | None,
+        _panel(
+            "Slower by so many times: 0:10, or 10 for worker 0; may be repeated.", CLUSTER, "[WORKER:]FACTOR", False
+        ),
+    ] = None,
+    fault: Annotated[
+        list[str] | None, _panel("What goes wrong: see above; may be repeated.", CLUSTER, "FAULT", False)
+    ] = None,
+    compute: Annotated[
+        str,
+        _panel(
+            "Seconds of a gradient pass over one worker's share of the rows; also exponential:0.01, heavy:0.01,0.5.",
+            CLUSTER,
+            "MODEL",
+        ),
+    ] = "0.01",
+    latency: Annotated[str, _panel("Seconds that a message is under way; likewise.", CLUSTER, "MODEL")] = "0.0005",
+    bandwidth: Annotated[str, _panel("Bytes a second of each machine's link.", CLUSTER, "RATE")] = "1G",
+    calibrate: Annotated[
+        Path | None, _panel("Take --compute from the steps of this trace of a fit.", CLUSTER, "TRACE", False)
+    ] = None,
+    seed: Annotated[int, _panel("Of the simulation, and of made-up data.", CLUSTER, "NUMBER")] = 0,
+    solver: Annotated[str, _panel("auto, or a name as for offbeat fit.", METHOD, "NAME")] = "auto",
+    staleness: Annotated[
+        float, _panel("Steps a shard may be ahead of the slowest in asynchronous variants.", METHOD, "NUMBER")
+    ] = math.inf,
+    topology: Annotated[
+        str, _panel("hub, hub:1 (an update at every arrival), broadcast, tree:2, gossip:3.", METHOD, "NAME")
+    ] = "hub",
+    shards_per_worker: Annotated[
+        int, _panel("How finely the rows are cut where shards can be stolen.", METHOD, "NUMBER")
+    ] = 4,
+    modes: Annotated[
+        str | None,
+        _panel(
+            "Variants: even, barrier, barrier-stealing, async, async-stealing.", METHOD, "NAME,...", "all that can be"
+        ),
+    ] = None,
+    vary: Annotated[
+        str | None,
+        _panel(
+            "Compare values of workers (of the same speed, on the same data), straggler, staleness, latency, "
+            "bandwidth, topology or solver.",
+            METHOD,
+            "NAME=A,B,...",
+            False,
+        ),
+    ] = None,
+    generate: Annotated[
+        str | None, _panel("Make up data of this size.", DATA, "ROWSxCOLUMNS", "20000x50, without TABLE")
+    ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            "--target", "-t", metavar="COLUMN", rich_help_panel=DATA, show_default=False, help="Column to predict."
+        ),
+    ] = None,
+    weight: Annotated[str | None, _panel("Weights of the rows.", DATA, "COLUMN", False)] = None,
+    offset: Annotated[str | None, _panel("Added to the linear predictor.", DATA, "COLUMN", False)] = None,
+    drop: Annotated[list[str] | None, _panel("Not a feature; may be repeated.", DATA, "COLUMN", False)] = None,
+    memory_budget: MemoryBudget = None,
+    loss: Annotated[LossName, _panel(f"{', '.join(LossName)}.", MODEL, "LOSS")] = LossName.LOGISTIC,
+    penalty: Annotated[PenaltyName, _panel(f"{', '.join(PenaltyName)}.", MODEL, "PENALTY")] = PenaltyName.L2,
+    alpha: Annotated[float | None, _panel("Strength of the penalty.", MODEL, "NUMBER", "1e-4")] = None,
+    l1_ratio: Annotated[float | None, _panel("Share of L1 in elastic-net.", MODEL, "0..1", "0.5")] = None,
+    delta: Annotated[float | None, _panel("Of the huber loss.", MODEL, "NUMBER", "1.35")] = None,
+    standardize: Annotated[bool, typer.Option(help="Penalise scaled columns.", rich_help_panel=COLUMNS)] = True,
+    intercept: Annotated[bool, typer.Option(help="Add an intercept.", rich_help_panel=COLUMNS)] = True,
+    tol: Annotated[float, _panel("Relative duality gap at which to stop.", STOPPING, "NUMBER")] = 1e-4,
+    max_iter: Annotated[float, _panel("Most passes over the data.", STOPPING, "NUMBER")] = 1000.0,
+    time_limit: Annotated[float | None, _panel("Virtual time of each variant.", STOPPING, "SECONDS", False)] = None,
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="FILE",
+            rich_help_panel=OUTPUT,
+            help="Page or picture: .html, .png, .pdf or .svg.",
+        ),
+    ] = Path("simulate.html"),
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Simulate a cluster; see `HELP`."""
+    data = None if table is None else DataRequest(
+        table, target, weight, offset, tuple(drop or ()), memory_budget=memory_budget
+    )  # fmt: skip
+    model = ModelRequest(loss, penalty, alpha, l1_ratio, delta)
+    how = HowToFit(standardize, intercept, solver, workers, tol, max_iter, time_limit, False if quiet else None)
+    request = SimulationRequest(
+        tuple(straggler or ()), tuple(fault or ()), compute, latency, bandwidth, calibrate, seed, staleness, topology,
+        shards_per_worker, modes, vary, generate,
+    )  # fmt: skip
+    with terminal.reported_errors():
+        raise typer.Exit(_simulate(data, model, how, request, out, as_json=as_json))
+
+
+def _simulate(
+    data: DataRequest | None, model: ModelRequest, how: HowToFit, request: SimulationRequest, out: Path, *,
+    as_json: bool,
+) -> int:  # fmt: skip
+    """Make the variants, run them, show and draw them; return the exit code."""
+    from offbeat.commands import comparing, planning
+    from offbeat.commands.variants import simulate as run
+
+    comparing.check_picture(out)
+    quiet = how.progress is False
+    planning.check(data, model, how, request)  # options that are wrong are found before data is read
+    with terminal.working("reading data ...", quiet=quiet):
+        plan = planning.make(data, model, how, request)
+    for said in plan.notes:
+        terminal.note(said)
+    results: list[Result] = list(run(plan.variants, plan.task, quiet=quiet))
+    with terminal.writing(out):
+        comparing.draw(plan, results, out)
+    if as_json:
+        terminal.print_json(comparing.to_dict(plan, results, out))
+    else:
+        comparing.show(terminal.console(), plan, results, out)
+    if results[-1].status == "interrupted":
+        return terminal.INTERRUPTED
+    return terminal.OK if any(result.converged for result in results) else terminal.NOT_CERTIFIED

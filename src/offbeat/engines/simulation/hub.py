@@ -1,0 +1,149 @@
+"""A coordinator and its workers in virtual time: what carries out the hub loop's commands."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from offbeat.engines.base import Listener, Loop, Steps, answer
+from offbeat.engines.interpreter import interpret
+from offbeat.engines.simulation.faults import Join
+from offbeat.engines.simulation.world import HUB, World
+from offbeat.errors import ProblemError
+from offbeat.sideways.loop import Outcome
+from offbeat.sideways.messages import Arrived, Event, Failed, Interrupted, Joined, Lost, Message, Run, Tick, Wait
+
+HEADER = 64  # bytes of a message besides its numbers
+
+
+class _Machine:
+    """A worker: what it is doing, what waits, what it answered last for each shard, which shards it has loaded."""
+
+    def __init__(self) -> None:
+        self.running: Run | None = None
+        self.queue: deque[Run] = deque()
+        self.answers: dict[tuple[str, int], Message] = {}
+        self.held: set[int] = set()
+
+
+class Cluster:
+    """Interprets a hub loop in a simulated world.
+
+    Parameters
+    ----------
+    world : World
+    steps : Steps
+    listener : Listener
+    after : callable, optional
+        Called after every event with this cluster: for tests that check what must always hold.
+    """
+
+    def __init__(
+        self, world: World, steps: Steps, listener: Listener, after: Callable[[Cluster], Any] | None = None
+    ) -> None:
+        self.world, self.steps, self.listener, self.after = world, steps, listener, after
+        steps.allowance = lambda worker, shard, time: world.work_in(worker, steps.shards[shard].n_rows, time)
+        self._inbox: deque[Event] = deque()
+        self._machines = {w: _Machine() for w in range(world.n_workers)}
+        n_shards = len(steps.shards)
+        for shard in range(n_shards):
+            self._machines[shard * world.n_workers // n_shards].held.add(shard)
+        world.schedule_crashes(self._down, self._up)
+        for number, join in enumerate(world.conditions.of(Join)):
+            world.at(join.at, partial(self._join, world.n_workers + number))
+
+    def run(self, loop: Loop) -> Outcome:
+        """Drive the loop to its end."""
+        self.loop = loop
+        return interpret(loop, self._start, self._next, self.listener)
+
+    # the coordinator's side ----------------------------------------------------------------------------------------
+    def _start(self, command: Run) -> None:
+        size = HEADER + nbytes(command.query)
+        self.world.send(HUB, command.worker, size, lambda: self._receive(command))
+
+    def _next(self, wait: Wait) -> Event:
+        if self.after is not None:
+            self.after(self)
+        while not self._inbox:
+            if self.listener.cancelled():
+                return Interrupted(self.world.now)
+            if not self.world.advance(wait.until):
+                if wait.until == float("inf"):
+                    return Failed(-1, ProblemError("no worker is left, and none is to come back"), self.world.now)
+                self.world.now = max(self.world.now, wait.until)
+                return Tick(self.world.now)
+            if self.after is not None and not self._inbox:
+                self.after(self)
+        return self._inbox.popleft()
+
+    # the workers' side ---------------------------------------------------------------------------------------------
+    def _receive(self, command: Run) -> None:
+        machine = self._machines.get(command.worker)
+        if machine is None or not self.world.up[command.worker]:
+            return
+        done = machine.answers.get((command.role, command.shard))
+        if done is not None and done.clock == command.clock:
+            self._reply(command.worker, done)
+        elif not any(_same(command, other) for other in (machine.running, *machine.queue)):
+            machine.queue.append(command)
+            self._work(command.worker)
+
+    def _work(self, worker: int) -> None:
+        machine = self._machines[worker]
+        if machine.running is not None or not machine.queue:
+            return
+        command = machine.running = machine.queue.popleft()
+        foreign = command.shard not in machine.held
+        machine.held.add(command.shard)
+        started, life = self.world.now, self.world.lives[worker]
+        try:
+            step = self.steps.step(command, worker)
+        except Exception as error:  # raised again by the loop
+            self._inbox.append(Failed(command.shard, error, started))
+            return
+        end = self.world.end_of(worker, step.work, self.steps.shards[command.shard].n_rows, foreign=foreign)
+        message = answer(command, worker, step, started, end - started, life)
+        self.world.at(end, lambda: self._finish(worker, message))
+
+    def _finish(self, worker: int, message: Message) -> None:
+        if self.world.lives[worker] != message.incarnation:
+            return
+        machine = self._machines[worker]
+        machine.running = None
+        machine.answers[message.role, message.shard] = message
+        self._reply(worker, message)
+        self._work(worker)
+
+    def _reply(self, worker: int, message: Message) -> None:
+        size = HEADER + message.payload.nbytes
+        self.world.send(worker, HUB, size, lambda: self._inbox.append(Arrived(message, self.world.now)))
+
+    # comings and goings --------------------------------------------------------------------------------------------
+    def _down(self, worker: int) -> None:
+        self._machines[worker] = _Machine()
+        self.steps.forget(worker)
+        self._inbox.append(Lost(worker, self.world.now, self.world.lives[worker] - 1))
+
+    def _up(self, worker: int) -> None:
+        self._inbox.append(Joined(worker, self.world.now, self.world.lives[worker]))
+
+    def _join(self, worker: int) -> None:
+        self.world.add(worker)
+        self._machines[worker] = _Machine()
+        self._inbox.append(Joined(worker, self.world.now))
+
+
+def nbytes(query: Any) -> int:
+    """Return the size of the arrays in a query."""
+    if isinstance(query, np.ndarray):
+        return query.nbytes
+    return sum(nbytes(part) for part in query) if isinstance(query, tuple) else 8
+
+
+def _same(command: Run, other: Run | None) -> bool:
+    return other is not None and other[:2] == command[:2] and other.role == command.role

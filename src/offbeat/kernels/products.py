@@ -1,0 +1,217 @@
+"""Products with the Hessian of the loss, which is never formed: one look at each row, in both directions.
+
+The Hessian is ``X' diag(bend) X`` with ``bend = v l''(z)``, kept from the evaluation of the point. A row that was
+just read for ``x'v`` is still in the first-level cache when ``bend (x'v) x`` is added: a product costs one read of
+the rows, where one product with X and one with its transpose cost two.
+
+Indices are unsigned, so that nothing looks for negative ones, and sums over a row are kept in four parts, so that
+an addition need not wait for the one before.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from offbeat.kernels import protocol  # noqa: F401  (teaches Numba the methods of losses)
+from offbeat.kernels.compiled import kernel
+
+GRADIENT, REPAIR, FIRST, SECOND = range(4)
+"""Columns of ``sums``: of ``v theta x``, ``v h x``, ``bend x``, ``bend x^2``."""
+
+
+@kernel(fastmath={"contract"}, error_model="numpy")
+def _dot(indices, data, first, last, w):
+    """Return the sum of ``data * w[indices]`` from ``first`` to ``last``."""
+    one, four = np.uint64(1), np.uint64(4)
+    a = 0.0
+    b = 0.0
+    c = 0.0
+    d = 0.0
+    p = first
+    while p + four <= last:
+        a += data[p] * w[np.uint64(indices[p])]
+        b += data[p + one] * w[np.uint64(indices[p + one])]
+        c += data[p + np.uint64(2)] * w[np.uint64(indices[p + np.uint64(2)])]
+        d += data[p + np.uint64(3)] * w[np.uint64(indices[p + np.uint64(3)])]
+        p += four
+    while p < last:
+        a += data[p] * w[np.uint64(indices[p])]
+        p += one
+    return (a + b) + (c + d)
+
+
+@kernel(fastmath={"contract"}, error_model="numpy")
+def sparse_evaluate(loss, X, target, point, bend, out):
+    """Add loss, gradient and diagonal of the Hessian over a CSR block, about zero; keep the curvature of each row.
+
+    Parameters
+    ----------
+    loss : NamedTuple
+    X : tuple
+        ``indptr, indices, data``.
+    target : tuple of three float64 arrays, shape (n,)
+        ``y``, weights ``v`` (length 0: ones), offsets (length 0: zeros).
+    point : tuple
+        Coefficients (k,) and intercept.
+    bend : ndarray, shape (n,)
+        Receives ``v l''(z)``.
+    out : tuple
+        ``head`` (5,): loss, theta, h, bend, rows; ``sums`` (k, 4): side by side, so that the four of a column share
+        a cache line.
+    """
+    indptr, indices, data = X
+    y, v, offset = target
+    w, b = point
+    head, sums = out
+    one = np.uint64(1)
+    for i in range(indptr.shape[0] - 1):
+        first, last = np.uint64(indptr[i]), np.uint64(indptr[i + 1])
+        z = b + _dot(indices, data, first, last, w)
+        if offset.shape[0] > 0:
+            z += offset[i]
+        weight = v[i] if v.shape[0] > 0 else 1.0
+        theta = weight * loss.derivative(z, y[i])
+        direction = weight * loss.dual_direction(z, y[i])
+        curvature = weight * loss.second_derivative(z, y[i])
+        bend[i] = curvature
+        head[0] += weight * loss.value(z, y[i])
+        head[1] += theta
+        head[2] += direction
+        head[3] += curvature
+        p = first
+        while p < last:
+            x = float(data[p])
+            column = np.uint64(indices[p])
+            cx = curvature * x
+            sums[column, 0] += theta * x
+            sums[column, 1] += direction * x
+            sums[column, 2] += cx
+            sums[column, 3] += cx * x
+            p += one
+    head[4] += indptr.shape[0] - 1
+
+
+@kernel(fastmath={"reassoc", "contract", "nsz"}, error_model="numpy")
+def dense_evaluate(loss, X, target, point, center, bend, out):
+    """Do as `sparse_evaluate` for a dense block, about ``center``."""
+    y, v, offset = target
+    w, b = point
+    head, sums = out
+    k = X.shape[1]
+    for i in range(X.shape[0]):
+        z = 0.0
+        for j in range(k):
+            z += (X[i, j] - center[j]) * w[j]
+        z += b
+        if offset.shape[0] > 0:
+            z += offset[i]
+        weight = v[i] if v.shape[0] > 0 else 1.0
+        theta = weight * loss.derivative(z, y[i])
+        direction = weight * loss.dual_direction(z, y[i])
+        curvature = weight * loss.second_derivative(z, y[i])
+        bend[i] = curvature
+        head[0] += weight * loss.value(z, y[i])
+        head[1] += theta
+        head[2] += direction
+        head[3] += curvature
+        for j in range(k):
+            x = X[i, j] - center[j]
+            cx = curvature * x
+            sums[j, 0] += theta * x
+            sums[j, 1] += direction * x
+            sums[j, 2] += cx
+            sums[j, 3] += cx * x
+    head[4] += X.shape[0]
+
+
+@kernel(fastmath={"contract"}, error_model="numpy")
+def sparse_product(X, bend, w, b, out):
+    """Add ``sum bend (x'w + b) (x, 1)`` over a CSR block, about zero.
+
+    Parameters
+    ----------
+    X : tuple
+        ``indptr, indices, data``.
+    bend : ndarray, shape (n,)
+    w : ndarray, shape (k,)
+    b : float
+    out : ndarray, shape (k + 1,)
+    """
+    indptr, indices, data = X
+    one = np.uint64(1)
+    total = 0.0
+    for i in range(indptr.shape[0] - 1):
+        if bend[i] == 0.0:
+            continue
+        first, last = np.uint64(indptr[i]), np.uint64(indptr[i + 1])
+        t = bend[i] * (b + _dot(indices, data, first, last, w))
+        total += t
+        p = first
+        while p < last:
+            out[np.uint64(indices[p])] += t * data[p]
+            p += one
+    out[w.shape[0]] += total
+
+
+@kernel(fastmath={"reassoc", "contract", "nsz"}, error_model="numpy")
+def dense_product(X, bend, w, b, center, out):
+    """Do as `sparse_product` for a dense block, about ``center``."""
+    k = X.shape[1]
+    for i in range(X.shape[0]):
+        if bend[i] == 0.0:
+            continue
+        z = 0.0
+        for j in range(k):
+            z += (X[i, j] - center[j]) * w[j]
+        t = bend[i] * (z + b)
+        out[k] += t
+        for j in range(k):
+            out[j] += t * (X[i, j] - center[j])
+
+
+@kernel(fastmath={"contract"}, error_model="numpy")
+def sparse_block(X, bend, place, ranges, out):
+    """Add the Hessian of some columns, and of the intercept, over the given rows of a CSR block, about zero.
+
+    Parameters
+    ----------
+    X : tuple
+        ``indptr, indices, data``.
+    bend : ndarray, shape (n,)
+    place : ndarray of int64, shape (k,)
+        Where a column goes; -1: nowhere.
+    ranges : ndarray of int64, shape (r, 2)
+    out : ndarray, shape (m + 1, m + 1)
+        Only the lower triangle is written; the intercept is last.
+    """
+    indptr, indices, data = X
+    m = out.shape[0] - 1
+    capacity = 0
+    for i in range(indptr.shape[0] - 1):
+        capacity = max(capacity, indptr[i + 1] - indptr[i])
+    where = np.empty(capacity, np.int64)
+    values = np.empty(capacity)
+    for r in range(ranges.shape[0]):
+        for i in range(ranges[r, 0], ranges[r, 1]):
+            d = bend[i]
+            if d == 0.0:
+                continue
+            count = 0
+            for p in range(indptr[i], indptr[i + 1]):
+                spot = place[indices[p]]
+                if spot >= 0:
+                    where[count] = spot
+                    values[count] = data[p]
+                    count += 1
+            out[m, m] += d
+            for a in range(count):
+                t = d * values[a]
+                row = where[a]
+                out[m, row] += t
+                out[row, row] += t * values[a]
+                for b in range(a):
+                    column = where[b]
+                    if column == row:  # an entry that is stored twice
+                        out[row, row] += 2.0 * t * values[b]
+                    else:
+                        out[max(row, column), min(row, column)] += t * values[b]
