@@ -330,3 +330,9 @@ def test_more_workers_than_rows_are_not_used() -> None:
     solution = run(PROBLEM, solvers.Newton(), given=given, engine=engines.Simulated(64, straggler={60: 3.0}))
     assert solution.status == "converged"
     assert {row.worker for row in solution.trace if row.kind == "step"} == set(range(5))
+
+
+def test_faults_are_there_without_being_imported_first() -> None:
+    code = "from offbeat import engines; print(engines.faults.Loss(0.5), 'faults' in dir(engines))"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.split() == ["Loss(probability=0.5)", "True"]

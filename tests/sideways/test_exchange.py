@@ -9,6 +9,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from offbeat import topology
+from offbeat.sideways.board import Board
 from offbeat.sideways.exchange import Exchange, Flood, Seat, Sums, exchange
 from offbeat.sideways.messages import Message
 
@@ -113,6 +114,17 @@ def test_what_a_dead_incarnation_sent_does_not_come_back(where: Any) -> None:
 
 def _memory(net: Net, worker: int) -> list[tuple[int, Message]]:
     return [(to, message) for neighbours, message in net.peers[worker].memory() for to in neighbours]
+
+
+def test_a_life_that_is_known_to_be_over_counts_no_more_even_before_the_next_is_heard() -> None:
+    board = Board(2)
+    assert board.put(contribution(1, 3, 1.0))
+    board.fence(1, 1)
+    late = contribution(1, 9, 1e6)
+    assert not board.alive(late) and not board.put(late)
+    assert not board.put(late._replace(shard=0))
+    assert board.put(contribution(1, 1, 2.0, incarnation=1))
+    assert_array_equal(board.total(), [2.0, 1.0])
 
 
 def test_a_flood_sends_its_own_news_once_and_relays_only_when_told_to() -> None:

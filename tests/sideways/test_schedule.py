@@ -173,6 +173,7 @@ def test_no_more_than_two_workers_are_at_a_step() -> None:
     started(schedule)
     finish(schedule, 0), finish(schedule, 1)
     assert list(started(schedule, 100.0).values()) == [(2, 1)]
+    schedule.wake()
     assert started(schedule, 1e6) == {}
     schedule.lost(2)  # of the two, one is gone; a third may try
     assert list(started(schedule, 2e6).values()) == [(2, 1)]
@@ -259,6 +260,7 @@ def test_what_is_asked_for_comes_before_steps_and_old_answers_do_not_count(steal
     schedule = Schedule(4, 2, staleness=math.inf, stealing=stealing, usual=1e9)
     started(schedule)
     schedule.ask(7)
+    assert not schedule.arrived(Message(0, 0, 0, 0, 6, "", np.zeros(1), role=CERTIFY), 0.0)  # of the one before
     asked, counted = [], []
     for _ in range(6):
         for worker in (0, 1):

@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose
 
 from conformance.oracle import Data
 from offbeat import Problem, engines, losses, penalties
-from offbeat.solvers import Newton, keyed_newton
+from offbeat.solvers import Newton, curvature, keyed_newton
 from offbeat.solvers.newton import NewtonState
 from support.bench import Bench, best, data, honest, label, run
 
@@ -145,6 +145,12 @@ def test_curvature_that_jumps_is_bounded_after_some_doubt() -> None:
     assert_allclose(model.hessian, rows.T @ rows, rtol=1e-9, atol=1e-9)  # the squared hinge bends by 1 at most
     again = fit.step(0)
     assert again.work == 1.0 and again.kind == "gradient"
+
+
+def test_losses_with_equal_parameters_are_not_taken_for_each_other() -> None:
+    assert losses.Squared() == losses.SquaredHinge()  # as tuples
+    assert not curvature.jumps(losses.Squared())
+    assert curvature.jumps(losses.SquaredHinge())
 
 
 def test_without_an_intercept_it_stays_zero() -> None:

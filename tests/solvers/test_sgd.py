@@ -101,9 +101,7 @@ def test_a_first_step_far_too_long_is_survived_or_said() -> None:
 
 
 def test_it_needs_rounds() -> None:
-    with pytest.raises(
-        ProblemError, match=r"sgd needs rounds \(staleness=0\): use one of ADMM, Delayed.*DualAveraging"
-    ):
+    with pytest.raises(ProblemError, match=r"sgd needs rounds \(staleness=0\): use one of .*DualAveraging"):
         run(LOGISTIC, SGD(), staleness=1.0)
 
 

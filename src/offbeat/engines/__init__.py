@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from offbeat._lazy import lazily
 
 if TYPE_CHECKING:
+    from offbeat.engines import faults as faults
     from offbeat.engines.serial import Serial
     from offbeat.engines.simulated import Simulated
     from offbeat.engines.threads import Threads
@@ -18,4 +19,4 @@ _HOMES = {
     "Simulated": "simulated",
     "Threads": "threads",
 }
-__getattr__, __dir__ = lazily(__name__, _HOMES)
+__getattr__, __dir__ = lazily(__name__, _HOMES, ("faults",))

@@ -40,7 +40,7 @@ def check_smooth(solver: str, problem: Problem) -> None:
         raise ProblemError(f"{solver} does not solve the {problem.loss.name} loss, which has a kink: {hint}")
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=64, typed=True)  # named tuples of different classes with equal fields are equal
 def jumps(loss: Any) -> bool:
     """Whether the second derivative of a loss jumps somewhere, by a good part of its largest value.
 
