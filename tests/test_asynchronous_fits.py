@@ -174,7 +174,7 @@ def test_with_a_barrier_stealing_changes_when_and_not_what(solver: Any, problem:
     stealing = Stealing(1.5, shards_per_worker=1)
     there, stolen = watched(problem, solver, engine=engines.Simulated(3, straggler={0: 9.0}), stealing=stealing)
     assert {row.worker for row in there.trace if row.shard == 0} > {0} or len(stolen) < 3
-    if solver.name in ("admm", "sdca"):  # local solves are inexact, and what they leave over depends on who makes them
+    if solver.name == "admm":  # local solves are inexact, and what they leave over depends on who makes them
         honest(problem, there)
         return
     both = min(len(pinned), len(stolen))  # certificates are taken at other times, so that one may end sooner

@@ -15,9 +15,6 @@ import numpy as np
 from offbeat.kernels import protocol  # noqa: F401  (teaches Numba the methods of losses)
 from offbeat.kernels.compiled import kernel
 
-GRADIENT, REPAIR, FIRST, SECOND = range(4)
-"""Columns of ``sums``: of ``v theta x``, ``v h x``, ``bend x``, ``bend x^2``."""
-
 
 @kernel(fastmath={"contract"}, error_model="numpy")
 def _dot(indices, data, first, last, w):
@@ -42,7 +39,7 @@ def _dot(indices, data, first, last, w):
 
 @kernel(fastmath={"contract"}, error_model="numpy")
 def sparse_evaluate(loss, X, target, point, bend, out):
-    """Add loss, gradient and diagonal of the Hessian over a CSR block, about zero; keep the curvature of each row.
+    """Add loss and gradient over a CSR block, about zero; keep the curvature of each row.
 
     Parameters
     ----------
@@ -56,13 +53,12 @@ def sparse_evaluate(loss, X, target, point, bend, out):
     bend : ndarray, shape (n,)
         Receives ``v l''(z)``.
     out : tuple
-        ``head`` (5,): loss, theta, h, bend, rows; ``sums`` (k, 4): side by side, so that the four of a column share
-        a cache line.
+        ``head`` (4,): loss, theta, h, rows; sums of ``v theta x`` (k,) and of ``v h x``, (k,) or (0,): not wanted.
     """
     indptr, indices, data = X
     y, v, offset = target
     w, b = point
-    head, sums = out
+    head, gradient, repair = out
     one = np.uint64(1)
     for i in range(indptr.shape[0] - 1):
         first, last = np.uint64(indptr[i]), np.uint64(indptr[i + 1])
@@ -71,24 +67,21 @@ def sparse_evaluate(loss, X, target, point, bend, out):
             z += offset[i]
         weight = v[i] if v.shape[0] > 0 else 1.0
         theta = weight * loss.derivative(z, y[i])
-        direction = weight * loss.dual_direction(z, y[i])
-        curvature = weight * loss.second_derivative(z, y[i])
-        bend[i] = curvature
+        bend[i] = weight * loss.second_derivative(z, y[i])
         head[0] += weight * loss.value(z, y[i])
         head[1] += theta
-        head[2] += direction
-        head[3] += curvature
         p = first
         while p < last:
-            x = float(data[p])
-            column = np.uint64(indices[p])
-            cx = curvature * x
-            sums[column, 0] += theta * x
-            sums[column, 1] += direction * x
-            sums[column, 2] += cx
-            sums[column, 3] += cx * x
+            gradient[np.uint64(indices[p])] += theta * data[p]
             p += one
-    head[4] += indptr.shape[0] - 1
+        if repair.shape[0] > 0:
+            direction = weight * loss.dual_direction(z, y[i])
+            head[2] += direction
+            p = first
+            while p < last:
+                repair[np.uint64(indices[p])] += direction * data[p]
+                p += one
+    head[3] += indptr.shape[0] - 1
 
 
 @kernel(fastmath={"reassoc", "contract", "nsz"}, error_model="numpy")
@@ -96,7 +89,7 @@ def dense_evaluate(loss, X, target, point, center, bend, out):
     """Do as `sparse_evaluate` for a dense block, about ``center``."""
     y, v, offset = target
     w, b = point
-    head, sums = out
+    head, gradient, repair = out
     k = X.shape[1]
     for i in range(X.shape[0]):
         z = 0.0
@@ -107,21 +100,42 @@ def dense_evaluate(loss, X, target, point, center, bend, out):
             z += offset[i]
         weight = v[i] if v.shape[0] > 0 else 1.0
         theta = weight * loss.derivative(z, y[i])
-        direction = weight * loss.dual_direction(z, y[i])
-        curvature = weight * loss.second_derivative(z, y[i])
-        bend[i] = curvature
+        bend[i] = weight * loss.second_derivative(z, y[i])
         head[0] += weight * loss.value(z, y[i])
         head[1] += theta
-        head[2] += direction
-        head[3] += curvature
         for j in range(k):
+            gradient[j] += theta * (X[i, j] - center[j])
+        if repair.shape[0] > 0:
+            direction = weight * loss.dual_direction(z, y[i])
+            head[2] += direction
+            for j in range(k):
+                repair[j] += direction * (X[i, j] - center[j])
+    head[3] += X.shape[0]
+
+
+@kernel(fastmath={"contract"}, error_model="numpy")
+def sparse_diagonal(X, bend, out):
+    """Add ``sum bend x`` and ``sum bend x^2`` over a CSR block to ``out``, shape (k, 2)."""
+    indptr, indices, data = X
+    for i in range(indptr.shape[0] - 1):
+        d = bend[i]
+        if d == 0.0:
+            continue
+        for p in range(indptr[i], indptr[i + 1]):
+            j = np.uint64(indices[p])
+            dx = d * data[p]
+            out[j, 0] += dx
+            out[j, 1] += dx * data[p]
+
+
+@kernel(fastmath={"reassoc", "contract", "nsz"}, error_model="numpy")
+def dense_diagonal(X, bend, center, out):
+    """Do as `sparse_diagonal` for a dense block, about ``center``; only the second sum."""
+    for i in range(X.shape[0]):
+        d = bend[i]
+        for j in range(X.shape[1]):
             x = X[i, j] - center[j]
-            cx = curvature * x
-            sums[j, 0] += theta * x
-            sums[j, 1] += direction * x
-            sums[j, 2] += cx
-            sums[j, 3] += cx * x
-    head[4] += X.shape[0]
+            out[j, 1] += d * x * x
 
 
 @kernel(fastmath={"contract"}, error_model="numpy")

@@ -9,6 +9,9 @@ from offbeat.sideways.exchange import Exchange
 from offbeat.sideways.messages import Floats, Message
 from offbeat.sideways.protocol import DataInfo
 
+AGAIN = 4  # own steps after which the lead asks again, if messages can be lost
+DOUBLINGS = 2  # of that, at most
+
 
 class Ask:
     """The point that is being certified, as a peer knows it.
@@ -28,6 +31,11 @@ class Ask:
         self.point = unpack(message.payload, info)
         self.evaluations = evaluations
         self.payload: Floats | None = None
+
+    @property
+    def patience(self) -> int:
+        """Own steps after which the lead asks again."""
+        return int(AGAIN * 2 ** min(self.attempt, DOUBLINGS))
 
 
 def pack(point: Point) -> Floats:

@@ -57,12 +57,12 @@ class Certifier:
             self._each[shard] += work
         self._worked += work / self._info.n_shards if shard is not None else work
 
-    def wants(self, candidate: Candidate) -> bool:
-        """Whether this candidate is worth a pass."""
+    def wants(self, candidate: Candidate, *, last: bool = False) -> bool:
+        """Whether this candidate is worth a pass; the last one of a fit is."""
         if self.busy:
             return False
         self._dual = max(self._dual, candidate.dual)
-        if self._info.warm and self.number == 0:
+        if last or (self._info.warm and self.number == 0):
             return True
         hopeful = candidate.estimate <= self._info.reference.tolerance * self._trust
         if self._worked < (1.0 if hopeful else self._enough):

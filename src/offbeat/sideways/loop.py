@@ -26,9 +26,12 @@ from offbeat.sideways.messages import (
     Save,
     Wait,
 )  # fmt: skip
-from offbeat.sideways.protocol import Candidate, DataInfo, Progress, Solver, State
+from offbeat.sideways.protocol import DataInfo, Progress, Solver, State
 from offbeat.sideways.schedule import Schedule, Stealing
 from offbeat.sideways.topologies import Hub, Topology
+
+LAST_LOOK = ("max_iter", "stalled")
+"""Reasons to stop that wait for a certificate of what has been reached: a fit that never looked has nothing else."""
 
 
 @dataclass(frozen=True)
@@ -232,17 +235,12 @@ class _HubRun:
         if candidate is not None:
             if self.policy.watch is not None:
                 self.policy.watch(candidate, self.now)
-            if self.ending in ("max_iter", "stalled"):  # what the budget has bought deserves a certificate: then stop
-                self.ending = None
-                self._certify(candidate)
-            elif self.certifier.wants(candidate):
-                self._certify(candidate)
+            last = self.ending in LAST_LOOK
+            self.ending = None if last else self.ending
+            if self.certifier.wants(candidate, last=last):
+                self.certifier.begin(candidate)
+                self.schedule.ask(self.certifier.number)
         return row
-
-    def _certify(self, candidate: Candidate) -> None:
-        if not self.certifier.busy:
-            self.certifier.begin(candidate)
-            self.schedule.ask(self.certifier.number)
 
     def _certified(self, progress: Progress) -> Row:
         row = self.best.see(progress, self.state, self.now, self.update)

@@ -19,15 +19,14 @@ from offbeat.problem import Problem
 from offbeat.sideways import evaluation
 from offbeat.sideways.asking import Ask, pack
 from offbeat.sideways.certify import Certifier
-from offbeat.sideways.exchange import Exchange, Seat, exchange
-from offbeat.sideways.loop import Best, Outcome, Policy, why_stop
+from offbeat.sideways.exchange import Exchange, Outgoing, Seat, exchange
+from offbeat.sideways.loop import LAST_LOOK, Best, Outcome, Policy, why_stop
 from offbeat.sideways.messages import ASK, CERTIFY, HELLO, STEP, WHERE, Floats, Message, Row, Wait
 from offbeat.sideways.port import Port, Program
 from offbeat.sideways.protocol import DataInfo, Solver
 from offbeat.sideways.topologies import Peers
 
 LIVES = 32  # bits for the questions of one life
-ASK_AGAIN = 8  # own steps after which the lead asks again for evaluations, if messages can be lost
 LONGER = 1.3  # each wait for what neighbours remember than the one before
 PATIENCE = 25  # such waits for what neighbours remember, after a restart
 
@@ -146,7 +145,6 @@ class _Peer:
         if self.lead:
             self._look()
 
-    # steps ---------------------------------------------------------------------------------------------------------
     def _report(self, payload: Floats, work: float, kind: str, started: float) -> None:
         """Put the own contribution on the board and on the record."""
         self.clock += 1
@@ -182,9 +180,11 @@ class _Peer:
             self.policy.watch(candidate, self.port.now())
         row = self.best.see(self.state.progress, self.state, self.port.now(), self.updates)
         self._close(row)
-        if self.ending is None and candidate is not None and self.certifier.wants(candidate):
+        last = candidate is not None and self.ending in LAST_LOOK
+        self.ending = None if last else self.ending
+        if self.ending is None and candidate is not None and self.certifier.wants(candidate, last=last):
             self._ask_all(pack(self.certifier.begin(candidate)), 1)
-        elif self.ask is not None and self.certifier.busy and self.since_ask >= ASK_AGAIN * 2**self.ask.attempt:
+        elif self.ask is not None and self.certifier.busy and self.since_ask >= self.ask.patience:
             self._ask_all(self.ask.message.payload, self.ask.attempt + 1)
 
     def _close(self, row: Row) -> None:
@@ -201,12 +201,11 @@ class _Peer:
             return math.inf
         return self.port.now() + self.policy.retry * max(self.port.now() - started, 1e-9)
 
-    # messages ------------------------------------------------------------------------------------------------------
     def _talk(self, shard: Shard) -> Generator[Any, None, None]:
         """Take in what has come, send what is new, evaluate what is asked for."""
         for message in self.port.poll():
             self._take(message)
-        self._send(self.exchange)
+        self._push(self.exchange.outgoing())
         asked = self.ask
         if asked is not None and asked.payload is None:
             step = evaluation.local_step(self.problem, shard, self.workspace, asked.point)
@@ -215,20 +214,16 @@ class _Peer:
             self._answer(asked)
         self._finish_certificate()
 
-    def _send(self, which: Exchange) -> None:
-        for neighbours, message in which.outgoing():
+    def _push(self, outgoing: Outgoing) -> None:
+        for neighbours, message in outgoing:
             self.port.push(message, neighbours)
 
     def _remind(self) -> None:
         """Say again what may have been lost."""
         for which in (self.exchange, *([] if self.ask is None else [self.ask.evaluations])):
-            self._repeat(which)
+            self._push(which.memory())
         if self.barrier:
             self.port.push(self._tagged(self.port.message(np.zeros(0), kind="hello", clock=self.updates), HELLO))
-
-    def _repeat(self, which: Exchange) -> None:
-        for neighbours, message in which.memory():
-            self.port.push(message, neighbours)
 
     def _tell(self, hello: Message) -> None:
         """Tell a neighbour that is behind where this rank is; one that restarted, also what is remembered of it."""
@@ -255,7 +250,7 @@ class _Peer:
         elif message.role == CERTIFY:
             if self.ask is not None and message.run == self.ask.number:
                 self.ask.evaluations.put(message)
-                self._send(self.ask.evaluations)
+                self._push(self.ask.evaluations.outgoing())
         elif message.worker == self.port.worker:
             self.remembered[message.clock] = message.payload
         elif self.barrier and message.clock > self.clock:
@@ -280,7 +275,7 @@ class _Peer:
         self.port.push(message._replace(worker=self.port.worker, incarnation=self.port.incarnation))
         if known is not None and message.run == known.number:
             known.attempt = message.clock
-            self._repeat(known.evaluations)
+            self._push(known.evaluations.memory())
             return
         self.ask = Ask(message, self.info, self._exchange(message.run, exact=True))
 
@@ -288,7 +283,7 @@ class _Peer:
         assert asked.payload is not None
         message = self.port.message(asked.payload, kind="certify", clock=1)  # of whichever attempt: it is the same
         asked.evaluations.put(self._tagged(message, CERTIFY, asked.number))
-        self._send(asked.evaluations)
+        self._push(asked.evaluations.outgoing())
 
     def _finish_certificate(self) -> None:
         """As the lead, once all have evaluated the candidate: see how good it is."""

@@ -1,0 +1,203 @@
+"""The shard's side of `SDCA`: its block of dual variables, and what they stand for."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from offbeat.data.shard import Shard, Workspace
+from offbeat.data.source import CSR
+from offbeat.problem import Floats, Problem
+from offbeat.sideways.protocol import Step
+
+EXACT = 16  # steps after which sums are taken anew
+
+
+class Query(NamedTuple):
+    """Where the fit stands, in the units of the columns, about zero.
+
+    ``point`` is where the dual variables of all shards put the coefficients, before soft thresholds, intercept last;
+    ``shrink`` is ``1 / (n l2)`` with all that is quadratic; ``threshold`` is ``l1 / l2``, or of length 0. ``sigma`` is
+    the number of shards that move at once. ``warm`` says whether a first step sets dual variables to the slopes at the
+    point, not to zero; ``classes`` whether class 0 is summed apart; ``room`` the rows of the largest shard.
+    """
+
+    point: Floats
+    shrink: Floats
+    threshold: Floats
+    sigma: float
+    warm: bool
+    classes: bool
+    seed: int
+    epochs: int
+    room: int
+
+    @property
+    def coef(self) -> Floats:
+        """Coefficients in the units of the columns."""
+        return soft(self.point[:-1], self.threshold)
+
+
+class Facts(NamedTuple):
+    """Numbers that a contribution carries besides vectors; all but ``room`` add up over shards.
+
+    ``conjugate`` is ``sum v (l*(theta) - theta o)``, ``conjugate_zero`` the same over class 0; ``gap`` is the gap of
+    rows as they were visited; ``loss``, ``norm`` (``sum v ||x||^2 / (n l2)``), ``h`` and ``first`` are of the first
+    step. ``repeats`` counts entries that repeat a column of their row.
+    """
+
+    conjugate: float
+    conjugate_zero: float
+    gap: float
+    loss: float
+    norm: float
+    h: float
+    passes: float
+    steps: float
+    repeats: float
+    first: float
+    present: float = 1.0
+
+
+class Contribution(NamedTuple):
+    """What a shard puts on the board, all with the intercept last.
+
+    ``gradient``: ``sum v theta x``; ``zero``: the same over class 0; ``slope`` and ``repair``: of the first step, the
+    loss gradient and ``sum v h x``. ``theta``, padded to the rows of the largest shard, is for whoever goes on with
+    this shard: its sum means nothing.
+    """
+
+    gradient: Floats
+    zero: Floats
+    slope: Floats
+    repair: Floats
+    facts: Facts
+    theta: Floats
+
+    def flat(self) -> Floats:
+        """Return all in one array."""
+        return np.concatenate([*self[:4], self.facts, self.theta])
+
+    @classmethod
+    def unflat(cls, flat: Floats, size: int) -> Contribution:
+        """Return what `flat` packed; ``size`` is the number of columns, intercept included."""
+        end = 4 * size + len(Facts._fields)
+        vectors = flat[: 4 * size].reshape(4, size)
+        return cls(vectors[0], vectors[1], vectors[2], vectors[3], Facts(*flat[4 * size : end].tolist()), flat[end:])
+
+
+class Local(NamedTuple):
+    """A shard's contribution, which has all that it knows; None at first."""
+
+    workspace: Workspace
+    last: Contribution | None
+
+
+def soft(values: Floats, threshold: Floats) -> Floats:
+    """Return soft thresholds; without thresholds, the values."""
+    if not threshold.size:
+        return values
+    out: Floats = np.sign(values) * np.maximum(np.abs(values) - threshold, 0.0)
+    return out
+
+
+def local_step(problem: Problem, shard: Shard, local: Local, query: Query) -> Step:
+    """Set the dual variables at the start, or better them by some epochs."""
+    if local.last is None:
+        last = _started(problem, shard, local, query)
+        return Step(Local(local.workspace, last), last.flat(), 1.0, "start")
+    kinked, last = not getattr(problem.loss, "smooth", True), local.last
+    theta, zero, point = last.theta.copy(), last.zero.copy(), query.point.copy()
+    rng = np.random.default_rng((query.seed, shard.start, round(last.facts.steps)))
+    for _ in range(query.epochs):
+        gap = _epoch(problem, shard, local, query, (kinked, theta, point, zero), rng)
+    sums, none = _conjugates(problem, shard, theta), np.zeros_like(zero)
+    if round(last.facts.steps) % EXACT == EXACT - 1:
+        gradient, zero = _gradients(shard, local, theta)
+    else:
+        gradient = last.gradient + (query.point - point) / (query.sigma * np.maximum(query.shrink, 1e-300))
+    gradient[-1], zero[-1] = sums[:, 1]
+    facts = last.facts._replace(
+        conjugate=float(sums[0, 0]), conjugate_zero=float(sums[1, 0]), gap=gap, loss=0.0, norm=0.0, h=0.0, first=0.0,
+        passes=last.facts.passes + query.epochs * shard.n_rows, steps=last.facts.steps + 1.0,
+    )  # fmt: skip
+    new = Contribution(gradient, zero, none, none, facts, theta)
+    return Step(Local(local.workspace, new), new.flat(), float(query.epochs), "ascent")
+
+
+def _gradients(shard: Shard, local: Local, theta: Floats) -> tuple[Floats, Floats]:
+    """Return what the dual variables stand for, in all and of class 0: sums of changes gather rounding."""
+    from offbeat.kernels import sdca
+
+    out, done = np.zeros((2, shard.source.shape[1] + 1)), 0
+    for block, targets, ranges in shard.blocks(1.0, local.workspace):
+        rows = int(ranges[-1, 1])
+        part, goal = theta[done : done + rows], tuple(targets)
+        if isinstance(block, CSR):
+            sdca.sparse_gradient(tuple(block), goal, part, out)
+        else:
+            sdca.dense_gradient(block, goal, part, out)
+        done += rows
+    return out[0], out[1]
+
+
+def _epoch(
+    problem: Problem,
+    shard: Shard,
+    local: Local,
+    query: Query,
+    state: tuple[bool, Floats, Floats, Floats],
+    rng: np.random.Generator,
+) -> float:
+    from offbeat.kernels import sdca
+
+    kinked, theta, point, zero = state
+    zero = zero if query.classes else np.empty(0)
+    scaling = (query.shrink, query.threshold, query.sigma)
+    row = np.zeros(query.point.size if local.last is not None and local.last.facts.repeats else 0)
+    gap, done = 0.0, 0
+    for block, targets, ranges in shard.blocks(1.0, local.workspace):
+        rows = int(ranges[-1, 1])
+        order, part = rng.permutation(rows), theta[done : done + rows]
+        if isinstance(block, CSR):
+            args = (tuple(block), tuple(targets), part, point, scaling, order, zero, row)
+            gap += sdca.sparse_ascent(problem.loss, kinked, *args)
+        else:
+            gap += sdca.dense_ascent(problem.loss, kinked, block, tuple(targets), part, point, scaling, order, zero)
+        done += rows
+    return gap
+
+
+def _conjugates(problem: Problem, shard: Shard, theta: Floats) -> Floats:
+    from offbeat.kernels import sdca
+
+    out = np.zeros((2, 2))
+    sdca.conjugates(problem.loss, (shard.y, shard.weight, shard.offset), theta[: shard.n_rows], out)
+    return out
+
+
+def _started(problem: Problem, shard: Shard, local: Local, query: Query) -> Contribution:
+    """Return the evaluation of the start; its slopes are the first dual variables where the start is warm."""
+    from offbeat.kernels import sdca
+
+    theta, done = np.zeros(max(query.room, shard.n_rows)), 0
+    w, b = np.ascontiguousarray(query.coef), float(query.point[-1])
+    head, sums = np.zeros(5), np.zeros((3, w.size + 1))
+    for block, targets, ranges in shard.blocks(1.0, local.workspace):
+        rows = int(ranges[-1, 1])
+        part, goal = theta[done : done + rows], tuple(targets)
+        if isinstance(block, CSR):
+            sdca.sparse_start(problem.loss, tuple(block), goal, w, b, query.shrink, part, (head, sums))
+        else:
+            sdca.dense_start(problem.loss, block, goal, w, b, query.shrink, part, (head, sums))
+        done += rows
+    slope, repair = sums[0], sums[2]
+    if not query.warm:
+        theta[:], sums = 0.0, np.zeros_like(sums)
+    conjugate = _conjugates(problem, shard, theta)
+    facts = Facts(
+        float(conjugate[0, 0]), float(conjugate[1, 0]), 0.0, float(head[0]), float(head[3]), float(head[2]),
+        float(shard.n_rows), 0.0, float(head[4]), 1.0,
+    )  # fmt: skip
+    return Contribution(sums[0], sums[1], slope, repair, facts, theta)

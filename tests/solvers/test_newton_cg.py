@@ -1,0 +1,180 @@
+"""Truncated Newton: the right optimum, its parts against dense algebra, bad input."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
+from sklearn.linear_model import LogisticRegression
+
+from conformance.oracle import Data, objective, optimum
+from offbeat import Problem, engines, losses, penalties, solve, solvers
+from offbeat.data.load import as_dataset
+from offbeat.data.shard import Point
+from offbeat.datasets import make_sparse_classification
+from offbeat.errors import ProblemError
+from offbeat.solvers import conjugate, hessian_products, preconditioner
+from offbeat.solvers.hessian_products import BLOCK, DIAGONAL, EVALUATE, PRODUCT, Query
+
+LOSSES = [losses.Logistic(), losses.SquaredHinge(), losses.Squared(), losses.Huber(), losses.Poisson()]
+
+
+def rows(n: int = 120, k: int = 12, seed: int = 0) -> Data:
+    """Sparse rows with a feature that never occurs and rows of zeros."""
+    rng = np.random.default_rng(seed)
+    X = np.where(rng.random((n, k)) < 0.3, rng.standard_normal((n, k)), 0.0)
+    X[:, 4] = 0.0
+    X[3:6] = 0.0
+    y = (X @ rng.standard_normal(k) + 0.3 + 0.5 * rng.standard_normal(n) > 0.0).astype(float)
+    return Data(X, y)
+
+
+def fit(problem: Problem, X: Any, y: Any, **options: Any) -> Any:
+    settings = {"tol": 1e-8, "engine": engines.Serial(), "solver": solvers.NewtonCG()} | options
+    return solve(problem, X, y, **settings)
+
+
+def twice(X: Any) -> sparse.csr_array:
+    """Return a matrix that stores halves of its entries, twice."""
+    once = sparse.csr_array(X)
+    halves = np.repeat(once.data / 2.0, 2)
+    return sparse.csr_array((halves, np.repeat(once.indices, 2), 2 * once.indptr), shape=X.shape)
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.name)
+@pytest.mark.parametrize("intercept", [True, False], ids=["intercept", "origin"])
+def test_sparse_dense_and_duplicates_reach_the_optimum(loss: Any, intercept: bool) -> None:
+    given, problem = rows(), Problem(loss, penalties.L2(1e-3))
+    reference = optimum(problem, given, fit_intercept=intercept)
+    for X in (given.X, sparse.csr_array(given.X), twice(given.X)):
+        solution = fit(problem, X, given.y, fit_intercept=intercept)
+        assert solution.status == "converged"
+        c = solution.certificate
+        assert_allclose(c.primal, objective(problem, given, solution.coef, solution.intercept), rtol=1e-12)
+        assert c.dual - 1e-12 <= reference <= c.primal + 1e-9
+        assert_allclose(solution.coef[4], 0.0, atol=1e-12)
+
+
+@pytest.mark.parametrize("C", [1e-6, 1.0, 1e6])
+def test_extreme_penalties_agree_with_scikit_learn(C: float) -> None:
+    given = rows(400, 10)
+    solution = fit(Problem(losses.Logistic(), penalties.L2(1.0 / (C * len(given.y)))), given.X, given.y, tol=1e-9)
+    assert solution.status == "converged"
+    other = LogisticRegression(C=C, solver="newton-cholesky", tol=1e-10, max_iter=1000).fit(given.X, given.y)
+    assert_allclose(solution.coef.ravel(), other.coef_.ravel(), atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("convert", [np.asarray, sparse.csr_array], ids=["dense", "csr"])
+def test_columns_in_units_that_span_twelve_orders(convert: Any) -> None:
+    given = rows()
+    units = np.geomspace(1e-6, 1e6, 12)
+    problem = Problem(losses.Logistic(), penalties.L2(1e-3))
+    solution = fit(problem, convert(given.X * units), given.y, standardize=True)
+    plain = fit(problem, convert(given.X), given.y, standardize=True)
+    assert solution.status == plain.status == "converged"
+    assert_allclose(solution.coef.ravel() * units, plain.coef.ravel(), atol=1e-4)
+    assert fit(problem, convert(given.X * units), given.y, tol=1e-3).status == "converged"
+
+
+def test_threads_and_shards_do_not_matter() -> None:
+    X, y = make_sparse_classification(2000, 800, seed=0)
+    problem = Problem(losses.Logistic(), penalties.L2(1e-4))
+    one, two = fit(problem, X, y), fit(problem, X, y, engine=engines.Threads(2))
+    assert one.status == two.status == "converged"
+    assert_allclose(one.certificate.primal, two.certificate.primal, rtol=1e-8)
+
+
+def asked(what: str, X: Any, given: Data, columns: Any = (), loss: Any = None) -> tuple[Any, Any, Any]:
+    """Return what a shard answers, its centred rows with a column of ones, and the curvature of each row."""
+    loss = loss or losses.Logistic()
+    rng = np.random.default_rng(1)
+    k = given.X.shape[1]
+    w, b, center = rng.standard_normal(k), 0.2, rng.standard_normal(k)
+    point = Point(w, np.array([b]), center, 1.0, False, True)
+    shard = as_dataset(X, given.y).shards(1)[0]
+    solver, problem = solvers.NewtonCG(), Problem(loss, penalties.L2(1.0))
+    query = Query(what, point, 7, np.arange(k + 1.0), np.asarray(columns, np.int64))
+    step = solver.local_step(problem, shard, solver.init_local(problem, shard), query)
+    full = np.column_stack([given.X - center, np.ones(len(given.y))])
+    bend = np.array([loss.second_derivative(z, t) for z, t in zip(full[:, :-1] @ w + b, given.y, strict=True)])
+    return step.payload, full, bend
+
+
+@pytest.mark.parametrize("convert", [np.asarray, sparse.csr_array], ids=["dense", "csr"])
+def test_answers_are_those_of_the_hessian(convert: Any) -> None:
+    given = rows()
+    X = convert(given.X)
+    payload, full, bend = asked(PRODUCT, X, given)
+    assert_allclose(payload, full.T @ (bend * (full @ np.arange(13.0))), atol=1e-9)
+    payload, full, bend = asked(DIAGONAL, X, given)
+    assert_allclose(payload[:-1], (bend[:, None] * full**2).sum(axis=0), atol=1e-9)
+    columns = [1, 3, 7, 12]
+    payload, full, bend = asked(BLOCK, X, given, columns)
+    part = full[:, columns]
+    assert_allclose(np.tril(payload.reshape(4, 4)), np.tril(part.T @ (bend[:, None] * part)), atol=1e-9)
+    payload, full, _ = asked(EVALUATE, X, given)
+    assert payload[3] == len(given.y)
+
+
+def test_a_step_holds_what_it_needs_and_finds_it_again() -> None:
+    given = rows()
+    problem, solver = Problem(losses.Logistic(), penalties.L2(1.0)), solvers.NewtonCG()
+    shard = as_dataset(given.X, given.y).shards(1)[0]
+    point = Point(np.ones(12), np.zeros(1), np.zeros(12), 1.0, False, True)
+    evaluate = Query(EVALUATE, point, 3, np.empty(0), hessian_products.NOWHERE)
+    held = solver.local_step(problem, shard, solver.init_local(problem, shard), evaluate).local
+    product = evaluate._replace(what=PRODUCT, direction=np.ones(13))
+    with_it = solver.local_step(problem, shard, held, product)
+    without = solver.local_step(problem, shard, solver.init_local(problem, shard, with_it.payload), product)
+    assert (with_it.work, without.work) == (1.0, 2.0)
+    assert_array_equal(with_it.payload, without.payload)
+
+
+def test_conjugate_gradients_solve_and_stay_within_the_region() -> None:
+    rng = np.random.default_rng(0)
+    root = rng.standard_normal((9, 6))
+    H, slope = root.T @ root, rng.standard_normal(6)
+    solver = preconditioner.only_diagonal(np.diag(H).copy())
+
+    def run(radius: float) -> conjugate.Conjugate:
+        state = conjugate.begin(solver, slope, radius, 1e-10)
+        while not state.done:
+            state = conjugate.advance(state, H @ state.direction, 50)
+        return state
+
+    free = run(np.inf)
+    assert_allclose(free.step, -np.linalg.solve(H, slope), atol=1e-8)
+    assert_allclose(free.change, slope @ free.step + 0.5 * free.step @ H @ free.step)
+    bound = run(0.5 * free.length)
+    assert bound.bounded
+    assert_allclose(np.sqrt(bound.step @ (np.diag(H) * bound.step)), 0.5 * free.length)
+
+
+def test_a_block_of_all_columns_is_the_inverse() -> None:
+    rng = np.random.default_rng(0)
+    root = rng.standard_normal((9, 5))
+    H = root.T @ root
+    solver = preconditioner.with_block(np.diag(H).copy(), np.arange(5), np.tril(H).copy())
+    r = rng.standard_normal(5)
+    assert_allclose(solver.solve(r), np.linalg.solve(H, r), rtol=1e-6)
+    indefinite = preconditioner.with_block(np.ones(2), np.arange(2), np.array([[1.0, 0.0], [2.0, 1.0]]))
+    assert_array_equal(indefinite.solve(np.ones(2)), np.ones(2))
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [Problem(losses.Logistic(), penalties.L1(0.1)), Problem(losses.Hinge(), penalties.L2(0.1))],
+)
+def test_kinks_are_refused(problem: Problem) -> None:
+    given = rows()
+    with pytest.raises(ProblemError, match="smooth"):
+        fit(problem, given.X, given.y)
+
+
+@pytest.mark.parametrize("options", [{"accuracy": 0.0}, {"accuracy": 1.0}, {"most": 0}])
+def test_parameters_out_of_range_are_refused(options: Any) -> None:
+    with pytest.raises(ProblemError, match="NewtonCG"):
+        solvers.NewtonCG(**options)

@@ -1,0 +1,177 @@
+"""Dual coordinate ascent: the right optimum, honest certificates, shards with and without rounds, bad input."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
+
+from conformance.oracle import Data, Floats, objective, optimum
+from offbeat import Problem, engines, losses, penalties, solve, solvers
+from offbeat.data.load import as_dataset
+from offbeat.datasets import make_sparse_classification
+from offbeat.errors import ConvergenceWarning, ProblemError
+from offbeat.solvers import dual_rows
+from offbeat.solvers.dual_rows import Contribution
+
+LOSSES = [losses.Logistic(), losses.SquaredHinge(), losses.Hinge(), losses.Squared(), losses.Huber()]
+RIDGE = penalties.L2(1e-2)
+NET = penalties.ElasticNet(2e-2, 0.3)
+
+
+def rows(n: int = 120, k: int = 12, seed: int = 0) -> Data:
+    """Sparse rows with a feature that never occurs, rows of zeros and an entry that is stored twice."""
+    rng = np.random.default_rng(seed)
+    X = np.where(rng.random((n, k)) < 0.3, rng.standard_normal((n, k)), 0.0)
+    X[:, 4] = 0.0
+    X[3:6] = 0.0
+    y = (X @ rng.standard_normal(k) + 0.3 + 0.5 * rng.standard_normal(n) > 0.0).astype(float)
+    return Data(X, y)
+
+
+def fit(problem: Problem, X: Any, y: Any, **options: Any) -> Any:
+    settings = {
+        "tol": 1e-5 if problem.loss.name == "hinge" else 1e-8,
+        "max_iter": 3000.0,
+        "engine": engines.Serial(),
+        "solver": solvers.SDCA(),
+    } | options
+    return solve(problem, X, y, **settings)
+
+
+def twice(X: Floats) -> sparse.csr_array:
+    """Return a matrix that stores halves of its entries, twice."""
+    once = sparse.csr_array(X)
+    halves = np.repeat(once.data / 2.0, 2)
+    return sparse.csr_array((halves, np.repeat(once.indices, 2), 2 * once.indptr), shape=X.shape)
+
+
+class Shards(engines.Serial):
+    """One thread, four shards."""
+
+    @property
+    def n_workers(self) -> int:
+        return 4
+
+
+@pytest.mark.parametrize("penalty", [RIDGE, NET], ids=lambda p: p.name)
+@pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.name)
+@pytest.mark.parametrize("intercept", [True, False], ids=["intercept", "origin"])
+def test_sparse_dense_and_duplicates_reach_the_optimum(loss: Any, penalty: Any, intercept: bool) -> None:
+    given, problem = rows(), Problem(loss, penalty)
+    values = []
+    for X in (given.X, sparse.csr_array(given.X), twice(given.X)):
+        solution = fit(problem, X, given.y, fit_intercept=intercept)
+        assert solution.status == "converged"
+        assert_allclose(solution.coef[4], 0.0, atol=1e-12)
+        values.append(objective(problem, given, solution.coef, solution.intercept))
+        assert_allclose(solution.certificate.primal, values[-1], rtol=1e-12)
+        assert solution.certificate.dual <= min(values) + 1e-12
+    assert_allclose(values, values[0], rtol=1e-7 if loss.name != "hinge" else 1e-4)
+    if loss.name != "hinge":  # SciPy's L-BFGS does not solve kinks
+        assert_allclose(values[0], optimum(problem, given, fit_intercept=intercept), rtol=1e-7)
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.name)
+def test_bounds_are_true_from_the_first_round(loss: Any) -> None:
+    given, problem = rows(), Problem(loss, RIDGE)
+    best = fit(problem, given.X, given.y).certificate.primal
+    for passes in (1, 3, 10, 20):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            c = fit(problem, given.X, given.y, max_iter=float(passes), tol=0.0).certificate
+        assert c.dual <= best + 1e-12
+        assert c.primal >= best - 1e-4
+
+
+@pytest.mark.parametrize("loss", [losses.Logistic(), losses.SquaredHinge()], ids=lambda loss: loss.name)
+def test_shards_agree_on_the_optimum(loss: Any) -> None:
+    given, problem = rows(200), Problem(loss, RIDGE)
+    one = fit(problem, given.X, given.y)
+    options = {"tol": 1e-5}
+    several = fit(problem, sparse.csr_array(given.X), given.y, engine=Shards(), **options)
+    assert several.status == "converged"
+    assert_allclose(several.certificate.primal, one.certificate.primal, atol=1e-5)
+
+
+def query(k: int, n: int, *, classes: bool = False, warm: bool = False, sigma: float = 1.0, epochs: int = 1) -> Any:
+    """Return a query at zero, with a ridge of 1e-2 and a pull on the intercept."""
+    shrink = np.append(np.full(k, 1.0 / (n * 1e-2)), 0.1)
+    return dual_rows.Query(np.zeros(k + 1), shrink, np.empty(0), sigma, warm, classes, 0, epochs, n + 2)
+
+
+def test_a_contribution_holds_all_that_a_shard_knows() -> None:
+    given, problem = rows(), Problem(losses.Logistic(), RIDGE)
+    shard, solver = as_dataset(given.X, given.y).shards(1)[0], solvers.SDCA()
+    asked = query(12, 120)
+    first = solver.local_step(problem, shard, solver.init_local(problem, shard), asked)
+    second = solver.local_step(problem, shard, first.local, asked)
+    lost = solver.init_local(problem, shard, first.payload)
+    assert_array_equal(solver.local_step(problem, shard, lost, asked).payload, second.payload)
+
+
+@pytest.mark.parametrize("warm", [False, True])
+def test_contributions_are_the_sums_they_claim_to_be(warm: bool) -> None:
+    given, problem = rows(), Problem(losses.Hinge(), RIDGE)
+    shard, solver = as_dataset(given.X, given.y).shards(1)[0], solvers.SDCA()
+    asked = query(12, 120, classes=True, warm=warm, sigma=3.0, epochs=4)
+    step = solver.local_step(problem, shard, solver.init_local(problem, shard), asked)
+    for _ in range(2):
+        c = Contribution.unflat(step.payload, 13)
+        theta = c.theta[:120]
+        assert np.any(theta) == (warm or c.facts.first == 0.0)
+        assert_allclose(c.gradient, np.append(given.X.T @ theta, theta.sum()), atol=1e-10)
+        zero = given.y < 0.5
+        assert_allclose(c.zero, np.append(given.X[zero].T @ theta[zero], theta[zero].sum()), atol=1e-10)
+        conjugates = [problem.loss.conjugate(t, y) for t, y in zip(theta, given.y, strict=True)]
+        assert_allclose(c.facts.conjugate, sum(conjugates))
+        step = solver.local_step(problem, shard, step.local, asked)
+
+
+@pytest.mark.parametrize("alpha", [1e6, 1e2])
+def test_an_extreme_penalty_leaves_the_null_model(alpha: float) -> None:
+    given = rows()
+    solution = fit(Problem(losses.Logistic(), penalties.L2(alpha)), given.X, given.y, tol=1e-6)
+    assert solution.status == "converged"
+    assert_allclose(solution.coef, 0.0, atol=1e-2)
+
+
+def test_a_weak_penalty_is_eased() -> None:
+    given, problem = rows(), Problem(losses.SquaredHinge(), penalties.L2(1e-6))
+    solution = fit(problem, given.X, given.y, tol=1e-4, max_iter=20_000.0)
+    assert solution.status == "converged"
+    assert solution.certificate.primal <= optimum(problem, given) + 1e-3
+
+
+def test_two_runs_are_the_same_and_seeds_differ() -> None:
+    X, y = make_sparse_classification(300, 100, seed=0)
+    problem = Problem(losses.Logistic(), RIDGE)
+    one, two = (fit(problem, X, y, random_state=3) for _ in range(2))
+    assert_array_equal(one.coef, two.coef)
+    other = fit(problem, X, y, random_state=4)
+    assert not np.array_equal(one.coef, other.coef)
+    assert_allclose(one.coef, other.coef, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [
+        Problem(losses.Logistic(), penalties.L1(0.1)),
+        Problem(losses.Logistic(), penalties.Zero()),
+        Problem(losses.Logistic(), penalties.L2(0.1, weights=[0.0] + 11 * [1.0])),
+        Problem(losses.Poisson(), RIDGE),
+    ],
+)
+def test_what_has_no_such_dual_is_refused(problem: Problem) -> None:
+    given = rows()
+    with pytest.raises(ProblemError, match="SDCA"):
+        fit(problem, given.X, given.y)
+
+
+def test_epochs_must_be_positive() -> None:
+    with pytest.raises(ProblemError, match="epochs"):
+        solvers.SDCA(0)
