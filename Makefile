@@ -38,7 +38,7 @@ demo: .venv/.demo ## fit real flights, write offbeat-demo/report.html
 	@$(WITH_CACHE) $(BIN)/offbeat demo $(ARGS)
 
 test: .venv/.dev ## run the tests: make test ARGS="tests/losses -k logistic"
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 soak: .venv/.dev ## run the tests that take minutes
 	$(BIN)/python -m pytest -m soak $(ARGS)

@@ -67,7 +67,7 @@ import os, signal, sys, threading
 from offbeat.cli import main
 from offbeat.sideways import loop
 
-original, seen = loop._Best.see, []
+original, seen = loop.Best.see, []
 
 def see(self, *rest):  # Ctrl-C, as soon as there is something to keep
     row = original(self, *rest)
@@ -76,7 +76,7 @@ def see(self, *rest):  # Ctrl-C, as soon as there is something to keep
         os.kill(os.getpid(), signal.SIGINT)
     return row
 
-loop._Best.see = see
+loop.Best.see = see
 sys.argv = ["offbeat", *sys.argv[1:]]
 main()
 """

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from offbeat import Problem, losses, penalties, solve
+from offbeat import Problem, losses, penalties, solve, solvers
 from offbeat.errors import ConvergenceWarning, DataError, ProblemError, TargetError
 
 RIDGE = Problem(losses.Logistic(), penalties.L2(1e-2))
@@ -83,7 +83,14 @@ def test_empty_data_is_refused(shape: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [{"tol": -1.0}, {"tol": np.nan}, {"solver": "newton"}, {"engine": "threads"}, {"staleness": 1}, {"time_limit": -1}],
+    [
+        {"tol": -1.0},
+        {"tol": np.nan},
+        {"solver": "newton"},
+        {"engine": "threads"},
+        {"staleness": -1},
+        {"time_limit": -1},
+    ],
 )
 def test_bad_options_are_refused(arguments: dict[str, Any], data) -> None:
     with pytest.raises(ProblemError):
@@ -91,8 +98,8 @@ def test_bad_options_are_refused(arguments: dict[str, Any], data) -> None:
 
 
 def test_the_error_for_staleness_says_which_solver_needs_rounds(data) -> None:
-    with pytest.raises(ProblemError, match="newton needs rounds"):
-        solve(RIDGE, *data, staleness=np.inf)
+    with pytest.raises(ProblemError, match="lbfgs needs rounds"):
+        solve(RIDGE, *data, staleness=np.inf, solver=solvers.LBFGS())
 
 
 def test_a_class_in_place_of_an_object_is_explained() -> None:

@@ -36,7 +36,7 @@ class _off:  # noqa: N801  (a context manager)
         self.row, self.share = loop.step_row, certify.Certifier.wants
         nothing = loop.Row(time=0.0)
         loop.step_row = lambda event, update: nothing
-        certify.Certifier.wants = lambda self, candidate: False  # type: ignore[method-assign]
+        certify.Certifier.wants = lambda self, candidate, last=False: last  # type: ignore[method-assign]
 
     def __exit__(self, *error: object) -> None:
         loop.step_row, certify.Certifier.wants = self.row, self.share  # type: ignore[method-assign]

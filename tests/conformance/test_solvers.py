@@ -253,7 +253,8 @@ def test_a_warm_start_needs_one_look(problem: Problem, solver: Any) -> None:
         assert warm.passes <= cold.passes  # the proof is in the multipliers, and these begin anew
     else:
         assert warm.passes <= 1.0 or len(updates) == 2  # of a round, and of the certificate
-    assert_allclose(warm.certificate.primal, cold.certificate.primal, rtol=1e-10)
+    slack = 0.0 if problem.n_outputs > 1 else warm.certificate.gap + cold.certificate.gap
+    assert_allclose(warm.certificate.primal, cold.certificate.primal, rtol=1e-10, atol=slack)
 
 
 @pytest.mark.parametrize(("problem", "solver"), cases(SOME_LOSSES[:1], [SMOOTH, KINKED]))

@@ -22,7 +22,7 @@ from simulation.invariants import Invariants
 
 TOL = 1e-3
 STEP = 0.01  # virtual seconds of a gradient pass over an even share
-LIMIT = 6_000 * STEP
+LIMIT = 20_000 * STEP
 PROBLEMS = [
     (Problem(losses.Logistic(), penalties.L2(0.1)), 120, 4),
     (Problem(losses.Logistic(), penalties.L1(0.03)), 90, 5),
@@ -120,7 +120,7 @@ def draw(seed: int) -> Case:
         n,
         compute=one_of(STEP, faults.Exponential(STEP), faults.HeavyTailed(STEP, 1.0), faults.Measured((0.01, 0.02))),
         latency=one_of(0.0, 0.0005, faults.Exponential(0.005), faults.HeavyTailed(0.002, 1.5)),
-        bandwidth=one_of(1e9, 1e9, 2e5),
+        bandwidth=one_of(1e9, 1e9, 2e6),
         straggler={0: 10.0} if rng.random() < 0.15 else ({n - 1: 5.0} if rng.random() < 0.3 else {}),
         faults=tuple(_faults(rng, n, hub=hub)),
         seed=seed,
@@ -140,7 +140,7 @@ def _faults(rng: np.random.Generator, n: int, *, hub: bool) -> list[Any]:
     kinds = [
         lambda: faults.Loss(float(rng.uniform(0.01, 0.3))),
         lambda: faults.Duplicate(float(rng.uniform(0.01, 0.3))),
-        lambda: faults.Delay(float(rng.uniform(0.1, 1.0)), when(10.0)),
+        lambda: faults.Delay(float(rng.uniform(0.1, 1.0)), when(2.0)),
         lambda: faults.Crash(int(rng.integers(n)), when(), when(20.0)),
         lambda: faults.Crash(int(rng.integers(n)), when(), 0.0),
         lambda: faults.Crash(n - 1, when(), math.inf),

@@ -14,7 +14,7 @@ from offbeat import Problem, losses, penalties, solve, solvers
 from offbeat.data.arrays import array_source
 from offbeat.data.dataset import Dataset
 from offbeat.engines import Serial, Threads
-from offbeat.engines.base import Engine, Steps
+from offbeat.engines.base import Engine, Listener, Steps
 from offbeat.errors import ProblemError
 from offbeat.inspection import Options, inspect
 from offbeat.sideways.loop import Outcome, Policy, hub_loop
@@ -35,8 +35,9 @@ def data(rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.floa
 
 def run(batch: Batch, problem: Problem, dataset: Dataset, engine: Engine, **policy: Any) -> Outcome:
     shards = dataset.shards(engine.n_workers)
-    loop = hub_loop(batch, problem, batch.chains[0][0].info, Policy(len(shards), **policy))
-    return engine.run(loop, Steps(batch, problem, shards, 0.0, lambda: False), lambda row: None)
+    info = replace(batch.chains[0][0].info, n_shards=len(shards))
+    loop = hub_loop(batch, problem, info, Policy(len(shards), len(shards), **policy))
+    return engine.drive(loop, Steps(batch, problem, shards), Listener(lambda row: None))
 
 
 def members(problems: Sequence[Problem], dataset: Dataset, tol: float) -> list[Member]:

@@ -28,6 +28,7 @@ from offbeat.sideways.topologies import Peers
 
 LIVES = 32  # bits for the questions of one life
 LONGER = 1.3  # each wait for what neighbours remember than the one before
+LONGEST = 20  # usual times of a step after which to say again what may have been lost, at most
 PATIENCE = 25  # such waits for what neighbours remember, after a restart
 
 
@@ -59,11 +60,9 @@ class _Peer:
     def __init__(
         self, solver: Solver, problem: Problem, info: DataInfo, policy: Policy, port: Port, best: Best
     ) -> None:
-        self.solver, self.problem, self.info, self.policy, self.port, self.best = (
-            solver, problem, info, policy, port, best,
-        )  # fmt: skip
-        self.lead = port.worker == 0
-        self.barrier = policy.staleness == 0
+        self.solver, self.problem, self.info = solver, problem, info
+        self.policy, self.port, self.best = policy, port, best
+        self.lead, self.barrier = port.worker == 0, policy.staleness == 0
         self.exchange = self._exchange(0, exact=self.barrier)
         self.state, self.query = solver.init_global(problem, info)
         self.certifier = Certifier(problem, info)
@@ -196,10 +195,11 @@ class _Peer:
             self.ending = "time_limit"
 
     def _patience(self, started: float) -> float:
-        """Return when to say again what may have been lost: each time twice as long after the step, or more."""
+        """Return when to say again what may have been lost: each time twice as long after the step, up to a limit."""
         if math.isinf(self.policy.retry):
             return math.inf
-        return self.port.now() + self.policy.retry * max(self.port.now() - started, 1e-9)
+        waited = max(self.port.now() - started, 1e-9)
+        return self.port.now() + min(self.policy.retry * waited, LONGEST * self.policy.usual)
 
     def _talk(self, shard: Shard) -> Generator[Any, None, None]:
         """Take in what has come, send what is new, evaluate what is asked for."""

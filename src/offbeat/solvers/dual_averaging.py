@@ -73,7 +73,7 @@ class DualAveraging:
     >>> from offbeat.datasets import make_classification
     >>> X, y = make_classification(1000, 5, seed=0)
     >>> cluster = engines.Simulated(4, straggler={0: 10.0})
-    >>> problem = Problem(losses.Hinge(), penalties.L2(0.1))
+    >>> problem = Problem(losses.Logistic(), penalties.L2(0.1))
     >>> method = solvers.DualAveraging()
     >>> solve(problem, X, y, solver=method, engine=cluster, staleness=math.inf, tol=0.1).status
     'converged'
