@@ -14,18 +14,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from offbeat.data.shard import Shard, Workspace
 from offbeat.problem import Floats, Problem
 from offbeat.sideways.board import Board
 from offbeat.sideways.evaluation import work as work_of
 from offbeat.sideways.protocol import Candidate, DataInfo, Progress, Step
-from offbeat.solvers import curvature, keyed
+from offbeat.solvers import curvature, keyed, symmetric
 from offbeat.solvers.keyed import Frame, Look, Mixed
 from offbeat.solvers.subproblem import newton_step
 
@@ -186,13 +184,6 @@ def _error(before: float, missed: float, bent: float, loss: float) -> float:
     return float(rate if math.isinf(before) else max(rate, 0.5 * before))
 
 
-@lru_cache(maxsize=8)
-def _upper(size: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return the places of the upper triangle."""
-    rows, columns = np.triu_indices(size)
-    return rows, columns
-
-
 def _payload(local: Local) -> Floats:
     """Return look, ``x``, ``H x``, ``H``, ``x.Hx``; error, quadratic term, rate, doubts; rows visited."""
     model = local.model
@@ -200,7 +191,7 @@ def _payload(local: Local) -> Floats:
     x = model.look.x
     turned = model.hessian @ x
     tail = [float(x @ turned), local.missed, local.bent, min(local.error, UNKNOWN), local.doubts, local.visited]
-    return np.concatenate([model.look.flat(), x, turned, model.hessian[_upper(x.size)], tail])
+    return np.concatenate([model.look.flat(), x, turned, symmetric.packed(model.hessian), tail])
 
 
 def _rebuilt(local: Local, frame: Frame, rows: float) -> Local:
@@ -211,19 +202,12 @@ def _rebuilt(local: Local, frame: Frame, rows: float) -> Local:
     triangle = m * (m + 1) // 2
     head, rest = payload[: -TAIL - triangle - 2 * m], payload[-TAIL - triangle - 2 * m :]
     x = rest[:m]
-    hessian = _square(rest[2 * m : -TAIL], m)
+    hessian = symmetric.unpacked(rest[2 * m : -TAIL], m)
     missed, bent, error, doubts, visited = (float(value) for value in payload[-5:])
     gradient, repair = head[keyed.HEAD : keyed.HEAD + m], head[keyed.HEAD + m :]
     seen = Look(x, float(head[0]), gradient, repair, float(head[3]), rows)
     error = math.inf if error >= UNKNOWN else error
     return Local(local.workspace, payload, Model(seen, hessian, x), error, missed, bent, round(doubts), visited)
-
-
-def _square(triangle: Floats, size: int) -> Floats:
-    """Return the symmetric matrix with this upper triangle."""
-    matrix = np.zeros((size, size))
-    matrix[_upper(size)] = triangle
-    return matrix + np.triu(matrix, 1).T
 
 
 def global_step(problem: Problem, state: KeyedState, board: Board) -> tuple[KeyedState, Query]:
@@ -234,7 +218,7 @@ def global_step(problem: Problem, state: KeyedState, board: Board) -> tuple[Keye
         return replace(state, status="diverged"), Query(state.x, keyed.frame(info), 0.0)
     at, rest = keyed.unflat(info, total)
     m = state.x.size
-    model = _Sum(_square(rest[2 * m : -TAIL], m), rest[m : 2 * m], *map(float, rest[-6:-3]))
+    model = _Sum(symmetric.unpacked(rest[2 * m : -TAIL], m), rest[m : 2 * m], *map(float, rest[-6:-3]))
     if not info.reference.fit_intercept:
         model.hessian[-1, -1] = 1.0
     gradient = model.gradient(at, state.x)
