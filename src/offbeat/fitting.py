@@ -203,9 +203,10 @@ def fit(problem: Problem, dataset: Dataset, options: Options, settings: Settings
         shards = dataset.shards(engine.n_workers * (stealing.shards_per_worker if stealing else 1), cancelled)
         shards = [shard for shard in shards if shard.n_rows]  # where rows lie in pieces, some may have none
         info = inspect(problem, dataset, shards, engine, options)
-        longest = max(shard.n_rows for shard in shards)
-        info = replace(info, n_shards=len(shards), longest=longest, staleness=settings.staleness)
-        info = replace(info, seed=settings.random_state or 0)
+        info = replace(
+            info, n_shards=len(shards), longest=max(shard.n_rows for shard in shards), staleness=settings.staleness,
+            seed=settings.random_state or 0,
+        )  # fmt: skip
         display.scale = info.reference.objective
         info, snapshot, keep = _continuing(problem, solver, info, options, dataset, settings)
         policy = Policy(

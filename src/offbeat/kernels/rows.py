@@ -16,7 +16,6 @@ from offbeat.kernels.compiled import kernel
 
 FLUSH = 128
 REASSOCIATE = {"reassoc", "contract", "nsz", "arcp"}  # NaN and infinity keep their meaning
-EMPTY_ROWS = np.empty((0, 1))
 
 
 @kernel(fastmath=REASSOCIATE, error_model="numpy")

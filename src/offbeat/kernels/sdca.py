@@ -77,6 +77,14 @@ def _squared(indices, data, first, last, shrink, row):
 
 
 @kernel(error_model="numpy")
+def _add(out, factor, indices, data, first, last):
+    """Add ``factor`` times a row, and 1 for the intercept, to ``out``."""
+    for p in range(first, last):
+        out[indices[p]] += factor * data[p]
+    out[-1] += factor
+
+
+@kernel(error_model="numpy")
 def sparse_ascent(loss, kinked, X, target, theta, point, scaling, order, zero, row):
     """Visit rows of a CSR block in the given order; return the duality gap that they had on the way.
 
@@ -113,18 +121,11 @@ def sparse_ascent(loss, kinked, X, target, theta, point, scaling, order, zero, r
             continue
         z = point[k] + (offset[i] if offset.shape[0] > 0 else 0.0)
         norm = shrink[k]
-        if threshold.shape[0] > 0:
-            for p in range(indptr[i], indptr[i + 1]):
-                j = indices[p]
-                x = float(data[p])
-                z += x * _soft(point[j], threshold[j])
-                norm += x * x * shrink[j]
-        else:
-            for p in range(indptr[i], indptr[i + 1]):
-                j = indices[p]
-                x = float(data[p])
-                z += x * point[j]
-                norm += x * x * shrink[j]
+        for p in range(indptr[i], indptr[i + 1]):
+            j = indices[p]
+            x = float(data[p])
+            z += x * (_soft(point[j], threshold[j]) if threshold.shape[0] > 0 else point[j])
+            norm += x * x * shrink[j]
         if row.shape[0] > 0:
             norm = shrink[k] + _squared(indices, data, indptr[i], indptr[i + 1], shrink, row)
         gap += weight * (loss.value(z, y[i]) + loss.conjugate(theta[i], y[i]) - z * theta[i])
@@ -139,9 +140,7 @@ def sparse_ascent(loss, kinked, X, target, theta, point, scaling, order, zero, r
             point[j] += moved * data[p] * shrink[j]
         point[k] += moved * shrink[k]
         if zero.shape[0] > 0 and y[i] < 0.5:
-            for p in range(indptr[i], indptr[i + 1]):
-                zero[indices[p]] += change * data[p]
-            zero[k] += change
+            _add(zero, change, indices, data, indptr[i], indptr[i + 1])
     return gap
 
 

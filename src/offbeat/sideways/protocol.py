@@ -89,8 +89,9 @@ class Candidate(NamedTuple):
     dual_residual: float = math.nan
 
 
-class State(Protocol):
-    """Least that the global state of a solver shows to the loop.
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """What the global state of every solver shows to the loop; solvers add fields of their own.
 
     A solver whose queries are evaluations at one point on all the data certifies as it goes: ``progress``. Any other
     shows a ``candidate``, and the loop has it evaluated from time to time. ``passes`` counts reads of the whole data,
@@ -98,20 +99,11 @@ class State(Protocol):
     for the reader of a trace.
     """
 
-    @property
-    def candidate(self) -> Candidate | None: ...  # noqa: D102
-
-    @property
-    def note(self) -> str: ...  # noqa: D102
-
-    @property
-    def progress(self) -> Progress | None: ...  # noqa: D102
-
-    @property
-    def passes(self) -> float: ...  # noqa: D102
-
-    @property
-    def status(self) -> str | None: ...  # noqa: D102
+    candidate: Candidate | None = None
+    progress: Progress | None = None
+    passes: float = 0.0
+    status: str | None = None
+    note: str = ""
 
 
 class Solver(Protocol):

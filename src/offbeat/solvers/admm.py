@@ -28,7 +28,7 @@ from offbeat.problem import Evaluation, Floats, Problem
 from offbeat.sideways import evaluation
 from offbeat.sideways.board import Board
 from offbeat.sideways.evaluation import Iterate
-from offbeat.sideways.protocol import Candidate, DataInfo, Progress, Step
+from offbeat.sideways.protocol import DataInfo, Progress, State, Step
 from offbeat.solvers import admm_asip, admm_bounds, admm_hinge, admm_smooth, local_prox
 from offbeat.solvers.local_prox import Contribution, Facts, Query
 
@@ -42,16 +42,11 @@ IDLE = 100  # rounds without any movement
 
 
 @dataclass(frozen=True)
-class AdmmState:
+class AdmmState(State):
     """Where the hub stands: the consensus, its level, and since when it has not been changed."""
 
     info: DataInfo
     query: Query
-    candidate: Candidate | None = None
-    progress: Progress | None = None
-    passes: float = 0.0
-    status: str | None = None
-    note: str = ""
     round_clock: float = 0.0
     round_steps: float = 0.0
     round_z: Floats | None = None

@@ -21,7 +21,7 @@ from offbeat.data.source import CSR
 from offbeat.problem import Floats, Problem
 from offbeat.sideways import evaluation
 from offbeat.sideways.board import Board
-from offbeat.sideways.protocol import Candidate, DataInfo, Progress, Step
+from offbeat.sideways.protocol import Candidate, DataInfo, State, Step
 
 RHO = 0.01
 RATE = 0.1
@@ -58,16 +58,11 @@ class AsipLocal:
 
 
 @dataclass(frozen=True)
-class AsipState:
+class AsipState(State):
     """Where the consensus stands."""
 
     info: DataInfo
     query: AsipQuery
-    candidate: Candidate | None = None
-    progress: Progress | None = None
-    passes: float = 0.0
-    status: str | None = None
-    note: str = ""
 
 
 def start(info: DataInfo, rho: float | None, inner: int, seconds: float | None) -> tuple[AsipState, AsipQuery]:

@@ -24,7 +24,7 @@ from offbeat.errors import ProblemError
 from offbeat.problem import Certificate, Floats, Problem
 from offbeat.sideways import evaluation
 from offbeat.sideways.board import Board
-from offbeat.sideways.protocol import DataInfo, Progress, Solver, Step
+from offbeat.sideways.protocol import DataInfo, Progress, Solver, State, Step
 from offbeat.solvers import selection
 from offbeat.solvers.newton import Newton, NewtonState
 from offbeat.solvers.patience import Patience
@@ -82,15 +82,10 @@ class Chain:
 
 
 @dataclass(frozen=True)
-class BatchState:
+class BatchState(State):
     """Where all chains stand."""
 
     chains: tuple[Chain, ...]
-    progress: BatchProgress | None = None
-    passes: float = 0.0
-    status: str | None = None
-    note: str = ""
-    candidate: None = None
 
 
 @dataclass(frozen=True)
@@ -167,9 +162,12 @@ class Batch:
             status = "not finite"
         done = sum(len(chain.results) for chain in chains)
         state = BatchState(
-            tuple(chains), _progress(chains), state.passes + widest, status,
-            f"{done} of {sum(map(len, self.chains))} models done, {going} under way",
-        )  # fmt: skip
+            tuple(chains),
+            progress=_progress(chains),
+            passes=state.passes + widest,
+            status=status,
+            note=f"{done} of {sum(map(len, self.chains))} models done, {going} under way",
+        )
         return state, self._queries(state.chains)
 
     def _advance(self, chain: Chain, members: tuple[Member, ...], part: Part) -> Chain:

@@ -20,7 +20,7 @@ from offbeat.data.shard import Shard, Workspace
 from offbeat.errors import ProblemError
 from offbeat.problem import Floats, Problem, Separable
 from offbeat.sideways.board import Board
-from offbeat.sideways.protocol import Candidate, DataInfo, Progress, Step
+from offbeat.sideways.protocol import DataInfo, State, Step
 from offbeat.solvers import curvature, keyed
 from offbeat.solvers.keyed import Frame, Look
 
@@ -56,16 +56,11 @@ class Local(NamedTuple):
 
 
 @dataclass(frozen=True)
-class DelayedState:
+class DelayedState(State):
     """Where the method stands."""
 
     info: DataInfo
     x: Floats
-    candidate: Candidate | None = None
-    passes: float = 0.0
-    status: str | None = None
-    note: str = ""
-    progress: Progress | None = None
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from offbeat.problem import Evaluation, Floats, Problem
 from offbeat.sideways import evaluation
 from offbeat.sideways.board import Board
 from offbeat.sideways.evaluation import Iterate
-from offbeat.sideways.protocol import DataInfo, Progress
+from offbeat.sideways.protocol import DataInfo, State
 from offbeat.solvers.patience import Patience, separated
 
 TRIALS = 20
@@ -91,7 +91,7 @@ class Search:
 
 
 @dataclass(frozen=True)
-class DescentState:
+class DescentState(State):
     """Where the method stands: the query under way, the accepted point, the search that leads on, curvature seen.
 
     ``bend`` is the curvature of the penalty, ``level`` a guess of that of the loss; ``pairs`` are the last changes of
@@ -108,11 +108,6 @@ class DescentState:
     pairs: tuple[tuple[Floats, Floats], ...] = ()
     recent: tuple[float, ...] = ()
     patience: Patience = field(default_factory=lambda: Patience(limit=PASSES))
-    passes: float = 0.0
-    progress: Progress | None = None
-    status: str | None = None
-    note: str = ""
-    candidate: None = None
 
 
 Learn: TypeAlias = Callable[[DescentState, Floats, Floats], DescentState]

@@ -18,7 +18,7 @@ from offbeat.data.shard import Shard, Workspace
 from offbeat.errors import ProblemError
 from offbeat.problem import Floats, Problem
 from offbeat.sideways.board import Board
-from offbeat.sideways.protocol import Candidate, DataInfo, Progress, Step
+from offbeat.sideways.protocol import DataInfo, State, Step
 from offbeat.solvers import keyed, minibatch, sgd
 from offbeat.solvers.keyed import Frame
 from offbeat.solvers.minibatch import Local
@@ -34,7 +34,7 @@ class Query(NamedTuple):
 
 
 @dataclass(frozen=True)
-class AveragingState:
+class AveragingState(State):
     """Where the method stands: the origin of the prox, the iterate, the average iterate."""
 
     info: DataInfo
@@ -42,11 +42,6 @@ class AveragingState:
     x: Floats
     mean: Floats
     updates: int = 0
-    candidate: Candidate | None = None
-    passes: float = 0.0
-    status: str | None = None
-    note: str = ""
-    progress: Progress | None = None
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from offbeat.data.shard import Shard, Workspace
 from offbeat.problem import Floats, Problem
 from offbeat.sideways.board import Board
 from offbeat.sideways.evaluation import work as work_of
-from offbeat.sideways.protocol import Candidate, DataInfo, Progress, Step
+from offbeat.sideways.protocol import Candidate, DataInfo, State, Step
 from offbeat.solvers import curvature, keyed, symmetric
 from offbeat.solvers.keyed import Frame, Look, Mixed
 from offbeat.solvers.subproblem import newton_step
@@ -83,17 +83,12 @@ class Local(NamedTuple):
 
 
 @dataclass(frozen=True)
-class KeyedState:
+class KeyedState(State):
     """Where the method stands: the last query, and how far it was from the one before."""
 
     info: DataInfo
     x: Floats
     change: float = 0.0
-    candidate: Candidate | None = None
-    passes: float = 0.0
-    status: str | None = None
-    note: str = ""
-    progress: Progress | None = None
 
 
 def init_global(info: DataInfo) -> tuple[KeyedState, Query]:

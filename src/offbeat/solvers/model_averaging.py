@@ -20,7 +20,7 @@ from offbeat.problem import Evaluation, Floats, Problem
 from offbeat.sideways import evaluation
 from offbeat.sideways.board import Board
 from offbeat.sideways.evaluation import Iterate
-from offbeat.sideways.protocol import Candidate, DataInfo, Progress, Step
+from offbeat.sideways.protocol import Candidate, DataInfo, State, Step
 from offbeat.solvers import curvature, keyed, minibatch
 from offbeat.solvers.keyed import Frame
 from offbeat.solvers.minibatch import RUN, Local
@@ -38,17 +38,12 @@ class Query(NamedTuple):
 
 
 @dataclass(frozen=True)
-class MeanState:
+class MeanState(State):
     """Where the method stands: the mean model, how often it was taken."""
 
     info: DataInfo
     x: Floats
     rounds: int = 0
-    candidate: Candidate | None = None
-    passes: float = 0.0
-    status: str | None = None
-    note: str = ""
-    progress: Progress | None = None
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from offbeat.problem import Evaluation, Floats, Problem
 from offbeat.sideways import evaluation
 from offbeat.sideways.board import Board
 from offbeat.sideways.evaluation import Iterate
-from offbeat.sideways.protocol import DataInfo, Progress, Step
+from offbeat.sideways.protocol import DataInfo, State, Step
 from offbeat.solvers import keyed_newton
 from offbeat.solvers.descent import check_smooth_loss
 from offbeat.solvers.patience import Patience, separated
@@ -53,7 +53,7 @@ class Base:
 
 
 @dataclass(frozen=True)
-class NewtonState:
+class NewtonState(State):
     """Where the method stands: the query under way, the accepted point, the model, the direction being tried."""
 
     info: DataInfo
@@ -65,11 +65,6 @@ class NewtonState:
     damping: float = 0.0
     change: float = 0.0
     patience: Patience = field(default_factory=lambda: Patience(limit=PATIENCE))
-    passes: float = 0.0
-    progress: Progress | None = None
-    status: str | None = None
-    note: str = ""
-    candidate: None = None
 
 
 @dataclass(frozen=True)

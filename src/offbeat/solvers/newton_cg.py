@@ -19,7 +19,7 @@ from offbeat.problem import Evaluation, Floats, Problem
 from offbeat.sideways import evaluation
 from offbeat.sideways.board import Board
 from offbeat.sideways.evaluation import Iterate
-from offbeat.sideways.protocol import DataInfo, Progress, Step
+from offbeat.sideways.protocol import DataInfo, State, Step
 from offbeat.solvers import conjugate, descent, hessian_products, preconditioner
 from offbeat.solvers.conjugate import Conjugate
 from offbeat.solvers.hessian_products import BLOCK, DIAGONAL, EVALUATE, NOWHERE, PRODUCT, Local, Query
@@ -46,7 +46,7 @@ class Spot(NamedTuple):
 
 
 @dataclass(frozen=True)
-class NewtonCGState:
+class NewtonCGState(State):
     """Where the method stands: the query under way, the accepted point, conjugate gradients, the trust region.
 
     ``bend`` is the curvature of the penalty, ``unit`` turns sums in the columns' units into internal ones; ``number``
@@ -70,12 +70,7 @@ class NewtonCGState:
     diagonal: Floats = field(default_factory=lambda: np.empty(0))
     last_products: int = 0
     excess: float = 0.0
-    passes: float = 0.0
     patience: Patience = field(default_factory=lambda: Patience(limit=IDLE))
-    progress: Progress | None = None
-    status: str | None = None
-    note: str = ""
-    candidate: None = None
 
 
 @dataclass(frozen=True)

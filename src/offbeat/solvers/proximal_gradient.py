@@ -23,7 +23,7 @@ from offbeat.problem import Evaluation, Floats, Problem
 from offbeat.sideways import evaluation
 from offbeat.sideways.board import Board
 from offbeat.sideways.evaluation import Iterate
-from offbeat.sideways.protocol import DataInfo, Progress, Step
+from offbeat.sideways.protocol import DataInfo, State, Step
 from offbeat.solvers.descent import check_smooth_loss
 from offbeat.solvers.patience import Patience, separated
 
@@ -42,7 +42,7 @@ class Anchor(NamedTuple):
 
 
 @dataclass(frozen=True)
-class ProximalGradientState:
+class ProximalGradientState(State):
     """Where the method stands.
 
     ``y`` is under evaluation, ``x`` the proximal point it was extrapolated from, ``older`` the one before;
@@ -64,11 +64,6 @@ class ProximalGradientState:
     ceiling: float = math.inf
     trials: int = 0
     patience: Patience = field(default_factory=lambda: Patience(limit=PASSES))
-    passes: float = 0.0
-    progress: Progress | None = None
-    status: str | None = None
-    note: str = ""
-    candidate: None = None
 
 
 @dataclass(frozen=True)

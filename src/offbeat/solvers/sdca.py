@@ -27,7 +27,7 @@ from offbeat.problem import Evaluation, Floats, Problem
 from offbeat.sideways import evaluation
 from offbeat.sideways.board import Board
 from offbeat.sideways.evaluation import Iterate
-from offbeat.sideways.protocol import Candidate, DataInfo, Progress, Step
+from offbeat.sideways.protocol import Candidate, DataInfo, Progress, State, Step
 from offbeat.solvers import dual_rows
 from offbeat.solvers.dual_rows import Contribution, Local, Query
 
@@ -38,7 +38,7 @@ EPOCHS = 10  # at least, for each point that is pulled to
 
 
 @dataclass(frozen=True)
-class SDCAState:
+class SDCAState(State):
     """Where the hub stands, in the units of the columns, intercept last: the query under way, ``l2`` and ``l1``.
 
     ``pull`` is the weight of the squared distance from ``anchor``, which moves once a round, in which shards make
@@ -56,11 +56,6 @@ class SDCAState:
     momentum: float = 0.0
     steps: float = 0.0
     opening: Progress | None = None
-    candidate: Candidate | None = None
-    progress: Progress | None = None
-    passes: float = 0.0
-    status: str | None = None
-    note: str = ""
 
 
 @dataclass(frozen=True)

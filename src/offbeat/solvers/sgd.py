@@ -17,7 +17,7 @@ from offbeat.data.shard import Shard, Workspace
 from offbeat.errors import ProblemError
 from offbeat.problem import Floats, Problem
 from offbeat.sideways.board import Board
-from offbeat.sideways.protocol import Candidate, DataInfo, Progress, Step
+from offbeat.sideways.protocol import DataInfo, State, Step
 from offbeat.solvers import keyed, minibatch
 from offbeat.solvers.keyed import Frame
 from offbeat.solvers.minibatch import Local
@@ -34,7 +34,7 @@ class Query(NamedTuple):
 
 
 @dataclass(frozen=True)
-class SGDState:
+class SGDState(State):
     """Where the method stands: the iterate, the averages of iterates, losses and gradients, and how many."""
 
     info: DataInfo
@@ -43,11 +43,6 @@ class SGDState:
     gradient: Floats
     loss: float = 0.0
     updates: int = 0
-    candidate: Candidate | None = None
-    passes: float = 0.0
-    status: str | None = None
-    note: str = ""
-    progress: Progress | None = None
 
 
 @dataclass(frozen=True)
