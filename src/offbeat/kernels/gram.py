@@ -11,7 +11,7 @@ FAST = {"reassoc", "contract", "nsz", "arcp"}
 
 
 @kernel(error_model="numpy")
-def add_rows(X, first_row, place, h, gram, sums):
+def add_rows(X, first_row, place, h, known, gram, sums):
     """Add ``h x x'`` of the rows of a CSR block to the lower triangle, for the columns that have a place.
 
     Parameters
@@ -24,6 +24,8 @@ def add_rows(X, first_row, place, h, gram, sums):
         Row and column of each column of the data, -1 for those that are left out.
     h : ndarray, shape (n,) or (0,)
         Length 0: ones.
+    known : int
+        Rows and columns of the matrix that are right already: nothing is added to their product.
     gram : ndarray, shape (m, m)
     sums : ndarray, shape (m,)
         Receives the sums of ``h x``.
@@ -44,7 +46,15 @@ def add_rows(X, first_row, place, h, gram, sums):
         weight = h[first_row + i] if h.shape[0] > 0 else 1.0
         if weight == 0.0:
             continue
-        for a in range(count):
+        for a in range(count if known > 0 else 0):
+            if at[a] < known:
+                continue
+            row, scaled = gram[at[a]], weight * x[a]
+            sums[at[a]] += scaled
+            for b in range(count):
+                if at[b] <= at[a]:
+                    row[at[b]] += scaled * x[b]
+        for a in range(count if known == 0 else 0):
             row, scaled = gram[at[a]], weight * x[a]
             sums[at[a]] += scaled
             for b in range(a + 1):
@@ -57,10 +67,10 @@ def add_rows(X, first_row, place, h, gram, sums):
 
 
 @kernel(error_model="numpy")
-def finish(gram, sums, mass, n):
-    """Fill the upper triangle from the lower one, take means, and eliminate the intercept where there is one."""
+def finish(gram, known, sums, mass, n):
+    """Take means in all but the known rows of the lower triangle, eliminate the intercept, and mirror them."""
     m = gram.shape[0]
-    for i in range(m):
+    for i in range(known, m):
         for j in range(i + 1):
             value = gram[i, j]
             if mass > 0.0:
@@ -69,7 +79,7 @@ def finish(gram, sums, mass, n):
     for i in range(0, m, 32):
         for j in range(i, m, 32):
             for a in range(i, min(i + 32, m)):
-                for b in range(max(j, a + 1), min(j + 32, m)):
+                for b in range(max(j, a + 1, known), min(j + 32, m)):
                     gram[a, b] = gram[b, a]
 
 
@@ -146,9 +156,13 @@ def descend(penalty, gram, slope, w, scaling, limits):
         some, own = w[active], slope[active]
         own_scaling = (factor[active], weight[active])
         numbers = np.arange(active.shape[0])
+        last = np.inf
         while used < most:
             used += 1
-            if _sweep(penalty, part, own, some, own_scaling, numbers) <= 0.3 * goal:
+            move = _sweep(penalty, part, own, some, own_scaling, numbers)
+            creep = min(move / last, 1.0 - 1e-6)  # what is left is a geometric series
+            last = move
+            if move <= 0.3 * goal * (1.0 - creep):
                 break
         for a in range(active.shape[0]):
             d = some[a] - w[active[a]]

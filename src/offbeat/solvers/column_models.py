@@ -27,7 +27,8 @@ EXACT = 1000  # coefficients at most, for an exact solution
 JITTER = 1e-12  # of the diagonal, that rounding needs where columns are dependent
 LARGEST = 2048  # columns of a Gram matrix
 WORTH = 12.0  # sweeps by residuals that making one may cost
-DENSE = 0.15  # cost of a product of dense matrices, an entry, over that of a sparse one
+DENSE_COLUMNS = 800  # of a Gram matrix of dense columns, which costs a twentieth of a sweep a column
+TRIFLE = 2e8  # multiplications that always pay
 LEAST = 1e-12  # of a column's square, that its curvature about its mean has
 CHUNK = 2048  # dense rows to weight at once
 
@@ -95,70 +96,84 @@ def gram_pays(task: Task) -> bool:
     if m > LARGEST:
         return False
     if not task.shard.source.sparse:
-        return n > m and DENSE * 0.5 * m * m * n <= WORTH * 2.0 * m * n
+        return m <= DENSE_COLUMNS or m * m * n <= TRIFLE
     return 0.65 * task.stored * task.stored / n <= WORTH * 2.0 * task.stored and m * m <= WORTH * task.stored
 
 
-def make_gram(task: Task, h: Floats) -> Gram:
-    """Return the Gram matrix with curvatures ``h`` of the rows."""
+def make_gram(task: Task, h: Floats, old: Gram | None = None) -> Gram:
+    """Return the Gram matrix with curvatures ``h`` of the rows.
+
+    ``old`` is that of the first columns at the same curvatures: only the rest is made.
+    """
     from offbeat.kernels import gram
 
-    m, n = task.columns.size, task.shard.n_rows
-    matrix, sums, row = np.zeros((m, m)), np.zeros(m), 0
+    m, n, row = task.columns.size, task.shard.n_rows, 0
+    known = 0 if old is None else old.columns.size
+    matrix, sums = np.zeros((m, m)), np.zeros(m)
+    if old is not None:
+        matrix[:known, :known], sums[:known] = old.matrix, old.means * n
     place = np.full(task.shard.source.shape[1], -1, np.int32)
     place[task.columns] = np.arange(m)
     for block, _, ranges in task.shard.blocks(1.0, task.workspace):
         rows = int(ranges[-1, 1])
         if isinstance(block, CSR):
-            gram.add_rows(tuple(block), row, place, np.empty(0) if task.constant else h, matrix, sums)
+            gram.add_rows(tuple(block), row, place, np.empty(0) if task.constant else h, known, matrix, sums)
         else:
-            for a in range(0, rows, CHUNK):
-                b = min(a + CHUNK, rows)
-                part = block[a:b, task.columns].astype(np.float64) - task.center
-                weighted = part * h[row + a : row + b, None]
-                matrix += part.T @ weighted
-                sums += weighted.sum(axis=0)
+            _add_dense(task, block, h[row : row + rows], known, (matrix, sums))
         row += rows
     mass = float(h.sum()) if task.intercept else 0.0
     squares = np.diag(matrix).copy()
-    gram.finish(matrix, sums, mass, float(n))
-    diagonal = np.einsum("ii->i", matrix)
-    np.maximum(diagonal, np.where(squares > 0.0, LEAST * squares / n, 1e-100), out=diagonal)
+    gram.finish(matrix, known, sums, mass, float(n))
+    diagonal = np.einsum("ii->i", matrix)[known:]
+    np.maximum(diagonal, np.where(squares[known:] > 0.0, LEAST * squares[known:] / n, 1e-100), out=diagonal)
     return Gram(task.columns, matrix, sums / n, mass / n)
 
 
-def by_gram(task: Task, w: Floats, slopes: Slopes, made: Gram, limits: tuple[float, float]) -> Step:
+def _add_dense(task: Task, block: Any, h: Floats, known: int, into: tuple[Floats, Floats]) -> None:
+    matrix, sums = into
+    for a in range(0, len(block), CHUNK):
+        part = block[a : a + CHUNK, task.columns].astype(np.float64) - task.center
+        weighted = part[:, known:] * h[a : a + CHUNK, None]
+        matrix[known:] += weighted.T @ part
+        sums[known:] += weighted.sum(axis=0)
+
+
+def by_gram(
+    task: Task, w: Floats, slopes: Slopes, made: Gram, limits: tuple[float, float], *, exact: bool = False
+) -> Step:
     """Return the step to the minimum of the model with this Gram matrix."""
     new, slope, begin = w.copy(), slopes.columns.copy(), 0.0
     if made.mass > 0.0:
         begin = -slopes.intercept / made.mass
         slope += slopes.intercept * task.origin + begin * made.means
-    first = _solved(task, made.matrix, slope, new, limits)
+    first = _solved(task, made.matrix, slope, new, limits, exact=exact)
     d, shift = new - w, begin
     if made.mass > 0.0:
         shift += float(task.origin @ d) - float(made.means @ d) / made.mass
     return Step(d, shift, max(first, abs(begin) * math.sqrt(made.mass)))
 
 
-def _solved(task: Task, matrix: Floats, slope: Floats, w: Floats, limits: tuple[float, float]) -> float:
+def _solved(task: Task, matrix: Floats, slope: Floats, w: Floats, limits: tuple[float, float], *, exact: bool) -> float:
     """Bring ``w`` to the minimum and ``slope`` along; return the largest move of the first sweep.
 
     Coordinate descent finds which coefficients are away from zero, and creeps where columns are nearly dependent; an
-    exact solution for those coefficients does not.
+    exact solution for those coefficients does not: it follows where descent has not settled, or in any case.
     """
     from offbeat.kernels import gram
 
     share, least = limits
-    rule, goal = task.rule, 0.0
-    first, last, _ = gram.descend(rule, matrix, slope, w, task.scaling, (BURST, share, least))
+    burst = max(BURST, 2 * int(np.count_nonzero(w)))  # as long as an exact solution takes
+    first, last, used = gram.descend(task.rule, matrix, slope, w, task.scaling, (burst, share, least))
     goal = max(share * first, least)
     for _ in range(BURSTS):
+        if not exact and (used < burst or last <= goal):
+            break
         if not _jumped(task, matrix, slope, w):
-            gram.descend(rule, matrix, slope, w, task.scaling, (GRAM_SWEEPS, 0.0, goal))
+            gram.descend(task.rule, matrix, slope, w, task.scaling, (GRAM_SWEEPS, 0.0, goal))
             break
-        start, last, used = gram.descend(rule, matrix, slope, w, task.scaling, (BURST, 0.0, goal))
-        if start <= goal or (last <= goal and used <= 2):
-            break
+        burst = max(BURST, 2 * int(np.count_nonzero(w)))
+        start, last, used = gram.descend(task.rule, matrix, slope, w, task.scaling, (burst, 0.0, goal))
+        exact = exact and start > goal
     return float(first)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from offbeat.data.shard import Point, Shard, Workspace
 from offbeat.errors import ProblemError
-from offbeat.problem import Floats, Problem
+from offbeat.problem import Evaluation, Floats, Problem
 from offbeat.sideways import evaluation
 from offbeat.sideways.board import Board
 from offbeat.sideways.evaluation import Iterate
@@ -32,10 +32,11 @@ FLOOR = 1e-18  # of the objective at zero: a move that wins less is rounding
 
 @dataclass(frozen=True)
 class ProximalNewtonState(State):
-    """Where the method stands: the query under way."""
+    """Where the method stands: the query under way, and the last evaluation."""
 
     info: DataInfo
     query: Query
+    at: Evaluation | None = None
     patience: Patience = field(default_factory=lambda: Patience(limit=ROUNDS))
 
 
@@ -100,15 +101,31 @@ class ProximalNewton:
         state = replace(state, passes=passes, progress=None, note="")
         if not evaluation.finite(at):
             return replace(state, status="not finite"), query
-        x = Iterate(point.coef * info.scale, point.intercept)
-        progress = evaluation.progress(problem, info, x, at)
-        patience = state.patience.after(progress.certificate)
-        status = "separable" if separated(problem, info, at, progress) else "stalled" if patience.over else None
-        c = progress.certificate
-        excess = c.tolerance / c.relative_gap if 0.0 < c.tolerance < c.relative_gap else 0.0
-        slope = float(at.intercept_gradient[0])
-        query = query._replace(at=point, gradient=at.gradient * info.scale, slope=slope, loss=at.loss, excess=excess)
-        return replace(state, query=query, progress=progress, patience=patience, status=status), query
+        query = query._replace(
+            at=point, gradient=at.gradient * info.scale, slope=float(at.intercept_gradient[0]), loss=at.loss
+        )
+        state = _certified(problem, replace(state, query=query, at=at))
+        return state, state.query
+
+    def restarted(self, problem: Problem, state: ProximalNewtonState, eager: float) -> ProximalNewtonState:
+        """Return the state for another strength of the penalty, at the same point: nothing has to be evaluated."""
+        assert state.at is not None
+        state = replace(state, patience=Patience(limit=ROUNDS), query=state.query._replace(eager=eager))
+        return _certified(problem, state)
+
+
+def _certified(problem: Problem, state: ProximalNewtonState) -> ProximalNewtonState:
+    """Return the state with the certificate of its point."""
+    info, at, point = state.info, state.at, state.query.at
+    assert at is not None
+    x = Iterate(point.coef * info.scale, point.intercept)
+    progress = evaluation.progress(problem, info, x, at)
+    patience = state.patience.after(progress.certificate)
+    status = "separable" if separated(problem, info, at, progress) else "stalled" if patience.over else None
+    c = progress.certificate
+    excess = c.tolerance / c.relative_gap if 0.0 < c.tolerance < c.relative_gap else 0.0
+    query = state.query._replace(excess=excess)
+    return replace(state, query=query, progress=progress, patience=patience, status=status)
 
 
 def _point(info: DataInfo, total: Floats, at: Point) -> Point:

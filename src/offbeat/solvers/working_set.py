@@ -24,6 +24,7 @@ GROWTH = 2.5  # times the columns in use, that a working set has at most
 FINE = 0.01  # of its first violation, that the descent on a Gram matrix leaves
 LEAST_SHARE = 1e-9
 LAGGING = 0.05  # of the last violation: an old Gram matrix that leaves more is made anew
+CREEPING = 0.3  # of the last violation over the same columns, from which coordinate descent alone is too slow
 TRIALS = 40
 ENOUGH = 1e-4  # of the foretold decrease, that a step must win
 NOISE = 2e-13  # of the objective, that sums over rows are rounded by
@@ -36,7 +37,8 @@ class Query(NamedTuple):
 
     The gradient is empty at the very start. ``excess`` is the tolerated gap over that of this point, ``floor`` the
     least gain that matters, as a mean objective. The penalty of coefficient ``w`` is that of ``factor * w``, with
-    ``weight``.
+    ``weight``; with the strength ``eager``, below the true one, columns that violate optimality come along when others
+    do.
     """
 
     at: Point
@@ -47,13 +49,15 @@ class Query(NamedTuple):
     floor: float
     factor: Floats
     weight: Floats
+    eager: float = math.nan
 
 
 @dataclass(frozen=True)
 class Local:
     """What a shard keeps: curvature of its rows at the last point, columns at hand or their Gram matrix.
 
-    ``first`` is the largest move of the first sweep, the last time; ``damping`` says how small curvatures may be.
+    ``first`` is the largest move of the first sweep, the last time; ``stale`` says that the matrix must be made anew,
+    ``creeping`` that coordinate descent on it left too much; ``damping`` how small curvatures may be.
     """
 
     workspace: Workspace
@@ -62,6 +66,8 @@ class Local:
     store: Store | None = None
     gram: Gram | None = None
     first: float = math.inf
+    stale: bool = False
+    creeping: bool = False
     damping: float = 1e-6
 
 
@@ -91,8 +97,13 @@ def bettered(problem: Problem, shard: Shard, local: Local, query: Query) -> Foun
 
     at, rule = query.at, problem.penalty._replace(weights=None)
     about = local.about or column_store.facts(shard, local.workspace, at.center)
-    far = coordinate.violations(rule, at.coef, query.gradient, (query.factor, query.weight))
-    columns, ranked, complete = _chosen(at.coef, far, about, local.gram)
+    scaling = (query.factor, query.weight)
+    far = coordinate.violations(rule, at.coef, query.gradient, scaling)
+    eager = far
+    if query.eager >= 0.0:
+        eager = coordinate.violations(rule._replace(alpha=query.eager), at.coef, query.gradient, scaling)
+    keep = local.gram if problem.loss.quadratic else None
+    columns, ranked, complete = _chosen(at.coef, far, eager, about, local.gram, keep)
     local = replace(local, about=about)
     task = Task(
         problem, shard, local.workspace, columns, at.center[columns], (query.factor[columns], query.weight[columns]),
@@ -104,24 +115,30 @@ def bettered(problem: Problem, shard: Shard, local: Local, query: Query) -> Foun
 
 
 def _chosen(
-    w: Floats, far: Floats, about: Facts, gram: Gram | None
+    w: Floats, far: Floats, eager: Floats, about: Facts, gram: Gram | None, keep: Gram | None
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], bool]:
     """Return the columns to work on, the others that violate most, and whether all that do are in.
 
     A column is worth what moving it alone would win: the square of its violation over its curvature. The columns of a
-    Gram matrix are taken again when they are all that matter.
+    Gram matrix are taken again when they are all that matter; those of one to ``keep`` come first in any case.
     """
-    used = np.flatnonzero(w)
-    worth = far / np.sqrt(np.where(about.squares > 0.0, about.squares, np.inf))
+    used, guilty = np.flatnonzero(w), np.flatnonzero((far > 0.0) & (w == 0.0))
+    if gram is not None:
+        known = np.zeros(w.size, np.bool_)
+        known[gram.columns] = True
+        if known[guilty].all() and known[used].all():
+            return gram.columns, guilty[:0], True
+    worth = eager / np.sqrt(np.where(about.squares > 0.0, about.squares, np.inf))
     worth[used] = 0.0
-    guilty = np.flatnonzero(worth)
-    if gram is not None and np.isin(guilty, gram.columns).all() and np.isin(used, gram.columns).all():
-        return gram.columns, guilty[:0], True
     room = int(max(FEW, GROWTH * used.size)) - used.size
-    ranked = guilty[np.argsort(-worth[guilty], kind="stable")]
+    candidates = np.flatnonzero(worth)
+    ranked = candidates[np.argsort(-worth[candidates], kind="stable")]
+    complete = guilty.size <= room and bool(np.isin(guilty, ranked[:room]).all())
     chosen = np.concatenate([used, ranked[:room]])
     chosen = chosen[np.argsort(-about.counts[chosen], kind="stable")]  # columns that meet often lie side by side
-    return chosen, ranked[room:], guilty.size <= room
+    if keep is not None and keep.columns.size + chosen.size <= column_models.LARGEST:
+        chosen = np.concatenate([keep.columns, chosen[~known[chosen]]])
+    return chosen, ranked[room:], complete
 
 
 def _by_gram(task: Task, local: Local, query: Query, complete: bool) -> Found:
@@ -130,20 +147,27 @@ def _by_gram(task: Task, local: Local, query: Query, complete: bool) -> Found:
     if bend is None:  # what a shard held may be lost
         _, bend = hessian_products.evaluate(task.problem, task.shard, local.workspace, query.at)
         work += 1.0
-    if gram is None or gram.columns is not task.columns:
-        gram, work = column_models.make_gram(task, _floored(task, bend, local.damping)), work + 2.0
-        local = replace(local, first=math.inf)
+    same = gram is not None and gram.columns is task.columns
+    if gram is None or not same or local.stale:
+        first = gram if quadratic and gram is not None and _begins(task.columns, gram.columns) else None
+        gram, work = column_models.make_gram(task, _floored(task, bend, local.damping), first), work + 2.0
+        local = local if same else replace(local, first=math.inf, creeping=False)
+        gram = gram._replace(columns=task.columns)
     w = query.at.coef[task.columns]
     slopes = Slopes(query.gradient[task.columns], query.slope)
     share = FINE if not quadratic else min(max(0.1 * query.excess, LEAST_SHARE), 0.1) if complete else 0.1
-    step = column_models.by_gram(task, w, slopes, gram, (share, math.sqrt(query.floor)))
+    limits = (share, math.sqrt(query.floor))
+    step = column_models.by_gram(task, w, slopes, gram, limits, exact=local.creeping)
     found = _searched(task, local, query, w, step)
-    old = step.first > LAGGING * local.first or found.at is query.at
-    shorter = found.local.damping > local.damping
-    keep = None if not quadratic and (old or shorter) else gram
-    return found._replace(
-        local=replace(found.local, gram=keep, first=step.first), work=found.work + work
-    )  # fmt: skip
+    shorter = found.local.damping > local.damping or found.at is query.at
+    stale = not quadratic and (shorter or step.first > LAGGING * local.first)
+    creeping = same and (local.creeping or step.first > CREEPING * local.first)
+    kept = replace(found.local, gram=gram, first=step.first, stale=stale, creeping=creeping)
+    return found._replace(local=kept, work=found.work + work)
+
+
+def _begins(columns: NDArray[np.int64], others: NDArray[np.int64]) -> bool:
+    return columns.size > others.size and bool(np.array_equal(columns[: others.size], others))
 
 
 def _floored(task: Task, bend: Floats, damping: float) -> Floats:
