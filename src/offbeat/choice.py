@@ -22,8 +22,13 @@ WIDE_COLUMNS = 200
 SMALL = 1 << 17  # values below which threads cost more than they save
 
 
-def solver(problem: Problem, dataset: Dataset, wanted: Solver | Literal["auto"]) -> tuple[Solver, str]:
+def solver(
+    problem: Problem, dataset: Dataset, wanted: Solver | Literal["auto"], *, shared: bool = False
+) -> tuple[Solver, str]:
     """Return the solver to use and the reason, in words.
+
+    With ``shared`` passes, on which several models are fitted, all that a round may ask for is loss, gradient and
+    Hessian at a point.
 
     Raises
     ------
@@ -37,7 +42,7 @@ def solver(problem: Problem, dataset: Dataset, wanted: Solver | Literal["auto"])
     k = dataset.n_columns
     if not getattr(problem.loss, "smooth", True):
         return solvers.ADMM(), f"the {problem.loss.name} loss has a kink: each shard solves its own part of the dual"
-    if many_columns(problem, dataset):
+    if many_columns(problem, dataset) and not shared:
         return solvers.ProximalNewton(), f"{k:,} columns and a penalty that selects among them: working sets"
     if problem.n_outputs == 1:
         if problem.loss.quadratic and k <= GRAM_COLUMNS:
@@ -45,7 +50,7 @@ def solver(problem: Problem, dataset: Dataset, wanted: Solver | Literal["auto"])
         limit = SPARSE_NEWTON_COLUMNS if dataset.source.sparse else NEWTON_COLUMNS
         if k <= limit:
             return solvers.Newton(), f"{k:,} columns: the Hessian is cheap, Newton needs few passes"
-    if problem.penalty.smooth and problem.n_outputs == 1 and dataset.source.sparse:
+    if problem.penalty.smooth and problem.n_outputs == 1 and dataset.source.sparse and not shared:
         return solvers.NewtonCG(), f"sparse, {k:,} columns: Hessian products, preconditioned by the frequent columns"
     if problem.penalty.smooth:
         return solvers.LBFGS(), f"{k:,} columns and a smooth penalty: only gradients, with curvature from their changes"

@@ -17,7 +17,7 @@ from offbeat import Problem, engines, losses, penalties, solve, solvers
 from offbeat.errors import ProblemError
 from offbeat.path import lambda_max
 from offbeat.solution import Solution
-from offbeat.solvers import column_models, column_store
+from offbeat.solvers import column_models, column_store, row_sample
 from offbeat.solvers.working_set import Local
 
 LOSSES = [losses.Squared(), losses.Logistic(), losses.Poisson(), losses.SquaredHinge(), losses.Huber()]
@@ -210,6 +210,36 @@ def test_what_a_shard_held_can_be_lost() -> None:
     lost = solver.local_step(problem, shards[0], solver.init_local(problem, shards[0], held), query).payload
     assert isinstance(local, Local)
     assert_allclose(held[0], lost[0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("container", [sparse.csr_array, lambda X: X.toarray()], ids=["sparse", "dense"])
+def test_a_start_from_a_sample_of_the_rows_changes_nothing(monkeypatch: pytest.MonkeyPatch, container: Any) -> None:
+    X, z = words(n=600, k=80)
+    rng = np.random.default_rng(4)
+    extras = {"sample_weight": rng.integers(0, 3, 600).astype(float), "offset": 0.1 * rng.standard_normal(600)}
+    for loss in (losses.Squared(), losses.Logistic(), losses.Poisson()):
+        problem, y = Problem(loss, penalties.L1(0.01)), target(loss, z)
+        monkeypatch.setattr(row_sample, "LEAST_ROWS", 10_000)
+        all_rows = fit(problem, container(X), y, **extras)
+        monkeypatch.setattr(row_sample, "LEAST_ROWS", 16)
+        solution = fit(problem, container(X), y, **extras)
+        assert solution.status == "converged"
+        assert_allclose(solution.certificate.primal, all_rows.certificate.primal, rtol=1e-9)
+
+
+def test_rows_of_a_sample_are_rows_of_the_shard() -> None:
+    from offbeat.data.load import as_dataset
+
+    X, y = words(n=20_000, k=30)
+    shard = as_dataset(X, y, offset=2.0 * y).shards(2)[1]
+    few = row_sample.sampled(shard)
+    assert few is not None
+    assert 4096 <= few.n_rows < shard.n_rows
+    at = {value: i for i, value in enumerate(shard.y)}
+    rows = np.array([at[value] for value in few.y])
+    assert_array_equal(few.rows().toarray(), shard.rows().toarray()[rows])
+    assert_array_equal(few.offset, 2.0 * few.y)
+    assert row_sample.sampled(as_dataset(X[:100], y[:100]).shards(1)[0]) is None
 
 
 def test_only_wanted_columns_are_fetched() -> None:

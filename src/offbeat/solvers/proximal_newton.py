@@ -21,7 +21,7 @@ from offbeat.sideways import evaluation
 from offbeat.sideways.board import Board
 from offbeat.sideways.evaluation import Iterate
 from offbeat.sideways.protocol import DataInfo, State, Step
-from offbeat.solvers import working_set
+from offbeat.solvers import row_sample, working_set
 from offbeat.solvers.descent import check_smooth_loss
 from offbeat.solvers.patience import Patience, separated
 from offbeat.solvers.working_set import Local, Query
@@ -82,12 +82,22 @@ class ProximalNewton:
         factor[np.abs(factor - 1.0) < 1e-12] = 1.0
         floor = FLOOR * max(info.reference.objective, 1e-300)
         query = Query(
-            evaluation.query(info, evaluation.start(info)), np.empty(0), 0.0, 0.0, 0.0, floor, factor, penalty.weight
+            evaluation.query(info, evaluation.start(info)),
+            np.empty(0),
+            0.0,
+            0.0,
+            0.0,
+            floor,
+            factor,
+            penalty.weight,
+            cold=not info.warm,
         )
         return ProximalNewtonState(info=info, query=query), query
 
     def local_step(self, problem: Problem, shard: Shard, local: Any, query: Any) -> Step:
-        """Minimise over a working set, and evaluate."""
+        """Minimise over a working set, and evaluate; a cold start begins with a sample of the rows."""
+        if query.cold and not query.gradient.size:
+            return row_sample.first_step(problem, shard, local, query)
         return working_set.local_step(problem, shard, local, query)
 
     def global_step(

@@ -38,7 +38,7 @@ class Query(NamedTuple):
     The gradient is empty at the very start. ``excess`` is the tolerated gap over that of this point, ``floor`` the
     least gain that matters, as a mean objective. The penalty of coefficient ``w`` is that of ``factor * w``, with
     ``weight``; with the strength ``eager``, below the true one, columns that violate optimality come along when others
-    do.
+    do. ``cold`` says that nothing speaks for the start.
     """
 
     at: Point
@@ -50,6 +50,7 @@ class Query(NamedTuple):
     factor: Floats
     weight: Floats
     eager: float = math.nan
+    cold: bool = False
 
 
 @dataclass(frozen=True)
