@@ -261,9 +261,9 @@ def test_only_wanted_columns_are_fetched() -> None:
     assert math.isclose(float(about.counts.sum()), X.nnz, rel_tol=0.01)
 
 
-def test_smooth_penalties_are_turned_away() -> None:
-    with pytest.raises(ProblemError, match="use Newton, LBFGS or ProximalGradient"):
-        solvers.ProximalNewton().check(Problem(losses.Squared(), penalties.L2(1.0)))
+def test_several_outputs_are_turned_away() -> None:
+    with pytest.raises(ProblemError, match="use ProximalGradient"):
+        solvers.ProximalNewton().check(Problem(losses.Multinomial(3), penalties.L1(1.0)))
 
 
 def test_lambda_max_needs_an_l1_part() -> None:

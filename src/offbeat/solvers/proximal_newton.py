@@ -45,7 +45,8 @@ class ProximalNewton:
     """Proximal Newton with working sets, for penalties that keep most coefficients at zero, and many columns.
 
     The method for L1 and elastic net on sparse data, and on dense data with more columns than rows. All rows are one
-    shard; columns in use are copied, compressed by column.
+    shard; columns in use are copied, compressed by column. Other penalties are solved, too, but faster by other
+    methods.
 
     Examples
     --------
@@ -61,22 +62,19 @@ class ProximalNewton:
     whole = True
 
     def check(self, problem: Problem) -> None:
-        """Raise `ProblemError` for losses with kinks, several outputs, and penalties without kinks."""
+        """Raise `ProblemError` for losses with kinks and several outputs."""
         check_smooth_loss("ProximalNewton", problem)
         if problem.n_outputs > 1:
             raise ProblemError(f"ProximalNewton does not solve the {problem.loss.name} loss; use ProximalGradient")
-        if problem.penalty.smooth:
-            raise ProblemError(
-                f"ProximalNewton is for penalties that select columns, which {problem.penalty.name} does not; "
-                "use Newton, LBFGS or ProximalGradient"
-            )
 
     def init_local(self, problem: Problem, shard: Shard, contribution: Floats | None = None) -> Local:
         """Return a shard without columns at hand: they are fetched when they are wanted."""
         return Local(Workspace())
 
     def init_global(self, problem: Problem, info: DataInfo) -> tuple[ProximalNewtonState, Query]:
-        """Return the first query: the start, to be evaluated."""
+        """Return the first query: the start, to be evaluated; raise `ProblemError` if there are several shards."""
+        if info.n_shards > 1:
+            raise ProblemError(f"ProximalNewton needs all rows in one shard, and there are {info.n_shards}")
         penalty = info.penalty
         factor = penalty.factor * info.scale
         factor[np.abs(factor - 1.0) < 1e-12] = 1.0

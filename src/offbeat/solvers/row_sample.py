@@ -24,7 +24,8 @@ from offbeat.solvers.working_set import Local, Query
 SHARE = 8  # one row of so many
 LEAST_ROWS = 4096  # of a sample
 ROUNDS = 12
-SETTLED = 1e-4  # of the loss, that a round wins no more
+SETTLED = 1e-2  # of the objective: a round that wins less is the last
+ROWS = 100  # for each coefficient that is not zero: with fewer, a sample says too little about all rows
 
 
 def sampled(shard: Shard) -> Shard | None:
@@ -66,7 +67,7 @@ def start(problem: Problem, shard: Shard, query: Query) -> tuple[Point, Facts, f
         objective = float(sums.head[0]) / n + _penalty(problem, query, at)
         if not np.isfinite(objective):
             return None
-        if before - objective <= SETTLED * abs(objective):
+        if before - objective <= SETTLED * abs(objective) or ROWS * np.count_nonzero(at.coef) > n:
             break
         before = objective
         slope = float(sums.head[1]) / n if at.repair else 0.0
