@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+from scipy.sparse import issparse
 
+from benchmarks.harness import matrix
 from benchmarks.harness.objective import lambda_max
 from benchmarks.harness.problem import Array, Floats, Problem, Spec
 
@@ -22,7 +24,10 @@ class BaseDataset(ABC):
 
     @abstractmethod
     def load(self, scale: float) -> tuple[Array, dict[str, Floats]]:
-        """Return the matrix (float64, C order) and the targets by name, with ``scale`` times the usual rows."""
+        """Return the matrix and the targets by name, with ``scale`` times the usual rows.
+
+        The matrix is float64 in C order, or sparse by rows.
+        """
 
 
 def rows(full: int, scale: float) -> int:
@@ -34,8 +39,10 @@ def thin(X: Array, targets: dict[str, Floats], scale: float) -> tuple[Array, dic
     """Keep evenly spaced rows."""
     if scale >= 1.0:
         return X, targets
-    kept = np.linspace(0, len(X) - 1, rows(len(X), scale)).astype(np.int64)
-    return np.ascontiguousarray(X[kept]), {name: y[kept] for name, y in targets.items()}
+    n = X.shape[0]
+    kept = np.linspace(0, n - 1, rows(n, scale)).astype(np.int64)
+    some = X[kept] if issparse(X) else np.ascontiguousarray(X[kept])
+    return some, {name: y[kept] for name, y in targets.items()}
 
 
 def store(dataset: BaseDataset, cache: Path, scale: float, dtype: str) -> Path:
@@ -49,7 +56,7 @@ def store(dataset: BaseDataset, cache: Path, scale: float, dtype: str) -> Path:
     X, targets = dataset.load(scale)
     partial = cache / f"{folder.name}.partial"
     partial.mkdir(parents=True, exist_ok=True)
-    np.save(partial / "X.npy", np.ascontiguousarray(X, dtype=dtype))
+    matrix.save(partial, X, dtype)
     for name, y in targets.items():
         np.save(partial / f"y-{name}.npy", np.asarray(y, dtype=np.float64))
     partial.rename(folder)
@@ -58,7 +65,7 @@ def store(dataset: BaseDataset, cache: Path, scale: float, dtype: str) -> Path:
 
 def resolve(spec: Spec, folder: Path, threads: int) -> Problem:
     """Load the data of a problem and work out its penalties."""
-    X, y = np.load(folder / "X.npy"), np.load(folder / f"y-{spec.target}.npy")
+    X, y = matrix.load(folder), np.load(folder / f"y-{spec.target}.npy")
     largest = lambda_max(spec.loss, X, y, spec.fit_intercept) if spec.strength.rule == "lambda_max" else 0.0
-    alphas = spec.strength.alphas(len(X), largest, spec.l1_ratio)
+    alphas = spec.strength.alphas(X.shape[0], largest, spec.l1_ratio)
     return Problem(spec.name, spec.loss, alphas, spec.l1_ratio, spec.fit_intercept, X, y, threads, folder)

@@ -84,8 +84,8 @@ class Problem:
         More than one: a path, and the solver returns one row of coefficients for each.
     l1_ratio : float
     fit_intercept : bool
-    X : ndarray, shape (n_rows, n_columns)
-        In C order; float64 or float32.
+    X : ndarray or csr_matrix, shape (n_rows, n_columns)
+        An array is in C order; float64 or float32.
     y : ndarray, shape (n_rows,)
         float64; in {0, 1} for the logistic loss.
     threads : int
@@ -113,6 +113,16 @@ class Problem:
     def k(self) -> int:
         """Columns."""
         return int(self.X.shape[1])
+
+    @property
+    def sparse(self) -> bool:
+        """Whether `X` is a SciPy matrix."""
+        return not isinstance(self.X, np.ndarray)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of `X`."""
+        return int(self.X.data.nbytes + self.X.indices.nbytes) if self.sparse else int(self.X.nbytes)
 
     @property
     def path(self) -> bool:

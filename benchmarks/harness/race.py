@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.harness import memory, objective, reference
+from benchmarks.harness import matrix, memory, objective, reference
 from benchmarks.harness.client import Worker, WorkerError, WorkerTimeoutError
 from benchmarks.harness.problem import Problem, Spec
 from benchmarks.harness.results import Entry, Measured, Race
@@ -70,7 +70,7 @@ class Course:
 
     def _enter(self, solver: BaseSolver) -> Climb | None:
         """Start a solver's process; None if it cannot take part."""
-        entry = Entry(solver.name, solver.ours, excluded=solver.missing() or solver.supports(self.problem))
+        entry = Entry(solver.name, solver.ours, excluded=solver.missing() or solver.refuses(self.problem))
         self.race.entries.append(entry)
         if entry.excluded:
             return None
@@ -126,7 +126,7 @@ class Course:
             entry.stopped = str(error)
             log.warning("%s %s: %s", entry.solver, measured.rung, error)
             return False
-        values = objective.objectives(self.problem, np.array(answer["coef"]), np.array(answer["intercept"]))
+        values = objective.objectives(self.problem, matrix.unpack(answer["coef"]), np.array(answer["intercept"]))
         relative = (values - self.race.optimum) / self.race.scale
         measured.seconds.append(answer["seconds"])
         measured.cpu_seconds.append(answer["cpu_seconds"])
@@ -170,7 +170,7 @@ class Course:
         """Return a solver's process, started if need be; older ones make room when memory is short."""
         if name in self.workers:
             return self.workers[name]
-        need = 3 * self.problem.X.nbytes
+        need = 3 * self.problem.nbytes
         while self.workers and (memory.available() or need) < need:
             self.workers.pop(next(iter(self.workers))).close()
         worker = Worker(name, self.problem, self.race.spec.target, 4 * self.rules.budget)

@@ -30,6 +30,8 @@ class BaseSolver(ABC):
     module: ClassVar[str]
     """What must be importable."""
     ours: ClassVar[bool] = False
+    sparse: ClassVar[bool] = False
+    """Whether it takes a SciPy matrix without making it dense."""
     slow: ClassVar[bool] = False
     """Left out of a run unless named: at least ten times the time of the others."""
 
@@ -37,6 +39,10 @@ class BaseSolver(ABC):
     def missing(cls) -> str | None:
         """Return why it cannot run here, or None."""
         return None if importlib.util.find_spec(cls.module) else f"{cls.package} is not installed"
+
+    def refuses(self, problem: Problem) -> str | None:
+        """Return why it takes no part in this problem, or None."""
+        return "dense data only" if problem.sparse and not self.sparse else self.supports(problem)
 
     @abstractmethod
     def supports(self, problem: Problem) -> str | None:

@@ -17,7 +17,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from benchmarks.harness import memory, registry
+from benchmarks.harness import matrix, memory, registry
 from benchmarks.harness.problem import Problem
 from benchmarks.harness.solver import BaseSolver, Rung
 
@@ -34,7 +34,7 @@ def open_problem(request: dict[str, Any]) -> Problem:
     alphas = np.array(request["alphas"])
     return Problem(
         request["name"], request["loss"], alphas, request["l1_ratio"], request["fit_intercept"],
-        np.load(folder / "X.npy"), y, request["threads"], folder,
+        matrix.load(folder), y, request["threads"], folder,
     )  # fmt: skip
 
 
@@ -69,7 +69,7 @@ def fit(solver: BaseSolver, problem: Problem, rung: Rung) -> dict[str, Any]:
     intercept = np.broadcast_to(np.asarray(intercept, dtype=np.float64).ravel(), (len(coef),))
     return {
         "seconds": statistics.median(times), "cpu_seconds": processor, "extra_bytes": extra,
-        "coef": coef.tolist(), "intercept": intercept.tolist(),
+        "coef": matrix.pack(coef), "intercept": intercept.tolist(),
     }  # fmt: skip
 
 

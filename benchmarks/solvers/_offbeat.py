@@ -27,6 +27,7 @@ class Offbeat(BaseSolver):
     """`offbeat.solve`, or `offbeat.solve_path` where a path is wanted."""
 
     package, module, ours = "offbeat", "offbeat", True
+    sparse = True
 
     def supports(self, problem: Problem) -> str | None:
         return None

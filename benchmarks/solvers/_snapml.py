@@ -10,6 +10,7 @@ from benchmarks.harness.solver import BaseSolver, Rung, only
 
 class Snap(BaseSolver):
     package, module = "snapml", "snapml"
+    sparse = True
     dual: ClassVar[bool]
 
     def supports(self, problem: Problem) -> str | None:

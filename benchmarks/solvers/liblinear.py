@@ -12,6 +12,7 @@ RIDGE, LASSO = 0, 6
 
 class Solver(BaseSolver):
     name, package, module = "liblinear", "liblinear-official", "liblinear"
+    sparse = True
 
     def supports(self, problem: Problem) -> str | None:
         reason = only(problem, ("logistic",))

@@ -10,6 +10,7 @@ from benchmarks.harness.solver import BaseSolver, Rung, only, tolerances
 
 class Solver(BaseSolver):
     name, package, module = "skglm path", "skglm", "skglm"
+    sparse = True
 
     def supports(self, problem: Problem) -> str | None:
         reason = only(problem, ("squared",), path=True)
@@ -30,6 +31,6 @@ class Solver(BaseSolver):
         penalty = L1(first) if problem.l1_ratio == 1.0 else L1_plus_L2(first, problem.l1_ratio)
         solver = AndersonCD(max_iter=200, tol=rung["tol"], fit_intercept=False)
         # Its `path` takes compiled objects; columns are read one by one, so the copy to Fortran order is part of it.
-        X = np.asfortranarray(problem.X)
+        X = problem.X.tocsc() if problem.sparse else np.asfortranarray(problem.X)
         found = solver.path(X, problem.y, compiled_clone(Quadratic()), compiled_clone(penalty), alphas=problem.alphas)
         return np.ascontiguousarray(found[1].T), 0.0

@@ -11,6 +11,7 @@ from benchmarks.harness.solver import BaseSolver, Rung, only, tolerances
 class Solver(BaseSolver):
     name, package, module = "sklearn path Gram", "scikit-learn", "sklearn"
     precompute: Any = True
+    sparse = False  # the Gram matrix of many columns would not fit
 
     def supports(self, problem: Problem) -> str | None:
         reason = only(problem, ("squared",), path=True)
@@ -24,7 +25,8 @@ class Solver(BaseSolver):
     def fit(self, problem: Problem, rung: Rung) -> tuple[Floats, Any]:
         from sklearn.linear_model import enet_path
 
+        X = problem.X.tocsc() if problem.sparse else problem.X
         _, coefs, _ = enet_path(
-            problem.X, problem.y, alphas=problem.alphas, l1_ratio=problem.l1_ratio, precompute=self.precompute, **rung
+            X, problem.y, alphas=problem.alphas, l1_ratio=problem.l1_ratio, precompute=self.precompute, **rung
         )
         return np.ascontiguousarray(coefs.T), 0.0

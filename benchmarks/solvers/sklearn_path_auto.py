@@ -8,3 +8,4 @@ from benchmarks.solvers.sklearn_path import Solver as Path
 class Solver(Path):
     name = "sklearn path auto"
     precompute: Any = "auto"
+    sparse = True

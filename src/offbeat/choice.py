@@ -16,11 +16,19 @@ from offbeat.sideways.topologies import Hub, Topology
 GRAM_COLUMNS = 5000
 NEWTON_COLUMNS = 3000
 SPARSE_NEWTON_COLUMNS = 500
+SELECTING = ("l1", "elastic-net", "positive-elastic-net")
+WIDE = 1.0  # columns a row
+WIDE_COLUMNS = 200
 SMALL = 1 << 17  # values below which threads cost more than they save
 
 
-def solver(problem: Problem, dataset: Dataset, wanted: Solver | Literal["auto"]) -> tuple[Solver, str]:
+def solver(
+    problem: Problem, dataset: Dataset, wanted: Solver | Literal["auto"], *, shared: bool = False
+) -> tuple[Solver, str]:
     """Return the solver to use and the reason, in words.
+
+    With ``shared`` passes, on which several models are fitted, all that a round may ask for is loss, gradient and
+    Hessian at a point.
 
     Raises
     ------
@@ -34,17 +42,29 @@ def solver(problem: Problem, dataset: Dataset, wanted: Solver | Literal["auto"])
     k = dataset.n_columns
     if not getattr(problem.loss, "smooth", True):
         return solvers.ADMM(), f"the {problem.loss.name} loss has a kink: each shard solves its own part of the dual"
+    if many_columns(problem, dataset) and not shared:
+        return solvers.ProximalNewton(), f"{k:,} columns and a penalty that selects among them: working sets"
     if problem.n_outputs == 1:
         if problem.loss.quadratic and k <= GRAM_COLUMNS:
             return solvers.Newton(), f"squared loss, {k:,} columns: one pass for the Gram matrix, then no data"
         limit = SPARSE_NEWTON_COLUMNS if dataset.source.sparse else NEWTON_COLUMNS
         if k <= limit:
             return solvers.Newton(), f"{k:,} columns: the Hessian is cheap, Newton needs few passes"
-    if problem.penalty.smooth and problem.n_outputs == 1 and dataset.source.sparse:
+    if problem.penalty.smooth and problem.n_outputs == 1 and dataset.source.sparse and not shared:
         return solvers.NewtonCG(), f"sparse, {k:,} columns: Hessian products, preconditioned by the frequent columns"
     if problem.penalty.smooth:
         return solvers.LBFGS(), f"{k:,} columns and a smooth penalty: only gradients, with curvature from their changes"
     return solvers.ProximalGradient(), f"{k:,} columns and a penalty with kinks: accelerated proximal gradient"
+
+
+def many_columns(problem: Problem, dataset: Dataset) -> bool:
+    """Whether the penalty selects among so many columns that a working set of them is the thing to look at."""
+    if problem.n_outputs > 1 or not getattr(problem.loss, "smooth", True):
+        return False
+    if problem.penalty.name not in SELECTING or not getattr(problem.penalty, "l1_ratio", 1.0) > 0.0:
+        return False
+    k = dataset.n_columns
+    return k > (SPARSE_NEWTON_COLUMNS if dataset.source.sparse else max(WIDE * dataset.n_rows, WIDE_COLUMNS))
 
 
 def engine(dataset: Dataset, wanted: Engine | Literal["auto"]) -> Engine:

@@ -200,7 +200,8 @@ def fit(problem: Problem, dataset: Dataset, options: Options, settings: Settings
     trace.metadata.update(rows=str(dataset.n_rows), columns=str(dataset.n_columns))
     with interruptible() as interrupted, _display(solver, dataset, options, settings) as display:
         cancelled = _canceller(interrupted.is_set, started, math.inf if engine.virtual else limit)
-        shards = dataset.shards(engine.n_workers * (stealing.shards_per_worker if stealing else 1), cancelled)
+        count = engine.n_workers * (stealing.shards_per_worker if stealing else 1)
+        shards = dataset.shards(1 if getattr(solver, "whole", False) else count, cancelled)
         shards = [shard for shard in shards if shard.n_rows]  # where rows lie in pieces, some may have none
         info = inspect(problem, dataset, shards, engine, options)
         info = replace(

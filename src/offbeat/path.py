@@ -28,6 +28,7 @@ from offbeat.sideways.evaluation import Iterate
 from offbeat.sideways.messages import Message
 from offbeat.sideways.protocol import DataInfo, internal_to_original
 from offbeat.solution import not_finite
+from offbeat.solvers.column_path import column_path
 from offbeat.solvers.quadratic import solve_quadratic
 
 RIDGE_SHARE = 1e-3  # share of L1 that the largest strength of a path without L1 is chosen for
@@ -64,7 +65,7 @@ class Start:
     hessian: Floats | None
 
 
-def start(problem: Problem, dataset: Dataset, options: Options, engine: Engine) -> Start:
+def start(problem: Problem, dataset: Dataset, options: Options, engine: Engine, *, gram: bool = True) -> Start:
     """Look at the data once, at ``w = 0``: the gradient there and, for a quadratic loss, the Gram matrix.
 
     Parameters
@@ -73,6 +74,8 @@ def start(problem: Problem, dataset: Dataset, options: Options, engine: Engine) 
     dataset : Dataset
     options : Options
     engine : Engine
+    gram : bool
+        Whether to make the Gram matrix of a quadratic loss.
 
     Returns
     -------
@@ -81,7 +84,7 @@ def start(problem: Problem, dataset: Dataset, options: Options, engine: Engine) 
     problem.loss.check_target(dataset.y)
     shards = dataset.shards(engine.n_workers)
     info = inspect(problem, dataset, shards, engine, options)
-    point = evaluation.query(info, Iterate(*info.start), hessian=problem.loss.quadratic)
+    point = evaluation.query(info, Iterate(*info.start), hessian=gram and problem.loss.quadratic)
     payloads = engine.map(lambda shard: evaluation.local_step(problem, shard, Workspace(), point)[1], shards)
     board = Board(len(shards))
     for i, payload in enumerate(payloads):
@@ -160,11 +163,58 @@ def solve_path(
         raise ProblemError("paths of multinomial problems are not supported: call solve for each strength")
     dataset = as_dataset(X, y, sample_weight=sample_weight, memory_budget=memory_budget)
     options = Options(fit_intercept, standardize, tol)
-    begun = start(problem, dataset, options, choice.engine(dataset, "auto"))
+    by_columns = choice.many_columns(problem, dataset)
+    begun = start(problem, dataset, options, choice.engine(dataset, "auto"), gram=not by_columns)
     strengths = grid(largest_alpha(problem, begun), n_alphas, eps) if alphas is None else np.sort(alphas)[::-1]
     if begun.hessian is not None:
         return quadratic_path(problem, begun, strengths)
+    if by_columns:
+        return _column_path(problem, dataset, begun, strengths)
     return _warm_path(problem, dataset, options, strengths)
+
+
+def lambda_max(
+    problem: Problem, X: Any, y: Any = None, *, sample_weight: Any = None, offset: Any = None,
+    fit_intercept: bool = True, standardize: bool = False, memory_budget: int | str | None = None,
+) -> float:  # fmt: skip
+    """Return the least strength of a penalty at which all penalised coefficients are zero.
+
+    Parameters
+    ----------
+    problem : Problem
+        Its penalty has an L1 part; its ``alpha`` does not matter.
+    X, y, sample_weight, offset, fit_intercept, standardize, memory_budget
+        As for `solve`.
+
+    Returns
+    -------
+    alpha : float
+
+    Raises
+    ------
+    ProblemError
+        If the penalty has no L1 part: then no strength is enough.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from offbeat import Problem, losses, penalties
+    >>> from offbeat.path import lambda_max
+    >>> X, y = np.array([[1.0], [-1.0]]), np.array([2.0, 0.0])
+    >>> lambda_max(Problem(losses.Squared(), penalties.L1()), X, y)
+    1.0
+    """
+    share = {"l1": 1.0, "elastic-net": getattr(problem.penalty, "l1_ratio", 0.0)}.get(problem.penalty.name, 0.0)
+    if not share > 0.0 or problem.n_outputs > 1:
+        raise ProblemError(
+            f"lambda_max needs an L1 or ElasticNet penalty with l1_ratio > 0 and one output, not {problem.penalty!r} "
+            f"with the {problem.loss.name} loss"
+        )
+    dataset = as_dataset(X, y, sample_weight=sample_weight, offset=offset, memory_budget=memory_budget)
+    options = Options(fit_intercept, standardize)
+    return largest_alpha(problem, start(problem, dataset, options, choice.engine(dataset, "auto"), gram=False)) * (
+        max(share, RIDGE_SHARE) / share
+    )
 
 
 def grid(largest: float, n_alphas: int, eps: float) -> Floats:
@@ -208,22 +258,34 @@ def quadratic_path(problem: Problem, begun: Start, alphas: Floats) -> Path:
     return Path(np.asarray(alphas, np.float64), np.array(coefs), np.array(intercepts), tuple(certificates), 1.0)
 
 
+def _column_path(problem: Problem, dataset: Dataset, begun: Start, alphas: Floats) -> Path:
+    """Return the path of many columns, most of whose coefficients are zero."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        solved = column_path(problem, begun.info, dataset.shards(1)[0], begun.at, np.asarray(alphas, np.float64))
+    _warn_of_short(solved.certificates)
+    return Path(np.asarray(alphas, np.float64), *solved[:3], solved.passes + 1.0)
+
+
+def _warn_of_short(certificates: Sequence[Certificate]) -> None:
+    short = sum(not certificate.satisfied for certificate in certificates)
+    if short:
+        warnings.warn(
+            f"{short} of {len(certificates)} fits of the path stopped short of tol", ConvergenceWarning, stacklevel=4
+        )
+
+
 def _warm_path(problem: Problem, dataset: Dataset, options: Options, alphas: Floats) -> Path:
     """Return the path of any loss, each fit started from the one before."""
-    coefs, intercepts, certificates, passes, short = [], [], [], 1.0, 0
+    coefs, intercepts, certificates, passes = [], [], [], 1.0
     for alpha in alphas:
         one = Problem(problem.loss, problem.penalty._replace(alpha=float(alpha)))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             solution = fit(one, dataset, options, Settings())
         options = replace(options, start=(solution.coef, np.atleast_1d(solution.intercept)))
-        short += not solution.certificate.satisfied
         passes += solution.passes
         coefs.append(solution.coef)
         intercepts.append(solution.intercept)
         certificates.append(solution.certificate)
-    if short:
-        warnings.warn(
-            f"{short} of {len(alphas)} fits of the path stopped short of tol", ConvergenceWarning, stacklevel=3
-        )
+    _warn_of_short(certificates)
     return Path(np.asarray(alphas, np.float64), np.array(coefs), np.array(intercepts), tuple(certificates), passes)

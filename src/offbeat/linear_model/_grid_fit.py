@@ -112,7 +112,7 @@ def fit_folds(
     started = time.perf_counter()
     engine = choice.engine(dataset, budget.engine)
     first = problems[0][0][0]
-    solver, _ = choice.solver(first, dataset, budget.solver)
+    solver, _ = choice.solver(first, dataset, budget.solver, shared=True)
     first.loss.check_target(dataset.y)
     members, places = [], []
     for f, groups in enumerate(problems):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from offbeat.solvers.newton import Newton
     from offbeat.solvers.newton_cg import NewtonCG
     from offbeat.solvers.proximal_gradient import ProximalGradient
+    from offbeat.solvers.proximal_newton import ProximalNewton
     from offbeat.solvers.sdca import SDCA
     from offbeat.solvers.sgd import SGD
 
@@ -31,6 +32,7 @@ __all__ = [
     "Newton",
     "NewtonCG",
     "ProximalGradient",
+    "ProximalNewton",
 ]
 
 _HOMES = {
@@ -45,5 +47,6 @@ _HOMES = {
     "Newton": "newton",
     "NewtonCG": "newton_cg",
     "ProximalGradient": "proximal_gradient",
+    "ProximalNewton": "proximal_newton",
 }
 __getattr__, __dir__ = lazily(__name__, _HOMES)

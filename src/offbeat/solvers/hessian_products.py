@@ -47,18 +47,18 @@ class Local(NamedTuple):
 def local_step(problem: Problem, shard: Shard, local: Local, query: Query) -> Step:
     """Answer a query."""
     if query.what == EVALUATE:
-        payload, bend = _evaluate(problem, shard, local.workspace, query.at)
+        payload, bend = evaluate(problem, shard, local.workspace, query.at)
         return Step(Local(local.workspace, query.number, bend), payload, 1.0, query.what)
     work = 1.0
     if local.number != query.number or local.bend is None:
-        _, bend = _evaluate(problem, shard, local.workspace, query.at)
+        _, bend = evaluate(problem, shard, local.workspace, query.at)
         local, work = Local(local.workspace, query.number, bend), 2.0
     assert local.bend is not None
     answer = {PRODUCT: _product, DIAGONAL: _diagonal, BLOCK: _block}[query.what]
     return Step(local, answer(shard, local.workspace, local.bend, query), work, query.what)
 
 
-def _evaluate(problem: Problem, shard: Shard, workspace: Workspace, at: Point) -> tuple[Floats, Floats]:
+def evaluate(problem: Problem, shard: Shard, workspace: Workspace, at: Point) -> tuple[Floats, Floats]:
     """Return the sums of `Shard.evaluate`, flat, and the curvature of each row."""
     from offbeat.kernels import products
 

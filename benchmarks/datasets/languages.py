@@ -1,0 +1,58 @@
+"""Words of Spanish and Portuguese as sets of letter groups, to tell the language."""
+
+from __future__ import annotations
+
+import gzip
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from benchmarks.harness.dataset import BaseDataset, thin
+from benchmarks.harness.problem import Floats
+
+LANGUAGES = ("es", "pt")
+WORDS = 50_000
+GROUPS = (2, 3, 4)
+
+
+def frequent(language: str, count: int) -> list[str]:
+    """Return the most frequent words of a language, from the files of the package wordfreq, which is not imported."""
+    import msgpack
+
+    spec = importlib.util.find_spec("wordfreq")
+    if spec is None or spec.origin is None:
+        raise FileNotFoundError("the language data comes with wordfreq: pip install wordfreq==3.1.1 msgpack")
+    with gzip.open(Path(spec.origin).parent / "data" / f"large_{language}.msgpack.gz") as file:
+        bins = msgpack.load(file, raw=False)
+    return [word for each in bins[1:] for word in each][:count]
+
+
+def letter_groups(words: list[str]) -> csr_matrix:
+    """Return a row of ones for each word: its groups of 2 to 4 letters, with a mark at both ends."""
+    vocabulary: dict[str, int] = {}
+    indices: list[int] = []
+    bounds = [0]
+    for word in words:
+        text = f"^{word}$"
+        groups = {text[i : i + size] for size in GROUPS for i in range(len(text) - size + 1)}
+        indices += sorted(vocabulary.setdefault(group, len(vocabulary)) for group in sorted(groups))
+        bounds.append(len(indices))
+    return csr_matrix(
+        (np.ones(len(indices)), np.array(indices, np.int32), np.array(bounds, np.int32)),
+        shape=(len(words), len(vocabulary)),
+    )
+
+
+class Dataset(BaseDataset):
+    name = "languages"
+    description = "Spanish and Portuguese words as sets of letter groups, 100,000 x 58,051 sparse, 2.3 M entries"
+
+    def load(self, scale: float) -> tuple[Any, dict[str, Floats]]:
+        words = [frequent(language, WORDS) for language in LANGUAGES]
+        X = letter_groups([word for each in words for word in each])
+        y = np.repeat(np.arange(2.0), [len(each) for each in words])
+        order = np.random.default_rng(0).permutation(len(y))
+        return thin(X[order], {"language": y[order]}, scale)
