@@ -1,0 +1,210 @@
+"""SAGA: steps along single rows, with a table of the slopes that all rows had last.
+
+Each shard owns the slopes of its rows. Where shards run one after another, the iterate passes through all of them:
+SAGA over the chunks of a data set. Where they run side by side, each makes an epoch from the common point and their
+iterates are averaged.
+
+Sources: Defazio, Bach & Lacoste-Julien 2014 (NIPS, eq. 1-3: steps of ``1 / (3 L)``); Leblond, Pedregosa & Lacoste-Julien
+2017 (AISTATS, section 2: sparse rows); De & Goldstein 2016 (ICDM, algorithm 3: epochs side by side, averaged); Ying,
+Yuan & Sayed 2020 (IEEE Trans. Signal Process. 68:1390: rows without replacement).
+
+Steps are taken in a metric of the columns: the curvature of the loss along each plus that of the penalty, so that
+neither units nor rare columns matter.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from offbeat.data.shard import Shard, Workspace
+from offbeat.errors import ProblemError
+from offbeat.problem import Evaluation, Floats, Problem, Separable
+from offbeat.sideways import evaluation
+from offbeat.sideways.board import Board
+from offbeat.sideways.protocol import Candidate, DataInfo, State, Step
+from offbeat.solvers import saga_rows
+from offbeat.solvers.saga_rows import Contribution, Facts, Local, Query
+
+GROWTH = 4.0  # of the estimated gap over the smallest so far, from which steps are too long
+LATE = 40  # rounds without a smaller estimate, after which they are, too
+HALVINGS = 40
+FAR = 1e18  # length of a step that ends at the minimum of the penalty
+
+
+@dataclass(frozen=True)
+class SAGAState(State):
+    """Where the hub stands: the query under way, where the iterate began, how the estimates of the gap went."""
+
+    info: DataInfo
+    query: Query
+    origin: Floats
+    best: float = math.inf
+    idle: int = 0
+    halvings: int = 0
+    steps: float = 0.0
+
+
+@dataclass(frozen=True)
+class SAGA:
+    """Stochastic gradients whose variance vanishes: for any smooth loss and separable penalty, dense or sparse rows.
+
+    Steps have a length of ``1 / (3 L)``, ``L`` the largest curvature of the loss along a row; rows of losses whose
+    second derivative has no bound (Poisson, gamma) are shortened one by one where they would overshoot. Should the gap
+    grow all the same, steps are halved.
+
+    With ``staleness=inf, concurrency=1``, or one worker, shards run one after another and one iterate passes through
+    all; else their epochs run side by side and are averaged.
+
+    Parameters
+    ----------
+    epochs : int
+        Passes over a shard between two exchanges.
+
+    Examples
+    --------
+    >>> from offbeat import Problem, losses, penalties, solve, solvers
+    >>> from offbeat.datasets import make_classification
+    >>> X, y = make_classification(1000, 5, seed=0)
+    >>> solve(Problem(losses.Logistic(), penalties.L1(1e-2)), X, y, solver=solvers.SAGA(), tol=1e-8).status
+    'converged'
+    """
+
+    epochs: int = 1
+
+    name = "saga"
+    max_staleness = math.inf
+
+    def __post_init__(self) -> None:
+        """Refuse a number of epochs below one."""
+        if self.epochs < 1:
+            raise ProblemError(f"epochs of SAGA is {self.epochs}; give a whole number from 1")
+
+    def check(self, problem: Problem) -> None:
+        """Raise `ProblemError` for losses with a kink and for several outputs."""
+        if problem.n_outputs > 1:
+            raise ProblemError(f"SAGA does not solve the {problem.loss.name} loss; use LBFGS or ProximalGradient")
+        if not getattr(problem.loss, "smooth", True):
+            raise ProblemError(f"SAGA needs a derivative, and the {problem.loss.name} loss has a kink; use ADMM or SDCA")
+
+    def init_local(self, problem: Problem, shard: Shard, contribution: Floats | None = None) -> Local:
+        """Return a shard without slopes, or with those of its contribution."""
+        if contribution is None:
+            return Local(Workspace(), None)
+        k = shard.source.shape[1]
+        return Local(Workspace(), Contribution.unflat(contribution, k + 1, k if shard.source.sparse else 0))
+
+    def init_global(self, problem: Problem, info: DataInfo) -> tuple[SAGAState, Query]:
+        """Return the first state and query: the slopes at the start of the fit."""
+        x, k, on = evaluation.start(info), info.n_columns, info.reference.fit_intercept
+        center = np.empty(0) if info.sparse else info.center
+        w = x.u / info.scale
+        b = float(x.b[0]) - (float(info.center @ w) if info.sparse else 0.0)
+        point = np.append(w, b if on else 0.0)
+        through = info.n_shards == 1 or (info.staleness > 0 and info.at_once == 1)
+        query = Query(
+            point, np.zeros(k + 1), center, np.ones(k + 1), np.ones(k if info.sparse else 0),
+            info.penalty.factor * info.scale, info.penalty.weight, 1.0 / info.n_rows if through else 0.0, 1.0, through,
+            0, info.seed, self.epochs, info.longest or info.n_rows,
+        )  # fmt: skip
+        return SAGAState(info, query, point), query
+
+    def local_step(self, problem: Problem, shard: Shard, local: Local, query: Query) -> Step:
+        """Run epochs over a shard."""
+        return saga_rows.local_step(problem, shard, local, query)
+
+    def global_step(self, problem: Problem, state: SAGAState, board: Board) -> tuple[SAGAState, Query]:
+        """Take the point and the average gradient from the sum of the contributions."""
+        total, info, query = board.total(), state.info, state.query
+        sums = Contribution.unflat(total, query.point.size, query.copies.size)
+        facts = sums.facts
+        state = replace(state, passes=facts.passes / info.n_rows, note="")
+        bounded = math.isfinite(problem.loss.smoothness)
+        if not np.all(np.isfinite(total)) or (facts.bad > 0.0 and (bounded or query.number == 0)):
+            return replace(state, status="not finite", note="slopes of rows are not finite"), query
+        if query.number == 0:
+            state, query = _first(problem, state, sums)
+        query = query._replace(
+            point=_point(problem, state, sums), average=sums.gradient / info.n_rows, number=query.number + 1
+        )
+        candidate = _candidate(problem, replace(state, query=query), facts)
+        state = replace(state, candidate=candidate, query=query)
+        if facts.steps >= state.steps + info.n_shards * self.epochs:
+            state = _judged(replace(state, steps=facts.steps), candidate.estimate)
+        return state, state.query
+
+
+def _first(problem: Problem, state: SAGAState, sums: Contribution) -> tuple[SAGAState, Query]:
+    """Choose the metric: one over the curvature of loss and penalty along each column.
+
+    Rare columns of sparse rows get more than their curvature, as if they occurred in as many rows as a row has entries:
+    the largest row would else be long for their sake.
+    """
+    info, query, n = state.info, state.query, state.info.n_rows
+    smoothness = float(problem.loss.smoothness)
+    weight = max(sums.facts.weight / n, 1e-300)
+    bend = smoothness if math.isfinite(smoothness) else max(sums.facts.bend / n / weight, 1e-300)
+    copies = query.copies
+    if info.sparse:
+        counts = np.maximum(sums.counts, 1.0)
+        curvature = bend * sums.squares / n * (1.0 + float(np.sum(sums.counts)) / n / counts)
+        copies = np.where(sums.counts > 0.0, n / counts, 0.0)
+    else:
+        curvature = bend * weight * info.scale**2
+    curvature = curvature + info.penalty.curvature() * info.scale**2
+    metric = np.divide(1.0, curvature, out=np.zeros_like(curvature), where=curvature > 0.0)
+    metric = np.append(metric, 1.0 / (bend * weight) if info.reference.fit_intercept else 0.0)
+    query = query._replace(metric=metric, copies=copies)
+    return replace(state, query=query), query
+
+
+def _point(problem: Problem, state: SAGAState, sums: Contribution) -> Floats:
+    """Return the iterate. A column that never occurs is where the penalty wants it: no row ever moves it."""
+    query = state.query
+    x = state.origin + sums.position if query.through else sums.position / state.info.n_rows
+    never = query.copies == 0.0 if query.copies.size else np.zeros(query.point.size - 1, np.bool_)
+    if never.any():
+        f = query.factor[never]
+        x[:-1][never] = Separable(state.info.penalty.rule, np.ones_like(f), query.strength[never]).prox(f * x[:-1][never], FAR) / f
+    return x
+
+
+def _candidate(problem: Problem, state: SAGAState, facts: Facts) -> Candidate:
+    """Return the point after a proximal step along the average gradient: zeros and bounds are exact there.
+
+    The estimate of its gap has the loss above the tangents of the rows by as much as it was while they were visited.
+    """
+    info, query, n = state.info, state.query, state.info.n_rows
+    w, gradient = query.point[:-1], query.average[:-1]
+    root = np.sqrt(np.where(query.metric[:-1] > 0.0, query.metric[:-1], 1.0)) * np.sqrt(query.copies != 0.0 if query.copies.size else 1.0)
+    root = np.where(root > 0.0, root, 1.0)
+    rule = Separable(info.penalty.rule, query.factor * root, query.strength)
+    w = rule.prox(w / root - facts.step / n * root * gradient, facts.step / n) * root
+    b, slope = float(query.point[-1]), float(query.average[-1])
+    u, centred = w * info.scale, gradient / info.scale
+    if info.sparse:
+        centred, b = (gradient - info.center * slope) / info.scale, b + float(info.center @ w)
+    tangent = float(u @ centred) + b * slope - facts.conjugate / n
+    at = Evaluation(tangent, centred, np.zeros(1), None, 0.0)
+    estimate = problem.certify(info.penalty, u, at, info.reference, np.array([b]))
+    gap = max(facts.excess, 0.0) / n + slope * slope * float(query.metric[-1])
+    if estimate.kind == "duality gap" and info.reference.objective > 0.0:
+        gap /= info.reference.objective
+    elif estimate.kind == "gradient":
+        gap = abs(slope) / max(info.reference.gradient_norm, 1e-300)
+    return Candidate(u, np.array([b]) if info.reference.fit_intercept else np.zeros(1), estimate.relative_gap + gap)
+
+
+def _judged(state: SAGAState, estimate: float) -> SAGAState:
+    """Return the state after a round, with shorter steps where the estimate of the gap says that they are too long."""
+    if estimate < state.best:
+        return replace(state, best=estimate, idle=0)
+    if not estimate > GROWTH * state.best and state.idle < LATE and math.isfinite(estimate):
+        return replace(state, idle=state.idle + 1)
+    if state.halvings >= HALVINGS:
+        return replace(state, status="stalled")
+    query = state.query._replace(damp=0.5 * state.query.damp)
+    note = f"steps are halved: {query.damp:.3g} of the usual length"
+    return replace(state, query=query, best=estimate, idle=0, halvings=state.halvings + 1, note=note)
