@@ -205,7 +205,8 @@ def fit(problem: Problem, dataset: Dataset, options: Options, settings: Settings
         info = inspect(problem, dataset, shards, engine, options)
         info = replace(
             info, n_shards=len(shards), longest=max(shard.n_rows for shard in shards), staleness=settings.staleness,
-            seed=settings.random_state or 0, at_once=int(min(engine.n_workers, len(shards), settings.concurrency)),
+            seed=settings.random_state or 0, resident=dataset.source.resident,
+            at_once=int(min(engine.n_workers, len(shards), settings.concurrency)),
         )  # fmt: skip
         display.scale = info.reference.objective
         info, snapshot, keep = _continuing(problem, solver, info, options, dataset, settings)

@@ -1,12 +1,15 @@
-"""SAGA, row by row: dense and sparse epochs, and the sums they start from.
+"""Steps along single rows whose variance vanishes: epochs over dense and sparse rows, and the sums they start from.
 
-Defazio, Bach & Lacoste-Julien 2014 (NIPS, eq. 1-3); for sparse rows the update on the support alone of Leblond,
-Pedregosa & Lacoste-Julien 2017 (AISTATS, eq. 4) with the proximal step of Pedregosa, Leblond & Lacoste-Julien 2017
-(NIPS, algorithm 1).
+A row ``a`` moves the point along ``(l' - m) a + g``: ``m`` is the slope that the row had in the epoch before (Defazio,
+Bach & Lacoste-Julien 2014, NIPS, eq. 1-3) or has at a fixed point, the anchor (Johnson & Zhang 2013, NIPS), and ``g``
+the mean of these ``m a``. As rows are visited without replacement, ``g`` is kept for an epoch: to follow the changes of
+rows that will not be visited again would count them twice (De & Goldstein 2016, ICDM, algorithm 1).
+
+Sparse rows move on their support alone, along ``copies * g`` (Leblond, Pedregosa & Lacoste-Julien 2017, AISTATS, eq. 4)
+and with a proximal step to match (Pedregosa, Leblond & Lacoste-Julien 2017, NIPS, algorithm 1).
 
 All is in the units of the columns, about ``center`` (dense) or zero (sparse), the intercept last. A step in scaled
-coordinates is a step with a rate for each coordinate: ``rate[j] = step * metric[j]``. Tables hold ``v l'(z)``: a weight
-is a part of its row's loss.
+coordinates is a step with a rate for each coordinate. A weight is a part of its row's loss: slopes are ``v l'(z)``.
 """
 
 from __future__ import annotations
@@ -18,29 +21,75 @@ from offbeat.kernels.compiled import kernel
 
 REASSOCIATE = {"reassoc", "contract", "nsz", "arcp"}  # NaN and infinity keep their meaning
 LOSS, CROSS, CONJUGATE, BAD = 0, 1, 2, 3
-"""What epochs add up: ``v l(z)``, old slope times ``z``, ``t z - v l(z)`` (both without offset), rows without slope."""
+"""What epochs add up: ``v l(z)`` at the moving point; slope of the tangent times ``z`` there; ``t z - v l(z)`` of the
+new tangents (both without offsets); rows whose slope is not finite."""
 
 
-@kernel(error_model="numpy", inline="always")
-def _slope(loss, z, base, y, weight, old, damping, sums):
-    """Return the new slope of a row at the predictor ``z``, and add what the estimate of the gap needs.
+@kernel(error_model="numpy")
+def _short(loss, z, y, weight, length):
+    """Return the share of a row's step that keeps it on its side of the row's own minimum.
 
-    ``damping`` is the step times the squared length of the row where the second derivative has no bound, else 0: a
-    change that would carry the row beyond its own minimum is shortened. A slope that is not finite is left as it was.
+    ``length`` is the squared length of the row in the metric of the step, 0 where the second derivative is bounded.
     """
+    bend = length * weight * loss.second_derivative(z, y) if length > 0.0 else 0.0
+    return 1.0 / bend if bend > 1.0 else 1.0
+
+
+@kernel(error_model="numpy")
+def _seen(loss, z, base, y, weight, old, sums):
+    """Return the new slope of a row, or the old one where it is not finite; add what the estimate of the gap needs."""
     new = weight * loss.derivative(z, y)
     if not abs(new) < np.inf:
         sums[BAD] += 1.0
         return old
-    if damping > 0.0:
-        bend = damping * weight * loss.second_derivative(z, y)
-        if bend > 1.0:
-            new = old + (new - old) / bend
     value = weight * loss.value(z, y)
     sums[LOSS] += value
     sums[CROSS] += old * (z - base)
     sums[CONJUGATE] += new * (z - base) - value
     return new
+
+
+@kernel(fastmath=REASSOCIATE, error_model="numpy")
+def dense_predict(X, i, center, x):
+    """Return the predictor of a dense row."""
+    z = 0.0
+    for j in range(X.shape[1]):
+        z += (float(X[i, j]) - center[j]) * x[j]
+    return z + x[X.shape[1]]
+
+
+@kernel(fastmath=REASSOCIATE, error_model="numpy")
+def dense_length(X, i, center, rate):
+    """Return the squared length of a dense row, intercept included, in a metric."""
+    length = 0.0
+    for j in range(X.shape[1]):
+        d = float(X[i, j]) - center[j]
+        length += rate[j] * d * d
+    return length + rate[X.shape[1]]
+
+
+@kernel(fastmath=REASSOCIATE, error_model="numpy")
+def _dense_move(penalty, X, i, changes, state, metric, rule):
+    """Take a step along a dense row; add the row, times its slope, to the gradient that is gathered."""
+    x, average, fresh = state
+    center, rate, _ = metric
+    shrink, factor, strength = rule
+    change, slope = changes
+    k = X.shape[1]
+    if shrink.shape[0] > 0:
+        for j in range(k):
+            d = float(X[i, j]) - center[j]
+            x[j] = shrink[j] * (x[j] - rate[j] * (change * d + average[j]))
+            fresh[j] += slope * d
+    else:
+        for j in range(k):
+            d = float(X[i, j]) - center[j]
+            f = factor[j]
+            v = x[j] - rate[j] * (change * d + average[j])
+            x[j] = penalty.prox(f * v, rate[j] * f * f, strength[j]) / f
+            fresh[j] += slope * d
+    x[k] -= rate[k] * (change + average[k])
+    fresh[k] += slope
 
 
 @kernel(fastmath=REASSOCIATE, error_model="numpy")
@@ -56,11 +105,10 @@ def dense_epoch(loss, penalty, X, target, table, order, state, metric, rule, sum
     table : ndarray, shape (n,)
         Slopes ``v l'(z)`` as last seen; updated.
     order : ndarray of int64
-    state : tuple of two arrays, shape (k + 1,)
-        The point and the average gradient, intercept last; updated.
+    state : tuple of three arrays, shape (k + 1,)
+        The point, which moves; the average gradient; the gradient of this epoch, which is added up.
     metric : tuple
-        ``center`` (k,); ``rate`` (k + 1,); ``share``, what the change of a row counts in the average; the step where
-        rows are to be damped, else 0.
+        ``center`` (k,); ``rate`` (k + 1,); whether steps along rows are to be shortened one by one.
     rule : tuple
         ``shrink`` (k,), by which a ridge or no penalty shrinks, or of length 0: then the prox, with ``factor`` (k,) and
         ``weight`` (k,).
@@ -68,42 +116,105 @@ def dense_epoch(loss, penalty, X, target, table, order, state, metric, rule, sum
         Receives the sums named above.
     """
     y, v, offset = target
-    x, average = state
-    center, rate, share, step = metric
-    shrink, factor, strength = rule
-    k = X.shape[1]
     for r in range(order.shape[0]):
         i = order[r]
+        weight = v[i] if v.shape[0] > 0 else 1.0
         base = offset[i] if offset.shape[0] > 0 else 0.0
-        z = 0.0
-        for j in range(k):
-            z += (float(X[i, j]) - center[j]) * x[j]
-        z += x[k] + base
-        length = 0.0
-        if step > 0.0:
-            for j in range(k):
-                d = float(X[i, j]) - center[j]
-                length += rate[j] * d * d
-            length += rate[k]
+        z = dense_predict(X, i, metric[0], state[0]) + base
         old = table[i]
-        new = _slope(loss, z, base, y[i], v[i] if v.shape[0] > 0 else 1.0, old, length, sums)
+        new = _seen(loss, z, base, y[i], weight, old, sums)
         table[i] = new
         change = new - old
-        part = share * change
-        if shrink.shape[0] > 0:
-            for j in range(k):
-                d = float(X[i, j]) - center[j]
-                x[j] = shrink[j] * (x[j] - rate[j] * (change * d + average[j]))
-                average[j] += part * d
-        else:
-            for j in range(k):
-                d = float(X[i, j]) - center[j]
-                f = factor[j]
-                new_x = x[j] - rate[j] * (change * d + average[j])
-                x[j] = penalty.prox(f * new_x, rate[j] * f * f, strength[j]) / f
-                average[j] += part * d
-        x[k] -= rate[k] * (change + average[k])
-        average[k] += part
+        if metric[2]:
+            change *= _short(loss, z, y[i], weight, dense_length(X, i, metric[0], metric[1]))
+        _dense_move(penalty, X, i, (change, new), state, metric, rule)
+
+
+@kernel(fastmath=REASSOCIATE, error_model="numpy")
+def dense_visit(loss, penalty, X, target, points, order, state, metric, rule, sums):
+    """Do as `dense_epoch` with slopes at two fixed points, and no table.
+
+    Parameters
+    ----------
+    points : tuple of two arrays, shape (k + 1,)
+        The anchor, at which the average gradient was taken, and the point at which the gradient is to be taken now.
+    """
+    y, v, offset = target
+    anchor, point = points
+    for r in range(order.shape[0]):
+        i = order[r]
+        weight = v[i] if v.shape[0] > 0 else 1.0
+        base = offset[i] if offset.shape[0] > 0 else 0.0
+        z = dense_predict(X, i, metric[0], state[0]) + base
+        fixed = dense_predict(X, i, metric[0], anchor) + base
+        here = dense_predict(X, i, metric[0], point) + base
+        change, slope = _compared(loss, (z, fixed, here), base, y[i], weight, sums)
+        if metric[2]:
+            change *= _short(loss, z, y[i], weight, dense_length(X, i, metric[0], metric[1]))
+        _dense_move(penalty, X, i, (change, slope), state, metric, rule)
+
+
+@kernel(error_model="numpy")
+def _compared(loss, predictors, base, y, weight, sums):
+    """Return the slope at the moving point less that at the anchor, and the slope at the point of the new tangents."""
+    z, fixed, here = predictors
+    moving = weight * loss.derivative(z, y)
+    slope = weight * loss.derivative(here, y)
+    change = moving - weight * loss.derivative(fixed, y)
+    if not (abs(change) < np.inf and abs(slope) < np.inf):
+        sums[BAD] += 1.0
+        return 0.0, 0.0
+    sums[LOSS] += weight * loss.value(z, y)
+    sums[CROSS] += slope * (z - base)
+    sums[CONJUGATE] += slope * (here - base) - weight * loss.value(here, y)
+    return change, slope
+
+
+@kernel(error_model="numpy")
+def sparse_predict(X, i, x):
+    """Return the predictor of a sparse row."""
+    indptr, indices, data = X
+    z = x[-1]
+    for p in range(indptr[i], indptr[i + 1]):
+        z += float(data[p]) * x[indices[p]]
+    return z
+
+
+@kernel(error_model="numpy")
+def sparse_length(X, i, rate):
+    """Return the squared length of a sparse row, intercept included, in a metric; not of entries that repeat."""
+    indptr, indices, data = X
+    length = rate[-1]
+    for p in range(indptr[i], indptr[i + 1]):
+        length += rate[indices[p]] * float(data[p]) * float(data[p])
+    return length
+
+
+@kernel(error_model="numpy")
+def _sparse_move(penalty, X, i, changes, state, metric, rule):
+    """Take a step along a sparse row, and add it to the gradient that is gathered."""
+    indptr, indices, data = X
+    x, average, fresh = state
+    copies, rate, _ = metric
+    shrink, factor, strength = rule
+    change, slope = changes
+    k = x.shape[0] - 1
+    if shrink.shape[0] > 0:
+        for p in range(indptr[i], indptr[i + 1]):
+            j = indices[p]
+            d = float(data[p])
+            x[j] = shrink[j] * (x[j] - rate[j] * (change * d + copies[j] * average[j]))
+            fresh[j] += slope * d
+    else:
+        for p in range(indptr[i], indptr[i + 1]):
+            j = indices[p]
+            d = float(data[p])
+            f = factor[j]
+            moved = x[j] - rate[j] * (change * d + copies[j] * average[j])
+            x[j] = penalty.prox(f * moved, rate[j] * copies[j] * f * f, strength[j]) / f
+            fresh[j] += slope * d
+    x[k] -= rate[k] * (change + average[k])
+    fresh[k] += slope
 
 
 @kernel(error_model="numpy")
@@ -114,156 +225,36 @@ def sparse_epoch(loss, penalty, X, target, table, order, state, metric, rule, su
     in few rows takes long steps along its average gradient, and all the fewer of them. A repeated entry counts as
     another occurrence.
     """
-    indptr, indices, data = X
     y, v, offset = target
-    x, average = state
-    copies, rate, share, step = metric
-    shrink, factor, strength = rule
-    k = x.shape[0] - 1
     for r in range(order.shape[0]):
         i = order[r]
+        weight = v[i] if v.shape[0] > 0 else 1.0
         base = offset[i] if offset.shape[0] > 0 else 0.0
-        z = x[k] + base
-        first, last = indptr[i], indptr[i + 1]
-        for p in range(first, last):
-            z += float(data[p]) * x[indices[p]]
-        length = 0.0
-        if step > 0.0:
-            length = rate[k]
-            for p in range(first, last):
-                length += rate[indices[p]] * float(data[p]) ** 2
+        z = sparse_predict(X, i, state[0]) + base
         old = table[i]
-        new = _slope(loss, z, base, y[i], v[i] if v.shape[0] > 0 else 1.0, old, length, sums)
+        new = _seen(loss, z, base, y[i], weight, old, sums)
         table[i] = new
         change = new - old
-        part = share * change
-        if shrink.shape[0] > 0:
-            for p in range(first, last):
-                j = indices[p]
-                d = float(data[p])
-                x[j] = shrink[j] * (x[j] - rate[j] * (change * d + copies[j] * average[j]))
-                average[j] += part * d
-        else:
-            for p in range(first, last):
-                j = indices[p]
-                d = float(data[p])
-                f = factor[j]
-                new_x = x[j] - rate[j] * (change * d + copies[j] * average[j])
-                x[j] = penalty.prox(f * new_x, rate[j] * copies[j] * f * f, strength[j]) / f
-                average[j] += part * d
-        x[k] -= rate[k] * (change + average[k])
-        average[k] += part
+        if metric[2]:
+            change *= _short(loss, z, y[i], weight, sparse_length(X, i, metric[1]))
+        _sparse_move(penalty, X, i, (change, new), state, metric, rule)
 
 
-@kernel(fastmath=REASSOCIATE, error_model="numpy")
-def dense_slopes(loss, X, target, point, center, table, head):
-    """Set the slopes of a dense block at a point; add ``t z - v l(z)``, ``v``, ``v l''(z)`` and bad rows to ``head``."""
+@kernel(error_model="numpy")
+def sparse_visit(loss, penalty, X, target, points, order, state, metric, rule, sums):
+    """Do as `dense_visit` for a CSR block."""
     y, v, offset = target
-    k = X.shape[1]
-    for i in range(X.shape[0]):
-        z = 0.0
-        for j in range(k):
-            z += (float(X[i, j]) - center[j]) * point[j]
-        z += point[k]
-        _start(loss, z, offset[i] if offset.shape[0] > 0 else 0.0, y[i], v[i] if v.shape[0] > 0 else 1.0, i, table, head)
-
-
-@kernel(error_model="numpy")
-def sparse_slopes(loss, X, target, point, table, head):
-    """Do as `dense_slopes` for a CSR block, about zero."""
-    indptr, indices, data = X
-    y, v, offset = target
-    for i in range(indptr.shape[0] - 1):
-        z = point[-1]
-        for p in range(indptr[i], indptr[i + 1]):
-            z += float(data[p]) * point[indices[p]]
-        _start(loss, z, offset[i] if offset.shape[0] > 0 else 0.0, y[i], v[i] if v.shape[0] > 0 else 1.0, i, table, head)
-
-
-@kernel(error_model="numpy", inline="always")
-def _start(loss, z, base, y, weight, i, table, head):
-    """Set the slope of a row and add what it brings."""
-    slope = weight * loss.derivative(z + base, y)
-    table[i] = slope
-    head[0] += slope * z - weight * loss.value(z + base, y)
-    head[1] += weight
-    head[2] += weight * loss.second_derivative(z + base, y)
-    head[3] += 0.0 if abs(slope) < np.inf else 1.0
-
-
-@kernel(fastmath=REASSOCIATE, error_model="numpy")
-def dense_gradient(X, table, center, out):
-    """Add the gradient that the slopes of a dense block stand for, intercept last."""
-    k = X.shape[1]
-    for i in range(X.shape[0]):
-        t = table[i]
-        for j in range(k):
-            out[j] += t * (float(X[i, j]) - center[j])
-        out[k] += t
-
-
-@kernel(error_model="numpy")
-def sparse_gradient(X, table, out):
-    """Do as `dense_gradient` for a CSR block, about zero."""
-    indptr, indices, data = X
-    for i in range(indptr.shape[0] - 1):
-        t = table[i]
-        for p in range(indptr[i], indptr[i + 1]):
-            out[indices[p]] += t * data[p]
-        out[-1] += t
-
-
-@kernel(error_model="numpy")
-def sparse_columns(X, v, squares, counts):
-    """Add ``v x^2`` of every column of a CSR block to ``squares`` and the number of entries to ``counts``."""
-    indptr, indices, data = X
-    for i in range(indptr.shape[0] - 1):
+    anchor, point = points
+    for r in range(order.shape[0]):
+        i = order[r]
         weight = v[i] if v.shape[0] > 0 else 1.0
-        for p in range(indptr[i], indptr[i + 1]):
-            x = float(data[p])
-            squares[indices[p]] += weight * x * x
-            counts[indices[p]] += 1.0
-
-
-@kernel(fastmath=REASSOCIATE, error_model="numpy")
-def dense_steepest(loss, bound, X, target, point, center, metric):
-    """Return the largest curvature of a row of a dense block: ``v l'' ||x||^2`` in the given metric.
-
-    ``bound`` is that of the second derivative; where it is infinite, the second derivative is taken at the point.
-    """
-    y, v, offset = target
-    k = X.shape[1]
-    most = 0.0
-    for i in range(X.shape[0]):
-        z = point[k] + (offset[i] if offset.shape[0] > 0 else 0.0)
-        length = metric[k]
-        for j in range(k):
-            d = float(X[i, j]) - center[j]
-            length += metric[j] * d * d
-            z += d * point[j]
-        bend = bound if bound < np.inf else loss.second_derivative(z, y[i])
-        most = max(most, bend * length * (v[i] if v.shape[0] > 0 else 1.0))
-    return most
-
-
-@kernel(error_model="numpy")
-def sparse_steepest(loss, bound, X, target, point, metric):
-    """Do as `dense_steepest` for a CSR block, about zero; entries that repeat a column are added up first."""
-    indptr, indices, data = X
-    y, v, offset = target
-    k = metric.shape[0] - 1
-    row = np.zeros(k)
-    most = 0.0
-    for i in range(indptr.shape[0] - 1):
-        z = point[k] + (offset[i] if offset.shape[0] > 0 else 0.0)
-        for p in range(indptr[i], indptr[i + 1]):
-            row[indices[p]] += data[p]
-            z += data[p] * point[indices[p]]
-        length = metric[k]
-        for p in range(indptr[i], indptr[i + 1]):
-            j = indices[p]
-            length += metric[j] * row[j] * row[j]
-            row[j] = 0.0
-        bend = bound if bound < np.inf else loss.second_derivative(z, y[i])
-        most = max(most, bend * length * (v[i] if v.shape[0] > 0 else 1.0))
-    return most
+        base = offset[i] if offset.shape[0] > 0 else 0.0
+        z, fixed, here = (
+            sparse_predict(X, i, state[0]) + base,
+            sparse_predict(X, i, anchor) + base,
+            sparse_predict(X, i, point) + base,
+        )
+        change, slope = _compared(loss, (z, fixed, here), base, y[i], weight, sums)
+        if metric[2]:
+            change *= _short(loss, z, y[i], weight, sparse_length(X, i, metric[1]))
+        _sparse_move(penalty, X, i, (change, slope), state, metric, rule)

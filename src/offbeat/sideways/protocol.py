@@ -22,7 +22,8 @@ class DataInfo:
     coefficients and intercepts in internal coordinates. ``rarity`` is the largest squared deviation of each scaled
     column: about the reciprocal of how often an indicator column differs from its usual value. ``n_shards``,
     ``longest`` (rows of the largest shard), ``at_once`` (most steps under way at once), ``staleness`` and ``seed`` say
-    how the fit is run, ``warm`` that the start is somebody's and may be the answer.
+    how the fit is run, ``resident`` whether the data is in memory, ``warm`` that the start is somebody's and may be the
+    answer.
     """
 
     n_rows: int
@@ -38,6 +39,7 @@ class DataInfo:
     n_shards: int = 1
     longest: int = 0
     at_once: int = 1
+    resident: bool = True
     staleness: float = 0.0
     seed: int = 0
     warm: bool = False

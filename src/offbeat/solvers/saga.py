@@ -1,15 +1,19 @@
-"""SAGA: steps along single rows, with a table of the slopes that all rows had last.
+"""SAGA: steps along single rows, held against the slopes that rows had before.
 
-Each shard owns the slopes of its rows. Where shards run one after another, the iterate passes through all of them:
-SAGA over the chunks of a data set. Where they run side by side, each makes an epoch from the common point and their
-iterates are averaged.
+A single shard whose rows are in memory keeps a table of the slopes that its rows had last (SAGA). Several shards keep
+none: a shard tells the others its gradient and where it was taken, and steps are held against the slopes at the mean of
+these points, the anchor, where the mean of the gradients belongs. Where shards run one after another, one iterate
+passes through all of them; where they run side by side, each makes an epoch from the common point, and their iterates
+are averaged. Tables would not do there: each shard remembers slopes of points of its own, and where epochs are long,
+nothing draws these together. Measured on shuffled rows in four shards, tables took ten times as many passes.
 
-Sources: Defazio, Bach & Lacoste-Julien 2014 (NIPS, eq. 1-3: steps of ``1 / (3 L)``); Leblond, Pedregosa & Lacoste-Julien
-2017 (AISTATS, section 2: sparse rows); De & Goldstein 2016 (ICDM, algorithm 3: epochs side by side, averaged); Ying,
-Yuan & Sayed 2020 (IEEE Trans. Signal Process. 68:1390: rows without replacement).
+Sources: Defazio, Bach & Lacoste-Julien 2014 (NIPS, eq. 1-3: the table, steps of ``1 / (3 L)``); Johnson & Zhang 2013
+(NIPS: the anchor); De & Goldstein 2016 (ICDM, algorithms 1 and 3: rows without replacement, epochs side by side);
+Shamir, Srebro & Zhang 2014 (ICML, eq. 13: what an epoch beside others solves); Mairal 2015 (SIAM J. Optim. 25:829:
+models about points of different ages, and their mean); Leblond, Pedregosa & Lacoste-Julien 2017 (AISTATS: sparse rows).
 
-Steps are taken in a metric of the columns: the curvature of the loss along each plus that of the penalty, so that
-neither units nor rare columns matter.
+Steps are taken in a metric of the columns: one over the curvature of the loss along each plus that of the penalty, so
+that neither units nor rare columns matter.
 """
 
 from __future__ import annotations
@@ -87,7 +91,9 @@ class SAGA:
         if problem.n_outputs > 1:
             raise ProblemError(f"SAGA does not solve the {problem.loss.name} loss; use LBFGS or ProximalGradient")
         if not getattr(problem.loss, "smooth", True):
-            raise ProblemError(f"SAGA needs a derivative, and the {problem.loss.name} loss has a kink; use ADMM or SDCA")
+            raise ProblemError(
+                f"SAGA needs a derivative, and the {problem.loss.name} loss has a kink; use ADMM or SDCA"
+            )
 
     def init_local(self, problem: Problem, shard: Shard, contribution: Floats | None = None) -> Local:
         """Return a shard without slopes, or with those of its contribution."""
@@ -105,9 +111,9 @@ class SAGA:
         point = np.append(w, b if on else 0.0)
         through = info.n_shards == 1 or (info.staleness > 0 and info.at_once == 1)
         query = Query(
-            point, np.zeros(k + 1), center, np.ones(k + 1), np.ones(k if info.sparse else 0),
-            info.penalty.factor * info.scale, info.penalty.weight, 1.0 / info.n_rows if through else 0.0, 1.0, through,
-            0, info.seed, self.epochs, info.longest or info.n_rows,
+            point, np.zeros(k + 1), point, center, np.ones(k + 1), np.ones(k if info.sparse else 0),
+            info.penalty.factor * info.scale, info.penalty.weight, 1.0, through,
+            info.n_rows if info.n_shards == 1 and info.resident else 0, 0, info.seed, self.epochs,
         )  # fmt: skip
         return SAGAState(info, query, point), query
 
@@ -127,7 +133,10 @@ class SAGA:
         if query.number == 0:
             state, query = _first(problem, state, sums)
         query = query._replace(
-            point=_point(problem, state, sums), average=sums.gradient / info.n_rows, number=query.number + 1
+            point=_point(state, sums),
+            average=sums.gradient / info.n_rows,
+            anchor=sums.anchor / info.n_rows,
+            number=query.number + 1,
         )
         candidate = _candidate(problem, replace(state, query=query), facts)
         state = replace(state, candidate=candidate, query=query)
@@ -160,14 +169,16 @@ def _first(problem: Problem, state: SAGAState, sums: Contribution) -> tuple[SAGA
     return replace(state, query=query), query
 
 
-def _point(problem: Problem, state: SAGAState, sums: Contribution) -> Floats:
+def _point(state: SAGAState, sums: Contribution) -> Floats:
     """Return the iterate. A column that never occurs is where the penalty wants it: no row ever moves it."""
     query = state.query
     x = state.origin + sums.position if query.through else sums.position / state.info.n_rows
     never = query.copies == 0.0 if query.copies.size else np.zeros(query.point.size - 1, np.bool_)
     if never.any():
         f = query.factor[never]
-        x[:-1][never] = Separable(state.info.penalty.rule, np.ones_like(f), query.strength[never]).prox(f * x[:-1][never], FAR) / f
+        x[:-1][never] = (
+            Separable(state.info.penalty.rule, np.ones_like(f), query.strength[never]).prox(f * x[:-1][never], FAR) / f
+        )
     return x
 
 
@@ -178,7 +189,9 @@ def _candidate(problem: Problem, state: SAGAState, facts: Facts) -> Candidate:
     """
     info, query, n = state.info, state.query, state.info.n_rows
     w, gradient = query.point[:-1], query.average[:-1]
-    root = np.sqrt(np.where(query.metric[:-1] > 0.0, query.metric[:-1], 1.0)) * np.sqrt(query.copies != 0.0 if query.copies.size else 1.0)
+    root = np.sqrt(np.where(query.metric[:-1] > 0.0, query.metric[:-1], 1.0)) * np.sqrt(
+        query.copies != 0.0 if query.copies.size else 1.0
+    )
     root = np.where(root > 0.0, root, 1.0)
     rule = Separable(info.penalty.rule, query.factor * root, query.strength)
     w = rule.prox(w / root - facts.step / n * root * gradient, facts.step / n) * root

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,45 +14,45 @@ from offbeat.data.source import CSR
 from offbeat.problem import Floats, Problem
 from offbeat.sideways.protocol import Step
 
-EXACT = 16  # epochs after which the gradient is taken from the table anew: sums of changes gather rounding
 RUN = 8  # rows that are drawn together: reading them one after another is twice as fast
 STEP = 1.0 / 3.0  # over the largest curvature of a row
+SEGMENT = 1024  # rows of a piece of data that is in memory, after which it is another's turn
 
 
 class Query(NamedTuple):
     """Where the fit stands, in the units of the columns, intercept last.
 
-    ``point`` and ``average`` are about ``center``: of length 0 for sparse rows, which are about zero. ``metric`` has a
-    step's relative length along each coordinate; ``copies`` (sparse only) rows for each entry of a column; ``factor``
-    and ``strength`` belong to the penalty. ``share`` is what the change of a row counts in the average; 0 stands for
-    one over the rows of the shard. ``damp`` is by how much steps are shorter than usual. ``through`` says whether
-    shards run one after another, so that one iterate passes through all. ``number`` 0 asks for the slopes at the point;
-    ``room`` is the number of rows of the largest shard.
+    ``point``, ``average`` and ``anchor`` are about ``center``: of length 0 for sparse rows, which are about zero.
+    ``average`` is the mean of the last gradients of all shards, ``anchor`` that of the points where they were taken.
+    ``metric`` has a step's relative length along each coordinate; ``copies`` (sparse only) rows for each entry of a
+    column; ``factor`` and ``strength`` belong to the penalty. ``damp`` is by how much steps are shorter than usual.
+    ``through`` says whether shards run one after another, so that one iterate passes through all; ``room`` is the
+    length of tables, 0 for none. ``number`` 0 asks for the slopes at the point.
     """
 
     point: Floats
     average: Floats
+    anchor: Floats
     center: Floats
     metric: Floats
     copies: Floats
     factor: Floats
     strength: Floats
-    share: float
     damp: float
     through: bool
+    room: int
     number: int
     seed: int
     epochs: int
-    room: int
 
 
 class Facts(NamedTuple):
     """Numbers that a contribution carries besides vectors; all but ``level`` add up over shards.
 
     ``conjugate`` is ``sum (t z - v l(z))``, without offsets; ``excess`` how much the loss, as rows were visited, was
-    above their tangents of the epoch before; ``weight`` and ``bend`` are the sums of ``v`` and ``v l''`` at the start.
-    ``level`` is the largest curvature of a row, 0 while unknown; ``step`` the rows times the step length; ``bad``
-    counts rows whose slope was not finite.
+    above the tangents; ``weight`` and ``bend`` are the sums of ``v`` and ``v l''`` at the start. ``level`` is the
+    largest curvature of a row, 0 while unknown; ``step`` the rows times the step length; ``bad`` counts rows whose
+    slope was not finite.
     """
 
     conjugate: float
@@ -69,13 +70,14 @@ class Facts(NamedTuple):
 class Contribution(NamedTuple):
     """What a shard puts on the board.
 
-    ``gradient``: ``sum t x``, intercept last. ``position``: where shards run one after another, by how much this one
-    has moved the iterate since the start of the fit; else its own last iterate, times its rows. ``squares`` and
-    ``counts``: of the entries of each column, from the first step and for sparse rows only. ``table``, padded to the
-    rows of the largest shard, is for whoever goes on with this shard: its sum means nothing.
+    ``gradient``: ``sum t x``, intercept last; ``anchor``: the point where it was taken, times the rows. ``position``:
+    where shards run one after another, by how much this one has moved the iterate since the start of the fit; else its
+    own last iterate, times its rows. ``squares`` and ``counts``: of the entries of each column, from the first step and
+    for sparse rows only. ``table``: the slopes that rows had last, for a single shard whose rows are in memory.
     """
 
     gradient: Floats
+    anchor: Floats
     position: Floats
     squares: Floats
     counts: Floats
@@ -84,7 +86,7 @@ class Contribution(NamedTuple):
 
     def flat(self) -> Floats:
         """Return all in one array."""
-        return np.concatenate([*self[:4], self.facts, self.table])
+        return np.concatenate([*self[:5], self.facts, self.table])
 
     @classmethod
     def unflat(cls, flat: Floats, size: int, columns: int) -> Contribution:
@@ -98,9 +100,9 @@ class Contribution(NamedTuple):
         columns : int
             Length of ``squares``: 0 for dense rows.
         """
-        ends = np.cumsum([size, size, columns, columns, len(Facts._fields)])
-        gradient, position, squares, counts, facts, table = np.split(flat, ends)
-        return cls(gradient, position, squares, counts, Facts(*facts.tolist()), table)
+        ends = np.cumsum([size, size, size, columns, columns, len(Facts._fields)])
+        gradient, anchor, position, squares, counts, facts, table = np.split(flat, ends)
+        return cls(gradient, anchor, position, squares, counts, Facts(*facts.tolist()), table)
 
 
 class Local(NamedTuple):
@@ -119,66 +121,91 @@ def local_step(problem: Problem, shard: Shard, local: Local, query: Query) -> St
     cost, level = 0.0, last.facts.level
     if level <= 0.0:
         level, cost = _steepest(problem, shard, local.workspace, query), 1.0
-    facts = last.facts._replace(level=level, weight=0.0, bend=0.0, bad=0.0, passes=last.facts.passes + cost * shard.n_rows)
-    epoch = _Epoch(problem, shard, local.workspace, query, last._replace(facts=facts))
-    for _ in range(query.epochs):
-        epoch.run()
-    new = epoch.contribution()
+    epoch = _Epoch(problem, shard, local.workspace, query, level)
+    new = epoch.with_table(last) if last.table.size else epoch.anchored(last)
+    passes = last.facts.passes + (cost + query.epochs) * shard.n_rows
+    facts = new.facts._replace(level=level, passes=passes, steps=last.facts.steps + query.epochs)
+    new = new._replace(facts=facts, squares=np.zeros_like(last.squares), counts=np.zeros_like(last.counts))
     return Step(Local(local.workspace, new), new.flat(), query.epochs + cost, "epoch")
 
 
 class _Epoch:
-    """The arrays that epochs work on, and the kernels that fit the rows."""
+    """What the epochs of one step have in common: the kernels that fit the rows, and their arguments."""
 
-    def __init__(self, problem: Problem, shard: Shard, workspace: Workspace, query: Query, last: Contribution) -> None:
-        self.problem, self.shard, self.workspace, self.query, self.last = problem, shard, workspace, query, last
-        self.step = query.damp * STEP / last.facts.level
-        self.share = query.share or 1.0 / shard.n_rows
-        self.x, self.average, self.table = query.point.copy(), query.average.copy(), last.table.copy()
-        self.facts = last.facts
+    def __init__(self, problem: Problem, shard: Shard, workspace: Workspace, query: Query, level: float) -> None:
+        self.shard, self.workspace, self.query = shard, workspace, query
+        self.step = query.damp * STEP / level
+        self.loss, self.penalty = problem.loss, problem.penalty._replace(weights=None)
         rate = self.step * query.metric
-        penalty = problem.penalty
         shrink = np.empty(0)
-        if penalty.name in ("none", "l2"):
+        if self.penalty.name in ("none", "l2"):
             length = rate[:-1] * (query.copies if query.copies.size else 1.0)
-            shrink = 1.0 / (1.0 + length * query.factor**2 * penalty.alpha * query.strength)
-        bounded = math.isfinite(problem.loss.smoothness)
-        self.metric = (query.copies if shard.source.sparse else query.center, rate, self.share, float(not bounded))
+            shrink = 1.0 / (1.0 + length * query.factor**2 * self.penalty.alpha * query.strength)
+        self.metric = (
+            query.copies if shard.source.sparse else query.center, rate, not math.isfinite(self.loss.smoothness)
+        )  # fmt: skip
         self.rule = (shrink, query.factor, query.strength)
 
-    def run(self) -> None:
-        """Visit every row once."""
+    def with_table(self, last: Contribution) -> Contribution:
+        """Return the contribution after epochs that compare slopes with those of the epoch before."""
         from offbeat.kernels import saga
 
-        query, facts, sums, done = self.query, self.facts, np.zeros(4), 0
-        penalty = self.problem.penalty._replace(weights=None)
-        rng = np.random.default_rng((query.seed, self.shard.start, round(facts.steps)))
-        for block, targets, ranges in self.shard.blocks(1.0, self.workspace):
-            rows = int(ranges[-1, 1])
-            visit: Any = saga.sparse_epoch if isinstance(block, CSR) else saga.dense_epoch
-            data = tuple(block) if isinstance(block, CSR) else block
-            visit(
-                self.problem.loss, penalty, data, tuple(targets), self.table[done : done + rows], order(rows, rng),
-                (self.x, self.average), self.metric, self.rule, sums,
-            )  # fmt: skip
-            done += rows
-        self.facts = facts._replace(
-            conjugate=float(sums[saga.CONJUGATE]), bad=facts.bad + float(sums[saga.BAD]), steps=facts.steps + 1.0,
-            excess=float(sums[saga.LOSS]) + facts.conjugate - float(sums[saga.CROSS]), step=self.step * self.shard.n_rows,
-            passes=facts.passes + self.shard.n_rows,
+        query, x, table, facts = self.query, self.query.point.copy(), last.table.copy(), last.facts
+        average, gradient, steps = query.average, last.gradient, round(facts.steps)
+        pieces = [(block, targets) for block, targets, _ in self.shard.blocks(1.0, self.workspace)]
+        ends = np.cumsum([0, *(len(targets.y) for _, targets in pieces)])
+        for epoch in range(steps, steps + query.epochs):
+            gradient, sums = np.zeros_like(x), np.zeros(4)
+            for piece, rows in turns(np.diff(ends), self._rng(epoch)):
+                block, targets = pieces[piece]
+                visit: Any = saga.sparse_epoch if isinstance(block, CSR) else saga.dense_epoch
+                visit(
+                    self.loss, self.penalty, tuple(block) if isinstance(block, CSR) else block, tuple(targets),
+                    table[ends[piece] : ends[piece + 1]], rows, (x, average, gradient), self.metric, self.rule, sums,
+                )  # fmt: skip
+            average = gradient / self.shard.n_rows
+            facts = self._facts(facts, sums, facts.conjugate)
+        return self._contribution(last._replace(table=table), x, gradient, facts)
+
+    def anchored(self, last: Contribution) -> Contribution:
+        """Return the contribution after epochs that compare slopes with those at the anchor.
+
+        The first takes the gradient at the query's point: what the shard tells the others.
+        """
+        from offbeat.kernels import saga
+
+        query, x, facts, steps = self.query, self.query.point.copy(), last.facts, round(last.facts.steps)
+        gradient = np.zeros_like(x)
+        points = (query.anchor, query.point)
+        for epoch in range(steps, steps + query.epochs):
+            rng, fresh, sums = self._rng(epoch), np.zeros_like(x), np.zeros(4)
+            for block, targets, _ in self.shard.blocks(1.0, self.workspace):
+                visit: Any = saga.sparse_visit if isinstance(block, CSR) else saga.dense_visit
+                visit(
+                    self.loss, self.penalty, tuple(block) if isinstance(block, CSR) else block, tuple(targets), points,
+                    order(len(targets.y), rng), (x, query.average, fresh), self.metric, self.rule, sums,
+                )  # fmt: skip
+            if epoch == steps:
+                gradient, facts = fresh, self._facts(facts, sums, float(sums[saga.CONJUGATE]))
+        return self._contribution(last, x, gradient, facts)
+
+    def _rng(self, epoch: int) -> np.random.Generator:
+        return np.random.default_rng((self.query.seed, self.shard.start, epoch))
+
+    def _facts(self, facts: Facts, sums: Floats, conjugate: float) -> Facts:
+        """Return facts with those of an epoch; ``conjugate`` is that of the tangents that the loss is held against."""
+        from offbeat.kernels import saga
+
+        loss, cross, new, bad = (float(sums[i]) for i in (saga.LOSS, saga.CROSS, saga.CONJUGATE, saga.BAD))
+        return facts._replace(
+            conjugate=new, excess=loss + conjugate - cross, bad=bad, weight=0.0, bend=0.0,
+            step=self.step * self.shard.n_rows,
         )  # fmt: skip
 
-    def contribution(self) -> Contribution:
-        """Return what the epochs have made of the shard."""
-        query, last = self.query, self.last
-        moved = self.x - query.point
-        position = last.position + moved if query.through else self.shard.n_rows * self.x
-        if round(self.facts.steps) // EXACT > round(last.facts.steps) // EXACT:
-            gradient = _gradient(self.shard, self.workspace, query.center, self.table)
-        else:
-            gradient = last.gradient + (self.average - query.average) / self.share
-        none = np.zeros_like(last.squares)
-        return Contribution(gradient, position, none, none, self.facts, self.table)
+    def _contribution(self, last: Contribution, x: Floats, gradient: Floats, facts: Facts) -> Contribution:
+        query, n = self.query, self.shard.n_rows
+        position = last.position + (x - query.point) if query.through else n * x
+        return last._replace(gradient=gradient, anchor=n * query.point, position=position, facts=facts)
 
 
 def order(rows: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -194,55 +221,62 @@ def order(rows: int, rng: np.random.Generator) -> NDArray[np.int64]:
     return every[every < rows] if rows % RUN else every
 
 
+def turns(lengths: NDArray[np.int64], rng: np.random.Generator) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Yield pieces of data and rows to visit in them, so that all pieces are visited evenly throughout.
+
+    Were a piece visited as a whole, the point would run to where that piece wants it.
+
+    Examples
+    --------
+    >>> [piece for piece, _ in turns(np.array([2000, 2000]), np.random.default_rng(0))]
+    [0, 1, 0, 1]
+    """
+    orders = [order(int(rows), rng) for rows in lengths]
+    if len(orders) == 1:
+        yield 0, orders[0]
+        return
+    rounds = max(1, round(max(lengths) / SEGMENT))
+    parts = [np.array_split(rows, rounds) for rows in orders]
+    for number in range(rounds):
+        for piece, of_piece in enumerate(parts):
+            yield piece, of_piece[number]
+
+
 def _started(problem: Problem, shard: Shard, workspace: Workspace, query: Query) -> Contribution:
     """Return the slopes of all rows at the query, and what the first step has to tell of the columns."""
-    from offbeat.kernels import saga
+    from offbeat.kernels import row_sums
 
     k, loss = shard.source.shape[1], problem.loss
-    table, head, done = np.zeros(max(query.room, shard.n_rows)), np.zeros(4), 0
+    table, head, done = np.zeros(shard.n_rows), np.zeros(4), 0
     gradient, squares, counts = np.zeros(k + 1), np.zeros(query.copies.size), np.zeros(query.copies.size)
     for block, targets, ranges in shard.blocks(1.0, workspace):
         rows = int(ranges[-1, 1])
         part = table[done : done + rows]
         if isinstance(block, CSR):
-            saga.sparse_slopes(loss, tuple(block), tuple(targets), query.point, part, head)
-            saga.sparse_gradient(tuple(block), part, gradient)
-            saga.sparse_columns(tuple(block), targets.weight, squares, counts)
+            row_sums.sparse_slopes(loss, tuple(block), tuple(targets), query.point, part, head)
+            row_sums.sparse_gradient(tuple(block), part, gradient)
+            row_sums.sparse_columns(tuple(block), targets.weight, squares, counts)
         else:
-            saga.dense_slopes(loss, block, tuple(targets), query.point, query.center, part, head)
-            saga.dense_gradient(block, part, query.center, gradient)
+            row_sums.dense_slopes(loss, block, tuple(targets), query.point, query.center, part, head)
+            row_sums.dense_gradient(block, part, query.center, gradient)
         done += rows
     position = np.zeros(k + 1) if query.through else shard.n_rows * query.point
     conjugate, weight, bend, bad = head.tolist()
     facts = Facts(conjugate, 0.0, weight, bend, 0.0, 0.0, bad, float(shard.n_rows), 0.0)
-    return Contribution(gradient, position, squares, counts, facts, table)
-
-
-def _gradient(shard: Shard, workspace: Workspace, center: Floats, table: Floats) -> Floats:
-    """Return the gradient that the table stands for."""
-    from offbeat.kernels import saga
-
-    out, done = np.zeros(shard.source.shape[1] + 1), 0
-    for block, _, ranges in shard.blocks(1.0, workspace):
-        rows = int(ranges[-1, 1])
-        if isinstance(block, CSR):
-            saga.sparse_gradient(tuple(block), table[done : done + rows], out)
-        else:
-            saga.dense_gradient(block, table[done : done + rows], center, out)
-        done += rows
-    return out
+    table = table if query.room else np.empty(0)
+    return Contribution(gradient, shard.n_rows * query.point, position, squares, counts, facts, table)
 
 
 def _steepest(problem: Problem, shard: Shard, workspace: Workspace, query: Query) -> float:
     """Return the largest curvature of a row of the shard."""
-    from offbeat.kernels import saga
+    from offbeat.kernels import row_sums
 
     loss, most = problem.loss, 0.0
     bound = float(loss.smoothness)
     for block, targets, _ in shard.blocks(1.0, workspace):
         if isinstance(block, CSR):
-            found = saga.sparse_steepest(loss, bound, tuple(block), tuple(targets), query.point, query.metric)
+            found = row_sums.sparse_steepest(loss, bound, tuple(block), tuple(targets), query.point, query.metric)
         else:
-            found = saga.dense_steepest(loss, bound, block, tuple(targets), query.point, query.center, query.metric)
+            found = row_sums.dense_steepest(loss, bound, block, tuple(targets), query.point, query.center, query.metric)
         most = max(most, found)
     return most if most > 0.0 else 1.0
