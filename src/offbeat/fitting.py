@@ -12,6 +12,7 @@ import numpy as np
 
 from offbeat import checkpoint as checkpoints
 from offbeat import choice
+from offbeat.data.chunks import in_memory
 from offbeat.data.dataset import Dataset
 from offbeat.data.load import as_dataset
 from offbeat.data.shard import Shard
@@ -193,8 +194,7 @@ def fit(problem: Problem, dataset: Dataset, options: Options, settings: Settings
     choice.check_staleness(solver, settings.staleness)
     engine = choice.engine(dataset, settings.engine)
     stealing = choice.stealing(settings.stealing, settings.staleness, settings.topology)
-    limit = math.inf if settings.time_limit is None else settings.time_limit
-    trace = Trace()
+    limit, trace = math.inf if settings.time_limit is None else settings.time_limit, Trace()
     trace.metadata.update(solver=solver.name, reason=reason, engine=engine.name, workers=str(engine.n_workers))
     trace.metadata.update({"clock": "virtual"} if engine.virtual else {})
     trace.metadata.update(rows=str(dataset.n_rows), columns=str(dataset.n_columns))
@@ -204,9 +204,9 @@ def fit(problem: Problem, dataset: Dataset, options: Options, settings: Settings
         shards = [shard for shard in shards if shard.n_rows]  # where rows lie in pieces, some may have none
         info = inspect(problem, dataset, shards, engine, options)
         info = replace(
-            info, n_shards=len(shards), longest=max(shard.n_rows for shard in shards), staleness=settings.staleness,
-            seed=settings.random_state or 0, resident=dataset.source.resident,
-            at_once=int(min(engine.n_workers, len(shards), settings.concurrency)),
+            info, n_shards=len(shards), longest=max(shard.n_rows for shard in shards), resident=in_memory(dataset.source),
+            at_once=int(min(engine.n_workers, len(shards), settings.concurrency)), staleness=settings.staleness,
+            seed=settings.random_state or 0,
         )  # fmt: skip
         display.scale = info.reference.objective
         info, snapshot, keep = _continuing(problem, solver, info, options, dataset, settings)

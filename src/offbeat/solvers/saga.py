@@ -33,19 +33,25 @@ from offbeat.solvers import saga_rows
 from offbeat.solvers.saga_rows import Contribution, Facts, Local, Query
 
 GROWTH = 4.0  # of the estimated gap over the smallest so far, from which steps are too long
-LATE = 40  # rounds without a smaller estimate, after which they are, too
+LATE = 30  # rounds in which neither gap nor objective fell, after which they are, too
 HALVINGS = 40
+NOISE = 1e-14  # of the objective
 FAR = 1e18  # length of a step that ends at the minimum of the penalty
 
 
 @dataclass(frozen=True)
 class SAGAState(State):
-    """Where the hub stands: the query under way, where the iterate began, how the estimates of the gap went."""
+    """Where the hub stands: the query under way, where the iterate began.
+
+    ``best`` and ``least`` are the smallest estimates of the gap and of the objective, ``idle`` the rounds without a
+    smaller one.
+    """
 
     info: DataInfo
     query: Query
     origin: Floats
     best: float = math.inf
+    least: float = math.inf
     idle: int = 0
     halvings: int = 0
     steps: float = 0.0
@@ -141,7 +147,8 @@ class SAGA:
         candidate = _candidate(problem, replace(state, query=query), facts)
         state = replace(state, candidate=candidate, query=query)
         if facts.steps >= state.steps + info.n_shards * self.epochs:
-            state = _judged(replace(state, steps=facts.steps), candidate.estimate)
+            objective = facts.loss / info.n_rows + info.penalty.value(candidate.coef)
+            state = _judged(replace(state, steps=facts.steps), candidate.estimate, objective)
         return state, state.query
 
 
@@ -189,10 +196,8 @@ def _candidate(problem: Problem, state: SAGAState, facts: Facts) -> Candidate:
     """
     info, query, n = state.info, state.query, state.info.n_rows
     w, gradient = query.point[:-1], query.average[:-1]
-    root = np.sqrt(np.where(query.metric[:-1] > 0.0, query.metric[:-1], 1.0)) * np.sqrt(
-        query.copies != 0.0 if query.copies.size else 1.0
-    )
-    root = np.where(root > 0.0, root, 1.0)
+    known = query.metric[:-1] > 0.0
+    root = np.sqrt(np.where(known, query.metric[:-1], 1.0))
     rule = Separable(info.penalty.rule, query.factor * root, query.strength)
     w = rule.prox(w / root - facts.step / n * root * gradient, facts.step / n) * root
     b, slope = float(query.point[-1]), float(query.average[-1])
@@ -210,14 +215,14 @@ def _candidate(problem: Problem, state: SAGAState, facts: Facts) -> Candidate:
     return Candidate(u, np.array([b]) if info.reference.fit_intercept else np.zeros(1), estimate.relative_gap + gap)
 
 
-def _judged(state: SAGAState, estimate: float) -> SAGAState:
-    """Return the state after a round, with shorter steps where the estimate of the gap says that they are too long."""
-    if estimate < state.best:
-        return replace(state, best=estimate, idle=0)
-    if not estimate > GROWTH * state.best and state.idle < LATE and math.isfinite(estimate):
-        return replace(state, idle=state.idle + 1)
+def _judged(state: SAGAState, estimate: float, objective: float) -> SAGAState:
+    """Return the state after a round, with shorter steps where the estimates say that they are too long."""
+    fell = estimate < state.best or objective < state.least - NOISE * abs(state.least)
+    if not estimate > GROWTH * state.best and (fell or state.idle < LATE) and math.isfinite(objective):
+        best, least = min(estimate, state.best), min(objective, state.least)
+        return replace(state, best=best, least=least, idle=0 if fell else state.idle + 1)
     if state.halvings >= HALVINGS:
         return replace(state, status="stalled")
     query = state.query._replace(damp=0.5 * state.query.damp)
     note = f"steps are halved: {query.damp:.3g} of the usual length"
-    return replace(state, query=query, best=estimate, idle=0, halvings=state.halvings + 1, note=note)
+    return replace(state, query=query, best=estimate, least=objective, idle=0, halvings=state.halvings + 1, note=note)

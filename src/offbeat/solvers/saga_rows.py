@@ -49,13 +49,14 @@ class Query(NamedTuple):
 class Facts(NamedTuple):
     """Numbers that a contribution carries besides vectors; all but ``level`` add up over shards.
 
-    ``conjugate`` is ``sum (t z - v l(z))``, without offsets; ``excess`` how much the loss, as rows were visited, was
-    above the tangents; ``weight`` and ``bend`` are the sums of ``v`` and ``v l''`` at the start. ``level`` is the
-    largest curvature of a row, 0 while unknown; ``step`` the rows times the step length; ``bad`` counts rows whose
-    slope was not finite.
+    ``conjugate`` is ``sum (t z - v l(z))``, without offsets; ``loss`` that of rows as they were visited, and ``excess``
+    how much it was above the tangents; ``weight`` and ``bend`` are the sums of ``v`` and ``v l''`` at the start.
+    ``level`` is the largest curvature of a row, 0 while unknown; ``step`` the rows times the step length; ``bad``
+    counts rows whose slope was not finite.
     """
 
     conjugate: float
+    loss: float
     excess: float
     weight: float
     bend: float
@@ -198,7 +199,7 @@ class _Epoch:
 
         loss, cross, new, bad = (float(sums[i]) for i in (saga.LOSS, saga.CROSS, saga.CONJUGATE, saga.BAD))
         return facts._replace(
-            conjugate=new, excess=loss + conjugate - cross, bad=bad, weight=0.0, bend=0.0,
+            conjugate=new, loss=loss, excess=loss + conjugate - cross, bad=bad, weight=0.0, bend=0.0,
             step=self.step * self.shard.n_rows,
         )  # fmt: skip
 
@@ -262,7 +263,7 @@ def _started(problem: Problem, shard: Shard, workspace: Workspace, query: Query)
         done += rows
     position = np.zeros(k + 1) if query.through else shard.n_rows * query.point
     conjugate, weight, bend, bad = head.tolist()
-    facts = Facts(conjugate, 0.0, weight, bend, 0.0, 0.0, bad, float(shard.n_rows), 0.0)
+    facts = Facts(conjugate, 0.0, 0.0, weight, bend, 0.0, 0.0, bad, float(shard.n_rows), 0.0)
     table = table if query.room else np.empty(0)
     return Contribution(gradient, shard.n_rows * query.point, position, squares, counts, facts, table)
 
