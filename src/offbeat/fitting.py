@@ -204,9 +204,9 @@ def fit(problem: Problem, dataset: Dataset, options: Options, settings: Settings
         shards = [shard for shard in shards if shard.n_rows]  # where rows lie in pieces, some may have none
         info = inspect(problem, dataset, shards, engine, options)
         info = replace(
-            info, n_shards=len(shards), longest=max(shard.n_rows for shard in shards), resident=in_memory(dataset.source),
-            at_once=int(min(engine.n_workers, len(shards), settings.concurrency)), staleness=settings.staleness,
-            seed=settings.random_state or 0,
+            info, n_shards=len(shards), longest=max(shard.n_rows for shard in shards), staleness=settings.staleness,
+            at_once=int(min(engine.n_workers, len(shards), settings.concurrency)), seed=settings.random_state or 0,
+            resident=in_memory(dataset.source),
         )  # fmt: skip
         display.scale = info.reference.objective
         info, snapshot, keep = _continuing(problem, solver, info, options, dataset, settings)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from offbeat.data.arrays import array_source, sparse_source
+from offbeat.data.arrays import CSRSource, array_source, sparse_source
 from offbeat.data.source import CSR, Block, Floats, Source, check_range, scratch
 from offbeat.errors import DataError
 
@@ -115,8 +115,22 @@ def chunked_source(chunks: Sequence[Any]) -> ChunkedSource:
         if part.sparse != first.sparse or part.dtype != first.dtype:
             one, other = (f"{'sparse ' if p.sparse else ''}{p.dtype}" for p in (part, first))
             raise DataError(f"Chunk {i} of X is {one}, chunk 0 is {other}. Convert them to one type.")
+    parts = _alike(parts)
     edges = np.cumsum([0, *(part.shape[0] for part in parts)])
     return ChunkedSource(parts, tuple(edges.tolist()))
+
+
+def _alike(parts: tuple[Source, ...]) -> tuple[Source, ...]:
+    """Return sparse parts with offsets and columns of one type, so that kernels may go from one to the next."""
+    sparse = [part for part in parts if isinstance(part, CSRSource)]
+    kinds = {array.dtype for part in sparse for array in part.matrix[:2]}
+    if len(kinds) <= 1:
+        return parts
+    wide = np.result_type(*kinds)
+    return tuple(
+        replace(part, matrix=CSR(part.matrix.indptr.astype(wide), part.matrix.indices.astype(wide), part.matrix.data))
+        for part in sparse
+    )
 
 
 def cuts(source: Source, start: int, stop: int, most: int) -> Iterator[tuple[int, int]]:

@@ -10,7 +10,8 @@ import numpy as np
 
 from offbeat.kernels import protocol  # noqa: F401  (teaches Numba the methods of losses)
 from offbeat.kernels.compiled import kernel
-from offbeat.kernels.saga import REASSOCIATE, dense_length, dense_predict, sparse_predict
+from offbeat.kernels.saga import REASSOCIATE, dense_length, dense_predict
+from offbeat.kernels.saga_sparse import sparse_predict
 
 
 @kernel(fastmath=REASSOCIATE, error_model="numpy")

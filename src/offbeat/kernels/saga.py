@@ -15,18 +15,21 @@ coordinates is a step with a rate for each coordinate. A weight is a part of its
 from __future__ import annotations
 
 import numpy as np
+from numba import carray
 
 from offbeat.kernels import protocol  # noqa: F401  (teaches Numba the methods of losses and penalties)
 from offbeat.kernels.compiled import kernel
+from offbeat.kernels.pointers import pointer
 
 REASSOCIATE = {"reassoc", "contract", "nsz", "arcp"}  # NaN and infinity keep their meaning
+MERGE = 32  # rows after which a thread shares its move
 LOSS, CROSS, CONJUGATE, BAD = 0, 1, 2, 3
 """What epochs add up: ``v l(z)`` at the moving point; slope of the tangent times ``z`` there; ``t z - v l(z)`` of the
 new tangents (both without offsets); rows whose slope is not finite."""
 
 
-@kernel(error_model="numpy")
-def _short(loss, z, y, weight, length):
+@kernel(error_model="numpy", inline="always")
+def shortened(loss, z, y, weight, length):
     """Return the share of a row's step that keeps it on its side of the row's own minimum.
 
     ``length`` is the squared length of the row in the metric of the step, 0 where the second derivative is bounded.
@@ -35,8 +38,8 @@ def _short(loss, z, y, weight, length):
     return 1.0 / bend if bend > 1.0 else 1.0
 
 
-@kernel(error_model="numpy")
-def _seen(loss, z, base, y, weight, old, sums):
+@kernel(error_model="numpy", inline="always")
+def seen(loss, z, base, y, weight, old, sums):
     """Return the new slope of a row, or the old one where it is not finite; add what the estimate of the gap needs."""
     new = weight * loss.derivative(z, y)
     if not abs(new) < np.inf:
@@ -49,7 +52,7 @@ def _seen(loss, z, base, y, weight, old, sums):
     return new
 
 
-@kernel(fastmath=REASSOCIATE, error_model="numpy")
+@kernel(fastmath=REASSOCIATE, error_model="numpy", inline="always")
 def dense_predict(X, i, center, x):
     """Return the predictor of a dense row."""
     z = 0.0
@@ -58,7 +61,7 @@ def dense_predict(X, i, center, x):
     return z + x[X.shape[1]]
 
 
-@kernel(fastmath=REASSOCIATE, error_model="numpy")
+@kernel(fastmath=REASSOCIATE, error_model="numpy", inline="always")
 def dense_length(X, i, center, rate):
     """Return the squared length of a dense row, intercept included, in a metric."""
     length = 0.0
@@ -68,7 +71,7 @@ def dense_length(X, i, center, rate):
     return length + rate[X.shape[1]]
 
 
-@kernel(fastmath=REASSOCIATE, error_model="numpy")
+@kernel(fastmath=REASSOCIATE, error_model="numpy", inline="always")
 def _dense_move(penalty, X, i, changes, state, metric, rule):
     """Take a step along a dense row; add the row, times its slope, to the gradient that is gathered."""
     x, average, fresh = state
@@ -80,16 +83,40 @@ def _dense_move(penalty, X, i, changes, state, metric, rule):
         for j in range(k):
             d = float(X[i, j]) - center[j]
             x[j] = shrink[j] * (x[j] - rate[j] * (change * d + average[j]))
-            fresh[j] += slope * d
     else:
         for j in range(k):
             d = float(X[i, j]) - center[j]
             f = factor[j]
             v = x[j] - rate[j] * (change * d + average[j])
             x[j] = penalty.prox(f * v, rate[j] * f * f, strength[j]) / f
-            fresh[j] += slope * d
+    for j in range(k):  # a loop of its own: fewer arrays in one, or they are not vectorised
+        fresh[j] += slope * (float(X[i, j]) - center[j])
     x[k] -= rate[k] * (change + average[k])
     fresh[k] += slope
+
+
+@kernel(fastmath=REASSOCIATE, error_model="numpy", inline="always")
+def _dense_row(loss, penalty, X, row, target, table, i, state, metric, rule, sums):
+    """Visit a row; ``i`` is where its target and slope are."""
+    y, v, offset = target
+    weight = v[i] if v.shape[0] > 0 else 1.0
+    base = offset[i] if offset.shape[0] > 0 else 0.0
+    z = dense_predict(X, row, metric[0], state[0]) + base
+    old = table[i]
+    new = seen(loss, z, base, y[i], weight, old, sums)
+    table[i] = new
+    change = new - old
+    if metric[2]:
+        change *= shortened(loss, z, y[i], weight, dense_length(X, row, metric[0], metric[1]))
+    _dense_move(penalty, X, row, (change, new), state, metric, rule)
+
+
+@kernel(fastmath=REASSOCIATE, error_model="numpy")
+def _dense_rows(loss, penalty, X, start, target, table, order, state, metric, rule, sums):
+    """Visit rows of an array whose first row has this number among targets and slopes."""
+    for r in range(order.shape[0]):
+        i = order[r]
+        _dense_row(loss, penalty, X, i - start, target, table, i, state, metric, rule, sums)
 
 
 @kernel(fastmath=REASSOCIATE, error_model="numpy")
@@ -115,19 +142,49 @@ def dense_epoch(loss, penalty, X, target, table, order, state, metric, rule, sum
     sums : ndarray, shape (4,)
         Receives the sums named above.
     """
-    y, v, offset = target
-    for r in range(order.shape[0]):
-        i = order[r]
-        weight = v[i] if v.shape[0] > 0 else 1.0
-        base = offset[i] if offset.shape[0] > 0 else 0.0
-        z = dense_predict(X, i, metric[0], state[0]) + base
-        old = table[i]
-        new = _seen(loss, z, base, y[i], weight, old, sums)
-        table[i] = new
-        change = new - old
-        if metric[2]:
-            change *= _short(loss, z, y[i], weight, dense_length(X, i, metric[0], metric[1]))
-        _dense_move(penalty, X, i, (change, new), state, metric, rule)
+    _dense_rows(loss, penalty, X, 0, target, table, order, state, metric, rule, sums)
+
+
+@kernel(fastmath=REASSOCIATE, error_model="numpy")
+def dense_pieces(loss, penalty, pieces, target, table, order, state, metric, rule, sums):
+    """Do as `dense_epoch` for an array that lies in pieces, one below the other.
+
+    Parameters
+    ----------
+    pieces : tuple
+        An array of the pieces' type; their addresses and, with the number of rows last, their first rows, int64.
+    """
+    like, addresses, edges = pieces
+    r = 0
+    while r < order.shape[0]:
+        piece = np.searchsorted(edges, order[r], side="right") - 1
+        start, stop, first = edges[piece], edges[piece + 1], r
+        while r < order.shape[0] and start <= order[r] < stop:
+            r += 1
+        X = carray(pointer(addresses[piece], like), (stop - start, like.shape[1]))
+        _dense_rows(loss, penalty, X, start, target, table, order[first:r], state, metric, rule, sums)
+
+
+@kernel(error_model="numpy")
+def dense_shared(loss, penalty, X, target, table, order, state, metric, rule, sums):
+    """Do as `dense_epoch` beside other threads that move the same point.
+
+    A thread moves a copy, and adds the move to the shared point after every `MERGE` rows: were all to write to the same
+    few cache lines after every row, they would wait for each other's memory. Nothing locks the point. An addition that
+    comes between reading and writing of another thread's is lost: the point is then a little behind, and goes on from
+    where it is. The table has one writer a row, the gradient that is gathered is the thread's own, and the average does
+    not change during an epoch: nothing that the certificate or the next epoch rest on is ever lost.
+    """
+    shared, average, fresh = state
+    x, base = shared.copy(), shared.copy()
+    for first in range(0, order.shape[0], MERGE):
+        for j in range(shared.shape[0]):
+            base[j] = shared[j]
+            x[j] = base[j]
+        rows = order[first : first + MERGE]
+        dense_epoch(loss, penalty, X, target, table, rows, (x, average, fresh), metric, rule, sums)
+        for j in range(shared.shape[0]):
+            shared[j] += x[j] - base[j]
 
 
 @kernel(fastmath=REASSOCIATE, error_model="numpy")
@@ -148,14 +205,14 @@ def dense_visit(loss, penalty, X, target, points, order, state, metric, rule, su
         z = dense_predict(X, i, metric[0], state[0]) + base
         fixed = dense_predict(X, i, metric[0], anchor) + base
         here = dense_predict(X, i, metric[0], point) + base
-        change, slope = _compared(loss, (z, fixed, here), base, y[i], weight, sums)
+        change, slope = compared(loss, (z, fixed, here), base, y[i], weight, sums)
         if metric[2]:
-            change *= _short(loss, z, y[i], weight, dense_length(X, i, metric[0], metric[1]))
+            change *= shortened(loss, z, y[i], weight, dense_length(X, i, metric[0], metric[1]))
         _dense_move(penalty, X, i, (change, slope), state, metric, rule)
 
 
 @kernel(error_model="numpy")
-def _compared(loss, predictors, base, y, weight, sums):
+def compared(loss, predictors, base, y, weight, sums):
     """Return the slope at the moving point less that at the anchor, and the slope at the point of the new tangents."""
     z, fixed, here = predictors
     moving = weight * loss.derivative(z, y)
@@ -168,93 +225,3 @@ def _compared(loss, predictors, base, y, weight, sums):
     sums[CROSS] += slope * (z - base)
     sums[CONJUGATE] += slope * (here - base) - weight * loss.value(here, y)
     return change, slope
-
-
-@kernel(error_model="numpy")
-def sparse_predict(X, i, x):
-    """Return the predictor of a sparse row."""
-    indptr, indices, data = X
-    z = x[-1]
-    for p in range(indptr[i], indptr[i + 1]):
-        z += float(data[p]) * x[indices[p]]
-    return z
-
-
-@kernel(error_model="numpy")
-def sparse_length(X, i, rate):
-    """Return the squared length of a sparse row, intercept included, in a metric; not of entries that repeat."""
-    indptr, indices, data = X
-    length = rate[-1]
-    for p in range(indptr[i], indptr[i + 1]):
-        length += rate[indices[p]] * float(data[p]) * float(data[p])
-    return length
-
-
-@kernel(error_model="numpy")
-def _sparse_move(penalty, X, i, changes, state, metric, rule):
-    """Take a step along a sparse row, and add it to the gradient that is gathered."""
-    indptr, indices, data = X
-    x, average, fresh = state
-    copies, rate, _ = metric
-    shrink, factor, strength = rule
-    change, slope = changes
-    k = x.shape[0] - 1
-    if shrink.shape[0] > 0:
-        for p in range(indptr[i], indptr[i + 1]):
-            j = indices[p]
-            d = float(data[p])
-            x[j] = shrink[j] * (x[j] - rate[j] * (change * d + copies[j] * average[j]))
-            fresh[j] += slope * d
-    else:
-        for p in range(indptr[i], indptr[i + 1]):
-            j = indices[p]
-            d = float(data[p])
-            f = factor[j]
-            moved = x[j] - rate[j] * (change * d + copies[j] * average[j])
-            x[j] = penalty.prox(f * moved, rate[j] * copies[j] * f * f, strength[j]) / f
-            fresh[j] += slope * d
-    x[k] -= rate[k] * (change + average[k])
-    fresh[k] += slope
-
-
-@kernel(error_model="numpy")
-def sparse_epoch(loss, penalty, X, target, table, order, state, metric, rule, sums):
-    """Do as `dense_epoch` for a CSR block: coordinates move only where the row has entries.
-
-    ``metric`` has ``copies`` (k,) in place of ``center``: rows for each entry of a column, so that a column that occurs
-    in few rows takes long steps along its average gradient, and all the fewer of them. A repeated entry counts as
-    another occurrence.
-    """
-    y, v, offset = target
-    for r in range(order.shape[0]):
-        i = order[r]
-        weight = v[i] if v.shape[0] > 0 else 1.0
-        base = offset[i] if offset.shape[0] > 0 else 0.0
-        z = sparse_predict(X, i, state[0]) + base
-        old = table[i]
-        new = _seen(loss, z, base, y[i], weight, old, sums)
-        table[i] = new
-        change = new - old
-        if metric[2]:
-            change *= _short(loss, z, y[i], weight, sparse_length(X, i, metric[1]))
-        _sparse_move(penalty, X, i, (change, new), state, metric, rule)
-
-
-@kernel(error_model="numpy")
-def sparse_visit(loss, penalty, X, target, points, order, state, metric, rule, sums):
-    """Do as `dense_visit` for a CSR block."""
-    y, v, offset = target
-    anchor, point = points
-    for r in range(order.shape[0]):
-        i = order[r]
-        weight = v[i] if v.shape[0] > 0 else 1.0
-        base = offset[i] if offset.shape[0] > 0 else 0.0
-        z, fixed, here = (
-            sparse_predict(X, i, state[0]) + base,
-            sparse_predict(X, i, anchor) + base,
-            sparse_predict(X, i, point) + base,
-        )
-        change, slope = _compared(loss, (z, fixed, here), base, y[i], weight, sums)
-        if metric[2]:
-            change *= _short(loss, z, y[i], weight, sparse_length(X, i, metric[1]))
-        _sparse_move(penalty, X, i, (change, slope), state, metric, rule)

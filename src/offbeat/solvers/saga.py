@@ -30,7 +30,8 @@ from offbeat.sideways import evaluation
 from offbeat.sideways.board import Board
 from offbeat.sideways.protocol import Candidate, DataInfo, State, Step
 from offbeat.solvers import saga_rows
-from offbeat.solvers.saga_rows import Contribution, Facts, Local, Query
+from offbeat.solvers.saga_messages import Contribution, Facts, Query
+from offbeat.solvers.saga_rows import Local
 
 GROWTH = 4.0  # of the estimated gap over the smallest so far, from which steps are too long
 LATE = 30  # rounds in which neither gap nor objective fell, after which they are, too
@@ -72,6 +73,10 @@ class SAGA:
     ----------
     epochs : int
         Passes over a shard between two exchanges.
+    threads : int
+        Threads that work on the same rows and the same point without locks, where one worker has all rows in memory.
+        Their moves may overwrite each other, so that fits are not the same to the last bit; slopes, gradients and
+        certificates are not touched by that. See `offbeat.kernels.saga.dense_shared`.
 
     Examples
     --------
@@ -83,14 +88,16 @@ class SAGA:
     """
 
     epochs: int = 1
+    threads: int = 1
 
     name = "saga"
     max_staleness = math.inf
 
     def __post_init__(self) -> None:
-        """Refuse a number of epochs below one."""
-        if self.epochs < 1:
-            raise ProblemError(f"epochs of SAGA is {self.epochs}; give a whole number from 1")
+        """Refuse numbers below one."""
+        if self.epochs < 1 or self.threads < 1:
+            name, value = ("epochs", self.epochs) if self.epochs < 1 else ("threads", self.threads)
+            raise ProblemError(f"{name} of SAGA is {value}; give a whole number from 1")
 
     def check(self, problem: Problem) -> None:
         """Raise `ProblemError` for losses with a kink and for several outputs."""
@@ -120,6 +127,7 @@ class SAGA:
             point, np.zeros(k + 1), point, center, np.ones(k + 1), np.ones(k if info.sparse else 0),
             info.penalty.factor * info.scale, info.penalty.weight, 1.0, through,
             info.n_rows if info.n_shards == 1 and info.resident else 0, 0, info.seed, self.epochs,
+            self.threads,
         )  # fmt: skip
         return SAGAState(info, query, point), query
 
