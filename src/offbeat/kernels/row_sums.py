@@ -1,7 +1,7 @@
 """What `SAGA` has to know of its rows before the first step: slopes, their gradient, columns, the longest row.
 
-As in `offbeat.kernels.saga`, all is in the units of the columns, about a centre (dense) or zero (sparse), the intercept
-last, and slopes hold the weights.
+As in `offbeat.kernels.saga`, all is in the units of the columns, about a centre, the intercept last; slopes hold the
+weights.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import numpy as np
 from offbeat.kernels import protocol  # noqa: F401  (teaches Numba the methods of losses)
 from offbeat.kernels.compiled import kernel
 from offbeat.kernels.saga import REASSOCIATE, dense_length, dense_predict
-from offbeat.kernels.saga_sparse import sparse_predict
+from offbeat.kernels.saga_sparse import sparse_dot
 
 
 @kernel(fastmath=REASSOCIATE, error_model="numpy")
@@ -27,10 +27,10 @@ def dense_slopes(loss, X, target, point, center, table, head):
 
 @kernel(error_model="numpy")
 def sparse_slopes(loss, X, target, point, table, head):
-    """Do as `dense_slopes` for a CSR block, about zero."""
+    """Do as `dense_slopes` for a CSR block; the last number of the point is its predictor of a row of zeros."""
     y, v, offset = target
     for i in range(X[0].shape[0] - 1):
-        z = sparse_predict(X, i, point)
+        z = sparse_dot(X, i, point) + point[-1]
         _start(
             loss, z, offset[i] if offset.shape[0] > 0 else 0.0, y[i], v[i] if v.shape[0] > 0 else 1.0, i, table, head
         )
@@ -70,14 +70,14 @@ def sparse_gradient(X, table, out):
 
 
 @kernel(error_model="numpy")
-def sparse_columns(X, v, squares, counts):
-    """Add ``v x^2`` of every column of a CSR block to ``squares`` and the number of entries to ``counts``."""
+def sparse_columns(X, v, center, squares, counts):
+    """Add ``v x (x - 2 center)`` of each column of a CSR block to ``squares``, its number of entries to ``counts``."""
     indptr, indices, data = X
     for i in range(indptr.shape[0] - 1):
         weight = v[i] if v.shape[0] > 0 else 1.0
         for p in range(indptr[i], indptr[i + 1]):
             x = float(data[p])
-            squares[indices[p]] += weight * x * x
+            squares[indices[p]] += weight * x * (x - 2.0 * center[indices[p]])
             counts[indices[p]] += 1.0
 
 
@@ -98,22 +98,24 @@ def dense_steepest(loss, bound, X, target, point, center, metric):
 
 
 @kernel(error_model="numpy")
-def sparse_steepest(loss, bound, X, target, point, metric):
-    """Do as `dense_steepest` for a CSR block, about zero; entries that repeat a column are added up first."""
+def sparse_steepest(loss, bound, X, target, point, center, metric):
+    """Do as `dense_steepest` for a CSR block; entries that repeat a column are added up first."""
     indptr, indices, data = X
     y, v, offset = target
     k = metric.shape[0] - 1
     row = np.zeros(k)
+    about = 0.0
+    for j in range(k):
+        about += metric[j] * center[j] * center[j]
     most = 0.0
     for i in range(indptr.shape[0] - 1):
-        z = point[k] + (offset[i] if offset.shape[0] > 0 else 0.0)
+        z = sparse_dot(X, i, point) + point[k] + (offset[i] if offset.shape[0] > 0 else 0.0)
         for p in range(indptr[i], indptr[i + 1]):
             row[indices[p]] += data[p]
-            z += data[p] * point[indices[p]]
-        length = metric[k]
+        length = metric[k] + about
         for p in range(indptr[i], indptr[i + 1]):
             j = indices[p]
-            length += metric[j] * row[j] * row[j]
+            length += metric[j] * row[j] * (row[j] - 2.0 * center[j])
             row[j] = 0.0
         bend = bound if bound < np.inf else loss.second_derivative(z, y[i])
         most = max(most, bend * length * (v[i] if v.shape[0] > 0 else 1.0))

@@ -8,7 +8,7 @@ rows that will not be visited again would count them twice (De & Goldstein 2016,
 Sparse rows move on their support alone, along ``copies * g`` (Leblond, Pedregosa & Lacoste-Julien 2017, AISTATS, eq. 4)
 and with a proximal step to match (Pedregosa, Leblond & Lacoste-Julien 2017, NIPS, algorithm 1).
 
-All is in the units of the columns, about ``center`` (dense) or zero (sparse), the intercept last. A step in scaled
+All is in the units of the columns, about ``center``, the intercept last. A step in scaled
 coordinates is a step with a rate for each coordinate. A weight is a part of its row's loss: slopes are ``v l'(z)``.
 """
 

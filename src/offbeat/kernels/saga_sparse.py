@@ -1,4 +1,10 @@
-"""The epochs of `offbeat.kernels.saga` for CSR blocks, about zero: a row moves the coordinates of its entries."""
+"""The epochs of `offbeat.kernels.saga` for CSR blocks: a row touches the coordinates of its entries, and three numbers.
+
+Rows are centred, or the intercept would depend on all columns together and settle slowly; and yet only their entries
+are visited. A step along ``x - center`` is one along ``x`` and one along ``center``, and the latter all go the same
+way: the point is ``v + turn * drift`` with ``drift = rate * center``, and a step along the centre adds to ``turn``.
+With ``v.center`` at hand as well, the predictor takes nothing but the row's entries.
+"""
 
 from __future__ import annotations
 
@@ -8,93 +14,143 @@ from numba import carray
 from offbeat.kernels import protocol  # noqa: F401  (teaches Numba the methods of losses and penalties)
 from offbeat.kernels.compiled import kernel
 from offbeat.kernels.pointers import pointer
-from offbeat.kernels.saga import compared, seen, shortened
+from offbeat.kernels.saga import MERGE, compared, seen, shortened
+
+INTERCEPT, TURN, ALONG = 0, 1, 2
+"""Three numbers that belong to the point: the intercept, ``turn``, and ``v.center``."""
 
 
-@kernel(error_model="numpy")
-def sparse_predict(X, i, x):
-    """Return the predictor of a sparse row."""
+@kernel(error_model="numpy", inline="always")
+def sparse_dot(X, i, x):
+    """Return the product of a row as it is stored, not centred, with a vector."""
     indptr, indices, data = X
-    z = x[-1]
+    z = 0.0
     for p in range(indptr[i], indptr[i + 1]):
         z += float(data[p]) * x[indices[p]]
     return z
 
 
-@kernel(error_model="numpy")
-def sparse_length(X, i, rate):
-    """Return the squared length of a sparse row, intercept included, in a metric; not of entries that repeat."""
+@kernel(error_model="numpy", inline="always")
+def _predict(X, i, state, metric):
+    """Return the predictor of a row at the moving point."""
     indptr, indices, data = X
-    length = rate[-1]
+    v, numbers = state[0], state[3]
+    drift, turn = metric[2], numbers[TURN]
+    z = numbers[INTERCEPT] - numbers[ALONG] - turn * drift[-1]
     for p in range(indptr[i], indptr[i + 1]):
-        length += rate[indices[p]] * float(data[p]) * float(data[p])
+        j = indices[p]
+        z += float(data[p]) * (v[j] + turn * drift[j])
+    return z
+
+
+@kernel(error_model="numpy", inline="always")
+def sparse_length(X, i, rate, center, about):
+    """Return the squared length of a centred row, intercept included, in a metric; ``about`` is that of the centre."""
+    indptr, indices, data = X
+    length = rate[-1] + about
+    for p in range(indptr[i], indptr[i + 1]):
+        d = float(data[p])
+        length += rate[indices[p]] * d * (d - 2.0 * center[indices[p]])
     return length
 
 
-@kernel(error_model="numpy")
-def _sparse_move(penalty, X, i, changes, state, metric, rule):
-    """Take a step along a sparse row, and add it to the gradient that is gathered."""
+@kernel(error_model="numpy", inline="always")
+def _move(penalty, X, i, changes, state, metric, rule):
+    """Take a step along a row; add the row, times its slope, to the gradient that is gathered (about zero)."""
     indptr, indices, data = X
-    x, average, fresh = state
-    copies, rate, _ = metric
+    v, average, fresh, numbers = state
+    rate, copies, drift, center, _ = metric
     shrink, factor, strength = rule
     change, slope = changes
-    k = x.shape[0] - 1
-    if shrink.shape[0] > 0:
-        for p in range(indptr[i], indptr[i + 1]):
-            j = indices[p]
-            d = float(data[p])
-            x[j] = shrink[j] * (x[j] - rate[j] * (change * d + copies[j] * average[j]))
-            fresh[j] += slope * d
-    else:
-        for p in range(indptr[i], indptr[i + 1]):
-            j = indices[p]
-            d = float(data[p])
+    k = v.shape[0]
+    turn = numbers[TURN]
+    along = 0.0
+    for p in range(indptr[i], indptr[i + 1]):
+        j = indices[p]
+        d = float(data[p])
+        old = v[j]
+        w = old + turn * drift[j] - rate[j] * (change * d + copies[j] * average[j])
+        if shrink.shape[0] > 0:
+            w *= shrink[j]
+        else:
             f = factor[j]
-            moved = x[j] - rate[j] * (change * d + copies[j] * average[j])
-            x[j] = penalty.prox(f * moved, rate[j] * copies[j] * f * f, strength[j]) / f
-            fresh[j] += slope * d
-    x[k] -= rate[k] * (change + average[k])
+            w = penalty.prox(f * w, rate[j] * copies[j] * f * f, strength[j]) / f
+        new = w - turn * drift[j]
+        v[j] = new
+        along += center[j] * (new - old)
+        fresh[j] += slope * d
+    numbers[INTERCEPT] -= rate[k] * (change + average[k])
+    numbers[TURN] = turn + change
+    numbers[ALONG] += along
     fresh[k] += slope
 
 
 @kernel(error_model="numpy", inline="always")
-def _sparse_row(loss, penalty, X, row, target, table, i, state, metric, rule, sums):
+def _row(loss, penalty, X, row, target, table, i, state, metric, rule, sums):
     """Visit a row; ``i`` is where its target and slope are."""
-    y, v, offset = target
-    weight = v[i] if v.shape[0] > 0 else 1.0
+    y, weights, offset = target
+    weight = weights[i] if weights.shape[0] > 0 else 1.0
     base = offset[i] if offset.shape[0] > 0 else 0.0
-    z = sparse_predict(X, row, state[0]) + base
+    z = _predict(X, row, state, metric) + base
     old = table[i]
     new = seen(loss, z, base, y[i], weight, old, sums)
     table[i] = new
     change = new - old
-    if metric[2]:
-        change *= shortened(loss, z, y[i], weight, sparse_length(X, row, metric[1]))
-    _sparse_move(penalty, X, row, (change, new), state, metric, rule)
+    if metric[4] >= 0.0:
+        change *= shortened(loss, z, y[i], weight, sparse_length(X, row, metric[0], metric[3], metric[4]))
+    _move(penalty, X, row, (change, new), state, metric, rule)
 
 
 @kernel(error_model="numpy")
-def _sparse_rows(loss, penalty, X, start, target, table, order, state, metric, rule, sums):
+def _rows(loss, penalty, X, start, target, table, order, state, metric, rule, sums):
     """Visit rows of a block whose first row has this number among targets and slopes."""
     for r in range(order.shape[0]):
         i = order[r]
-        _sparse_row(loss, penalty, X, i - start, target, table, i, state, metric, rule, sums)
+        _row(loss, penalty, X, i - start, target, table, i, state, metric, rule, sums)
 
 
 @kernel(error_model="numpy")
 def sparse_epoch(loss, penalty, X, target, table, order, state, metric, rule, sums):
-    """Do as `dense_epoch` for a CSR block: coordinates move only where the row has entries.
+    """Do as `dense_epoch` for a CSR block.
 
-    ``metric`` has ``copies`` (k,) in place of ``center``: rows for each entry of a column, so that a column that occurs
-    in few rows takes long steps along its average gradient, and all the fewer of them. A repeated entry counts as
-    another occurrence.
+    Parameters
+    ----------
+    X : tuple
+        ``indptr, indices, data``. A repeated entry counts as another occurrence of its column.
+    state : tuple
+        ``v`` (k,); the average gradient (k + 1,), about the centre; the gradient that is gathered, about zero; the
+        three numbers named above.
+    metric : tuple
+        ``rate`` (k + 1,); ``copies`` (k,): rows for each entry of a column, so that a column that occurs in few rows
+        takes long steps along its average gradient, and all the fewer of them; ``drift`` (k + 1,), its product with the
+        centre last; ``center`` (k,); the squared length of the centre where steps along rows are to be shortened one by
+        one, else -1.
     """
-    _sparse_rows(loss, penalty, X, 0, target, table, order, state, metric, rule, sums)
+    _rows(loss, penalty, X, 0, target, table, order, state, metric, rule, sums)
+
+
+@kernel(error_model="numpy")
+def sparse_shared(loss, penalty, X, target, table, order, state, metric, rule, sums):
+    """Do as `sparse_epoch` beside other threads that move the same point: see `dense_shared`.
+
+    ``v`` is written to as it is: two rows seldom have many columns in common. The three numbers, which every row
+    changes, are the thread's own for `MERGE` rows. A lost change of ``v.center`` shifts predictors, and so the slopes
+    that the table remembers, until the epoch ends; the gradient is gathered from the same slopes, so the two agree.
+    """
+    v, average, fresh, shared = state
+    numbers, base = shared.copy(), shared.copy()
+    for first in range(0, order.shape[0], MERGE):
+        for j in range(3):
+            base[j] = shared[j]
+            numbers[j] = base[j]
+        rows = order[first : first + MERGE]
+        _rows(loss, penalty, X, 0, target, table, rows, (v, average, fresh, numbers), metric, rule, sums)
+        for j in range(3):
+            shared[j] += numbers[j] - base[j]
 
 
 @kernel(error_model="numpy", inline="always")
-def _sparse_piece(like, addresses, rows):
+def _piece(like, addresses, rows):
     """Return the CSR block at these addresses."""
     indptr, indices, data = like
     return (
@@ -114,25 +170,22 @@ def sparse_pieces(loss, penalty, pieces, target, table, order, state, metric, ru
         start, stop, first = edges[piece], edges[piece + 1], r
         while r < order.shape[0] and start <= order[r] < stop:
             r += 1
-        X = _sparse_piece(like, addresses[piece], stop - start)
-        _sparse_rows(loss, penalty, X, start, target, table, order[first:r], state, metric, rule, sums)
+        X = _piece(like, addresses[piece], stop - start)
+        _rows(loss, penalty, X, start, target, table, order[first:r], state, metric, rule, sums)
 
 
 @kernel(error_model="numpy")
 def sparse_visit(loss, penalty, X, target, points, order, state, metric, rule, sums):
-    """Do as `dense_visit` for a CSR block."""
-    y, v, offset = target
+    """Do as `dense_visit` for a CSR block; the last numbers of the points are their predictors of a row of zeros."""
+    y, weights, offset = target
     anchor, point = points
     for r in range(order.shape[0]):
         i = order[r]
-        weight = v[i] if v.shape[0] > 0 else 1.0
+        weight = weights[i] if weights.shape[0] > 0 else 1.0
         base = offset[i] if offset.shape[0] > 0 else 0.0
-        z, fixed, here = (
-            sparse_predict(X, i, state[0]) + base,
-            sparse_predict(X, i, anchor) + base,
-            sparse_predict(X, i, point) + base,
-        )
+        z = _predict(X, i, state, metric) + base
+        fixed, here = sparse_dot(X, i, anchor) + anchor[-1] + base, sparse_dot(X, i, point) + point[-1] + base
         change, slope = compared(loss, (z, fixed, here), base, y[i], weight, sums)
-        if metric[2]:
-            change *= shortened(loss, z, y[i], weight, sparse_length(X, i, metric[1]))
-        _sparse_move(penalty, X, i, (change, slope), state, metric, rule)
+        if metric[4] >= 0.0:
+            change *= shortened(loss, z, y[i], weight, sparse_length(X, i, metric[0], metric[3], metric[4]))
+        _move(penalty, X, i, (change, slope), state, metric, rule)

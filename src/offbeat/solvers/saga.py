@@ -118,13 +118,10 @@ class SAGA:
     def init_global(self, problem: Problem, info: DataInfo) -> tuple[SAGAState, Query]:
         """Return the first state and query: the slopes at the start of the fit."""
         x, k, on = evaluation.start(info), info.n_columns, info.reference.fit_intercept
-        center = np.empty(0) if info.sparse else info.center
-        w = x.u / info.scale
-        b = float(x.b[0]) - (float(info.center @ w) if info.sparse else 0.0)
-        point = np.append(w, b if on else 0.0)
+        point = np.append(x.u / info.scale, float(x.b[0]) if on else 0.0)
         through = info.n_shards == 1 or (info.staleness > 0 and info.at_once == 1)
         query = Query(
-            point, np.zeros(k + 1), point, center, np.ones(k + 1), np.ones(k if info.sparse else 0),
+            point, np.zeros(k + 1), point, info.center, np.ones(k + 1), np.ones(k if info.sparse else 0),
             info.penalty.factor * info.scale, info.penalty.weight, 1.0, through,
             info.n_rows if info.n_shards == 1 and info.resident else 0, 0, info.seed, self.epochs,
             self.threads,
@@ -173,7 +170,8 @@ def _first(problem: Problem, state: SAGAState, sums: Contribution) -> tuple[SAGA
     copies = query.copies
     if info.sparse:
         counts = np.maximum(sums.counts, 1.0)
-        curvature = bend * sums.squares / n * (1.0 + float(np.sum(sums.counts)) / n / counts)
+        squares = np.maximum(sums.squares / n + weight * info.center**2, 0.0)
+        curvature = bend * squares * (1.0 + float(np.sum(sums.counts)) / n / counts)
         copies = np.where(sums.counts > 0.0, n / counts, 0.0)
     else:
         curvature = bend * weight * info.scale**2
@@ -210,8 +208,6 @@ def _candidate(problem: Problem, state: SAGAState, facts: Facts) -> Candidate:
     w = rule.prox(w / root - facts.step / n * root * gradient, facts.step / n) * root
     b, slope = float(query.point[-1]), float(query.average[-1])
     u, centred = w * info.scale, gradient / info.scale
-    if info.sparse:
-        centred, b = (gradient - info.center * slope) / info.scale, b + float(info.center @ w)
     tangent = float(u @ centred) + b * slope - facts.conjugate / n
     at = Evaluation(tangent, centred, np.zeros(1), None, 0.0)
     estimate = problem.certify(info.penalty, u, at, info.reference, np.array([b]))

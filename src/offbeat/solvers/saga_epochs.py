@@ -23,7 +23,7 @@ class Plan(NamedTuple):
 
     loss: Loss
     penalty: Penalty
-    metric: tuple[Floats, Floats, bool]
+    metric: tuple[Any, ...]
     rule: tuple[Floats, Floats, Floats]
     step: float
 
@@ -44,28 +44,34 @@ def plan(problem: Problem, shard: Shard, step: float, query: Query) -> Plan:
     if penalty.name in ("none", "l2"):
         length = rate[:-1] * (query.copies if query.copies.size else 1.0)
         shrink = 1.0 / (1.0 + length * query.factor**2 * penalty.alpha * query.strength)
-    about = query.copies if shard.source.sparse else query.center
-    metric = (about, rate, not math.isfinite(loss.smoothness))
+    shorten = not math.isfinite(loss.smoothness)
+    metric: tuple[Any, ...] = (query.center, rate, shorten)
+    if shard.source.sparse:
+        drift = rate[:-1] * query.center
+        about = float(drift @ query.center)
+        metric = (rate, query.copies, np.append(drift, about), query.center, about if shorten else -1.0)
     return Plan(loss, penalty, metric, (shrink, query.factor, query.strength), step)
 
 
 def with_table(plan: Plan, shard: Shard, workspace: Workspace, query: Query, last: Contribution) -> Done:
     """Run epochs that compare slopes with those of the epoch before. Rows are drawn from all over the shard."""
-    x, table, facts, average, gradient = query.point.copy(), last.table.copy(), last.facts, query.average, last.gradient
-    visit = _visitor(plan, shard, workspace, query)
+    point, table, facts, average, gradient = query.point, last.table.copy(), last.facts, query.average, last.gradient
+    visitor = _Visitor(plan, shard, workspace, query.threads)
     for epoch in range(round(facts.steps), round(facts.steps) + query.epochs):
-        rows, shown, frozen = order(shard.n_rows, _rng(shard, query, epoch)), x, average
+        moving = _Moving(shard, plan, query, point)
 
-        def run(part: NDArray[np.int64], x: Floats = shown, average: Floats = frozen) -> tuple[Floats, Floats]:
-            fresh, sums = np.zeros_like(x), np.zeros(4)
-            visit(part, table, (x, average, fresh), sums)
+        def run(rows: NDArray[np.int64], moving: _Moving = moving, average: Floats = average) -> tuple[Floats, Floats]:
+            fresh, sums = np.zeros_like(average), np.zeros(4)
+            visitor.visit(rows, table, moving.state(average, fresh), sums)
             return fresh, sums
 
-        parts = _each(run, np.array_split(rows, query.threads))
-        gradient, sums = (np.sum(each, axis=0) for each in zip(*parts, strict=True))
+        drawn = order(shard.n_rows, _rng(shard, query, epoch))
+        parts = _each(run, np.array_split(drawn, visitor.threads))
+        fresh, sums = (np.sum(each, axis=0) for each in zip(*parts, strict=True))
+        point, gradient = moving.point(), moving.centred(fresh)
         average = gradient / shard.n_rows
         facts = _facts(facts, sums, facts.conjugate, plan.step * shard.n_rows)
-    return Done(x, gradient, facts, table)
+    return Done(point, gradient, facts, table)
 
 
 def anchored(plan: Plan, shard: Shard, workspace: Workspace, query: Query, last: Contribution) -> Done:
@@ -75,41 +81,82 @@ def anchored(plan: Plan, shard: Shard, workspace: Workspace, query: Query, last:
     """
     from offbeat.kernels import saga, saga_sparse
 
-    x, facts, gradient = query.point.copy(), last.facts, last.gradient
-    first = round(facts.steps)
+    point, facts, gradient, first = query.point, last.facts, last.gradient, round(last.facts.steps)
+    fixed = (query.anchor, query.point)
+    if shard.source.sparse:
+        fixed = (about_zero(query, query.anchor), about_zero(query))
     for epoch in range(first, first + query.epochs):
-        rng, fresh, sums = _rng(shard, query, epoch), np.zeros_like(x), np.zeros(4)
+        rng, moving = _rng(shard, query, epoch), _Moving(shard, plan, query, point)
+        fresh, sums = np.zeros_like(point), np.zeros(4)
         for block, targets, _ in shard.blocks(1.0, workspace):
             visit: Any = saga_sparse.sparse_visit if isinstance(block, CSR) else saga.dense_visit
             visit(
-                plan.loss, plan.penalty, tuple(block) if isinstance(block, CSR) else block, tuple(targets),
-                (query.anchor, query.point), order(len(targets.y), rng), (x, query.average, fresh), plan.metric,
-                plan.rule, sums,
+                plan.loss, plan.penalty, tuple(block) if isinstance(block, CSR) else block, tuple(targets), fixed,
+                order(len(targets.y), rng), moving.state(query.average, fresh), plan.metric, plan.rule, sums,
             )  # fmt: skip
+        point = moving.point()
         if epoch == first:
-            gradient, facts = fresh, _facts(facts, sums, float(sums[saga.CONJUGATE]), plan.step * shard.n_rows)
-    return Done(x, gradient, facts, last.table)
+            gradient = moving.centred(fresh)
+            facts = _facts(facts, sums, float(sums[saga.CONJUGATE]), plan.step * shard.n_rows)
+    return Done(point, gradient, facts, last.table)
 
 
-def _visitor(plan: Plan, shard: Shard, workspace: Workspace, query: Query) -> Callable[..., None]:
-    """Return what visits rows of the shard: in one array or in several, alone or beside other threads."""
-    from offbeat.kernels import saga, saga_sparse
+class _Moving:
+    """The point that an epoch moves, as kernels hold it: see `offbeat.kernels.saga_sparse` for sparse rows."""
 
-    blocks = [block for block, _, _ in shard.blocks(1.0, workspace)]
-    alone = len(blocks) == 1
-    kernel: Any = saga.dense_epoch if alone else saga.dense_pieces
-    if shard.source.sparse:
-        kernel = saga_sparse.sparse_epoch if alone else saga_sparse.sparse_pieces
-    elif query.threads > 1 and alone:
-        kernel = saga.dense_shared
-    data = (tuple(blocks[0]) if shard.source.sparse else blocks[0]) if alone else _pieces(blocks)
-    targets = (shard.y, shard.weight, shard.offset)
+    def __init__(self, shard: Shard, plan: Plan, query: Query, point: Floats) -> None:
+        self._sparse, self._center = shard.source.sparse, query.center
+        self._drift = plan.metric[2][:-1] if self._sparse else None
+        self._x = point[:-1].copy() if self._sparse else point.copy()
+        self._numbers = np.array([point[-1], 0.0, float(query.center @ point[:-1])])
 
-    def visit(rows: NDArray[np.int64], table: Floats, state: tuple[Floats, Floats, Floats], sums: Floats) -> None:
-        kernel(plan.loss, plan.penalty, data, targets, table, rows, state, plan.metric, plan.rule, sums)
+    def state(self, average: Floats, fresh: Floats) -> tuple[Floats, ...]:
+        """Return what kernels take."""
+        return (self._x, average, fresh, self._numbers) if self._sparse else (self._x, average, fresh)
 
-    visit.blocks = blocks  # type: ignore[attr-defined]  # kernels know pieces by their addresses: they must stay
-    return visit
+    def point(self) -> Floats:
+        """Return the point as it is now."""
+        if self._drift is None:
+            return self._x
+        return np.append(self._x + self._numbers[1] * self._drift, self._numbers[0])
+
+    def centred(self, gradient: Floats) -> Floats:
+        """Return a gradient about the centre."""
+        if self._sparse:
+            gradient[:-1] -= self._center * gradient[-1]
+        return gradient
+
+
+def about_zero(query: Query, point: Floats | None = None) -> Floats:
+    """Return a point, that of the query unless another is given, with its predictor of a row of zeros last."""
+    out = (query.point if point is None else point).copy()
+    out[-1] -= float(query.center @ out[:-1])
+    return out
+
+
+class _Visitor:
+    """Visits rows of a shard: in one array or in several, alone or beside other threads."""
+
+    def __init__(self, plan: Plan, shard: Shard, workspace: Workspace, threads: int) -> None:
+        from offbeat.kernels import saga, saga_sparse
+
+        self._blocks = [block for block, _, _ in shard.blocks(1.0, workspace)]  # kernels know them by their addresses
+        alone, sparse = len(self._blocks) == 1, shard.source.sparse
+        choices: tuple[Any, ...] = (saga.dense_pieces, saga.dense_epoch, saga.dense_shared)
+        if sparse:
+            choices = (saga_sparse.sparse_pieces, saga_sparse.sparse_epoch, saga_sparse.sparse_shared)
+        self.threads = threads if alone else 1
+        self._kernel = choices[alone + (self.threads > 1)]
+        first: Any = self._blocks[0]
+        self._data = (tuple(first) if sparse else first) if alone else _pieces(self._blocks)
+        self._plan, self._targets = plan, (shard.y, shard.weight, shard.offset)
+
+    def visit(self, rows: NDArray[np.int64], table: Floats, state: tuple[Floats, ...], sums: Floats) -> None:
+        """Visit these rows."""
+        plan = self._plan
+        self._kernel(
+            plan.loss, plan.penalty, self._data, self._targets, table, rows, state, plan.metric, plan.rule, sums
+        )
 
 
 def _pieces(blocks: list[Block]) -> tuple[Any, NDArray[np.int64], NDArray[np.int64]]:

@@ -12,12 +12,12 @@ from offbeat.problem import Floats
 class Query(NamedTuple):
     """Where the fit stands, in the units of the columns, intercept last.
 
-    ``point``, ``average`` and ``anchor`` are about ``center``: of length 0 for sparse rows, which are about zero.
-    ``average`` is the mean of the last gradients of all shards, ``anchor`` that of the points where they were taken.
-    ``metric`` has a step's relative length along each coordinate; ``copies`` (sparse only) rows for each entry of a
-    column; ``factor`` and ``strength`` belong to the penalty. ``damp`` is by how much steps are shorter than usual.
-    ``through`` says whether shards run one after another, so that one iterate passes through all; ``room`` is the
-    length of tables, 0 for none. ``number`` 0 asks for the slopes at the point.
+    ``point``, ``average`` and ``anchor`` are about ``center``. ``average`` is the mean of the last gradients of all
+    shards, ``anchor`` that of the points where they were taken. ``metric`` has a step's relative length along each
+    coordinate; ``copies`` (sparse only) rows for each entry of a column; ``factor`` and ``strength`` belong to the
+    penalty. ``damp`` is by how much steps are shorter than usual. ``through`` says whether shards run one after
+    another, so that one iterate passes through all; ``room`` is the length of tables, 0 for none. ``number`` 0 asks for
+    the slopes at the point.
     """
 
     point: Floats

@@ -62,13 +62,15 @@ def _started(problem: Problem, shard: Shard, workspace: Workspace, query: Query)
         rows = int(ranges[-1, 1])
         part = table[done : done + rows]
         if isinstance(block, CSR):
-            row_sums.sparse_slopes(loss, tuple(block), tuple(targets), query.point, part, head)
+            row_sums.sparse_slopes(loss, tuple(block), tuple(targets), saga_epochs.about_zero(query), part, head)
             row_sums.sparse_gradient(tuple(block), part, gradient)
-            row_sums.sparse_columns(tuple(block), targets.weight, squares, counts)
+            row_sums.sparse_columns(tuple(block), targets.weight, query.center, squares, counts)
         else:
             row_sums.dense_slopes(loss, block, tuple(targets), query.point, query.center, part, head)
             row_sums.dense_gradient(block, part, query.center, gradient)
         done += rows
+    if shard.source.sparse:
+        gradient[:-1] -= query.center * gradient[-1]
     position = np.zeros(k + 1) if query.through else shard.n_rows * query.point
     conjugate, weight, bend, bad = head.tolist()
     facts = Facts(conjugate, 0.0, 0.0, weight, bend, 0.0, 0.0, bad, float(shard.n_rows), 0.0)
@@ -84,7 +86,8 @@ def _steepest(problem: Problem, shard: Shard, workspace: Workspace, query: Query
     bound = float(loss.smoothness)
     for block, targets, _ in shard.blocks(1.0, workspace):
         if isinstance(block, CSR):
-            found = row_sums.sparse_steepest(loss, bound, tuple(block), tuple(targets), query.point, query.metric)
+            at = saga_epochs.about_zero(query)
+            found = row_sums.sparse_steepest(loss, bound, tuple(block), tuple(targets), at, query.center, query.metric)
         else:
             found = row_sums.dense_steepest(loss, bound, block, tuple(targets), query.point, query.center, query.metric)
         most = max(most, found)
