@@ -22,33 +22,64 @@ from offbeat.kernels.compiled import kernel
 from offbeat.kernels.pointers import pointer
 
 REASSOCIATE = {"reassoc", "contract", "nsz", "arcp"}  # NaN and infinity keep their meaning
+STEPS = 60  # of a search in one dimension, at most
+CLOSE = 1e-9
 MERGE = 32  # rows after which a thread shares its move
-LOSS, CROSS, CONJUGATE, BAD = 0, 1, 2, 3
+LOSS, CROSS, CONJUGATE, BAD, STEEP = 0, 1, 2, 3, 4
 """What epochs add up: ``v l(z)`` at the moving point; slope of the tangent times ``z`` there; ``t z - v l(z)`` of the
-new tangents (both without offsets); rows whose slope is not finite."""
+new tangents (both without offsets); rows whose slope is not finite; and the largest ``v l''`` times the squared length
+of a row in the metric of the step, where steps are implicit."""
 
 
-@kernel(error_model="numpy", inline="always")
-def shortened(loss, z, y, weight, length):
-    """Return the share of a row's step that keeps it on its side of the row's own minimum.
+@kernel(error_model="numpy")
+def implicit(loss, z, y, weight, old, reach):
+    """Return the predictor of a row after a step along it from ``z``, for losses whose slope may grow without bound.
 
-    ``length`` is the squared length of the row in the metric of the step, 0 where the second derivative is bounded.
+    A step that is taken with the slope where it ends cannot overshoot, however long (Defazio 2016, NIPS, Point-SAGA):
+    ``z' + reach (v l'(z') - old) = z``. ``reach`` is the squared length of the row in the metric of the step.
     """
-    bend = length * weight * loss.second_derivative(z, y) if length > 0.0 else 0.0
-    return 1.0 / bend if bend > 1.0 else 1.0
+    slope = weight * loss.derivative(z, y)
+    if slope == old or not slope == slope:
+        return z
+    low, high, width = z, z, 1.0
+    for _ in range(STEPS):
+        if slope > old:
+            high, low = low, low - width
+            if low + reach * (weight * loss.derivative(low, y) - old) <= z:
+                break
+        else:
+            low, high = high, high + width
+            if high + reach * (weight * loss.derivative(high, y) - old) >= z:
+                break
+        width *= 2.0
+    at = low if slope > old else high
+    for _ in range(STEPS):
+        rest = at - z + reach * (weight * loss.derivative(at, y) - old)
+        low, high = (low, at) if rest > 0.0 else (at, high)
+        new = at - rest / (1.0 + reach * weight * loss.second_derivative(at, y))
+        if not low <= new <= high:
+            new = 0.5 * (low + high)
+        moved = abs(new - at)
+        at = new
+        if moved <= CLOSE * (1.0 + abs(at)) or not low < high:
+            break
+    return at
 
 
 @kernel(error_model="numpy", inline="always")
-def seen(loss, z, base, y, weight, old, sums):
-    """Return the new slope of a row, or the old one where it is not finite; add what the estimate of the gap needs."""
-    new = weight * loss.derivative(z, y)
+def seen(loss, predictors, base, y, weight, old, sums):
+    """Return the new slope of a row, or the old one where it is not finite; add what the estimate of the gap needs.
+
+    ``predictors`` are those before the step and where the slope is taken.
+    """
+    z, at = predictors
+    new = weight * loss.derivative(at, y)
     if not abs(new) < np.inf:
         sums[BAD] += 1.0
         return old
-    value = weight * loss.value(z, y)
-    sums[LOSS] += value
+    sums[LOSS] += weight * loss.value(z, y)
     sums[CROSS] += old * (z - base)
-    sums[CONJUGATE] += new * (z - base) - value
+    sums[CONJUGATE] += new * (at - base) - weight * loss.value(at, y)
     return new
 
 
@@ -103,12 +134,14 @@ def _dense_row(loss, penalty, X, row, target, table, i, state, metric, rule, sum
     base = offset[i] if offset.shape[0] > 0 else 0.0
     z = dense_predict(X, row, metric[0], state[0]) + base
     old = table[i]
-    new = seen(loss, z, base, y[i], weight, old, sums)
-    table[i] = new
-    change = new - old
+    at = z
     if metric[2]:
-        change *= shortened(loss, z, y[i], weight, dense_length(X, row, metric[0], metric[1]))
-    _dense_move(penalty, X, row, (change, new), state, metric, rule)
+        reach = dense_length(X, row, metric[0], metric[1])
+        sums[STEEP] = max(sums[STEEP], reach * weight * loss.second_derivative(z, y[i]))
+        at = implicit(loss, z, y[i], weight, old, reach)
+    new = seen(loss, (z, at), base, y[i], weight, old, sums)
+    table[i] = new
+    _dense_move(penalty, X, row, (new - old, new), state, metric, rule)
 
 
 @kernel(fastmath=REASSOCIATE, error_model="numpy")
@@ -135,11 +168,11 @@ def dense_epoch(loss, penalty, X, target, table, order, state, metric, rule, sum
     state : tuple of three arrays, shape (k + 1,)
         The point, which moves; the average gradient; the gradient of this epoch, which is added up.
     metric : tuple
-        ``center`` (k,); ``rate`` (k + 1,); whether steps along rows are to be shortened one by one.
+        ``center`` (k,); ``rate`` (k + 1,); whether steps along rows are to be implicit.
     rule : tuple
         ``shrink`` (k,), by which a ridge or no penalty shrinks, or of length 0: then the prox, with ``factor`` (k,) and
         ``weight`` (k,).
-    sums : ndarray, shape (4,)
+    sums : ndarray, shape (5,)
         Receives the sums named above.
     """
     _dense_rows(loss, penalty, X, 0, target, table, order, state, metric, rule, sums)
@@ -205,19 +238,25 @@ def dense_visit(loss, penalty, X, target, points, order, state, metric, rule, su
         z = dense_predict(X, i, metric[0], state[0]) + base
         fixed = dense_predict(X, i, metric[0], anchor) + base
         here = dense_predict(X, i, metric[0], point) + base
-        change, slope = compared(loss, (z, fixed, here), base, y[i], weight, sums)
-        if metric[2]:
-            change *= shortened(loss, z, y[i], weight, dense_length(X, i, metric[0], metric[1]))
-        _dense_move(penalty, X, i, (change, slope), state, metric, rule)
+        reach = dense_length(X, i, metric[0], metric[1]) if metric[2] else 0.0
+        changes = compared(loss, (z, fixed, here), base, y[i], weight, reach, sums)
+        _dense_move(penalty, X, i, changes, state, metric, rule)
 
 
 @kernel(error_model="numpy")
-def compared(loss, predictors, base, y, weight, sums):
-    """Return the slope at the moving point less that at the anchor, and the slope at the point of the new tangents."""
+def compared(loss, predictors, base, y, weight, reach, sums):
+    """Return the slope at the moving point less that at the anchor, and the slope at the point of the new tangents.
+
+    With a ``reach`` above zero, the step is that of `implicit`.
+    """
     z, fixed, here = predictors
-    moving = weight * loss.derivative(z, y)
+    old = weight * loss.derivative(fixed, y)
+    at = z
+    if reach > 0.0:
+        sums[STEEP] = max(sums[STEEP], reach * weight * loss.second_derivative(z, y))
+        at = implicit(loss, z, y, weight, old, reach)
     slope = weight * loss.derivative(here, y)
-    change = moving - weight * loss.derivative(fixed, y)
+    change = weight * loss.derivative(at, y) - old
     if not (abs(change) < np.inf and abs(slope) < np.inf):
         sums[BAD] += 1.0
         return 0.0, 0.0

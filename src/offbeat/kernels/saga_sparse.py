@@ -14,7 +14,7 @@ from numba import carray
 from offbeat.kernels import protocol  # noqa: F401  (teaches Numba the methods of losses and penalties)
 from offbeat.kernels.compiled import kernel
 from offbeat.kernels.pointers import pointer
-from offbeat.kernels.saga import MERGE, compared, seen, shortened
+from offbeat.kernels.saga import MERGE, STEEP, compared, implicit, seen
 
 INTERCEPT, TURN, ALONG = 0, 1, 2
 """Three numbers that belong to the point: the intercept, ``turn``, and ``v.center``."""
@@ -93,12 +93,14 @@ def _row(loss, penalty, X, row, target, table, i, state, metric, rule, sums):
     base = offset[i] if offset.shape[0] > 0 else 0.0
     z = _predict(X, row, state, metric) + base
     old = table[i]
-    new = seen(loss, z, base, y[i], weight, old, sums)
-    table[i] = new
-    change = new - old
+    at = z
     if metric[4] >= 0.0:
-        change *= shortened(loss, z, y[i], weight, sparse_length(X, row, metric[0], metric[3], metric[4]))
-    _move(penalty, X, row, (change, new), state, metric, rule)
+        reach = sparse_length(X, row, metric[0], metric[3], metric[4])
+        sums[STEEP] = max(sums[STEEP], reach * weight * loss.second_derivative(z, y[i]))
+        at = implicit(loss, z, y[i], weight, old, reach)
+    new = seen(loss, (z, at), base, y[i], weight, old, sums)
+    table[i] = new
+    _move(penalty, X, row, (new - old, new), state, metric, rule)
 
 
 @kernel(error_model="numpy")
@@ -123,8 +125,7 @@ def sparse_epoch(loss, penalty, X, target, table, order, state, metric, rule, su
     metric : tuple
         ``rate`` (k + 1,); ``copies`` (k,): rows for each entry of a column, so that a column that occurs in few rows
         takes long steps along its average gradient, and all the fewer of them; ``drift`` (k + 1,), its product with the
-        centre last; ``center`` (k,); the squared length of the centre where steps along rows are to be shortened one by
-        one, else -1.
+        centre last; ``center`` (k,); the squared length of the centre where steps along rows are to be implicit, or -1.
     """
     _rows(loss, penalty, X, 0, target, table, order, state, metric, rule, sums)
 
@@ -185,7 +186,6 @@ def sparse_visit(loss, penalty, X, target, points, order, state, metric, rule, s
         base = offset[i] if offset.shape[0] > 0 else 0.0
         z = _predict(X, i, state, metric) + base
         fixed, here = sparse_dot(X, i, anchor) + anchor[-1] + base, sparse_dot(X, i, point) + point[-1] + base
-        change, slope = compared(loss, (z, fixed, here), base, y[i], weight, sums)
-        if metric[4] >= 0.0:
-            change *= shortened(loss, z, y[i], weight, sparse_length(X, i, metric[0], metric[3], metric[4]))
-        _move(penalty, X, i, (change, slope), state, metric, rule)
+        reach = sparse_length(X, i, metric[0], metric[3], metric[4]) if metric[4] >= 0.0 else 0.0
+        changes = compared(loss, (z, fixed, here), base, y[i], weight, reach, sums)
+        _move(penalty, X, i, changes, state, metric, rule)

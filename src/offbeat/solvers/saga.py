@@ -7,10 +7,11 @@ passes through all of them; where they run side by side, each makes an epoch fro
 are averaged. Tables would not do there: each shard remembers slopes of points of its own, and where epochs are long,
 nothing draws these together. Measured on shuffled rows in four shards, tables took ten times as many passes.
 
-Sources: Defazio, Bach & Lacoste-Julien 2014 (NIPS, eq. 1-3: the table, steps of ``1 / (3 L)``); Johnson & Zhang 2013
-(NIPS: the anchor); De & Goldstein 2016 (ICDM, algorithms 1 and 3: rows without replacement, epochs side by side);
-Shamir, Srebro & Zhang 2014 (ICML, eq. 13: what an epoch beside others solves); Mairal 2015 (SIAM J. Optim. 25:829:
-models about points of different ages, and their mean); Leblond, Pedregosa & Lacoste-Julien 2017 (AISTATS: sparse rows).
+Sources: Defazio, Bach & Lacoste-Julien 2014 (NIPS, eq. 1-3: the table); Johnson & Zhang 2013 (NIPS: the anchor);
+Defazio 2016 (NIPS: implicit steps); De & Goldstein 2016 (ICDM, algorithms 1 and 3: rows without replacement, epochs
+side by side); Shamir, Srebro & Zhang 2014 (ICML, eq. 13: what an epoch beside others solves); Mairal 2015 (SIAM J.
+Optim. 25:829: models about points of different ages, and their mean); Leblond, Pedregosa & Lacoste-Julien 2017
+(AISTATS: sparse rows).
 
 Steps are taken in a metric of the columns: one over the curvature of the loss along each plus that of the penalty, so
 that neither units nor rare columns matter.
@@ -35,7 +36,8 @@ from offbeat.solvers.saga_rows import Local
 
 GROWTH = 4.0  # of the estimated gap over the smallest so far, from which steps are too long
 LATE = 30  # rounds in which neither gap nor objective fell, after which they are, too
-HALVINGS = 40
+SHORTER = 0.25
+CUTS = 20
 NOISE = 1e-14  # of the objective
 FAR = 1e18  # length of a step that ends at the minimum of the penalty
 
@@ -54,7 +56,7 @@ class SAGAState(State):
     best: float = math.inf
     least: float = math.inf
     idle: int = 0
-    halvings: int = 0
+    cuts: int = 0
     steps: float = 0.0
 
 
@@ -62,9 +64,10 @@ class SAGAState(State):
 class SAGA:
     """Stochastic gradients whose variance vanishes: for any smooth loss and separable penalty, dense or sparse rows.
 
-    Steps have a length of ``1 / (3 L)``, ``L`` the largest curvature of the loss along a row; rows of losses whose
-    second derivative has no bound (Poisson, gamma) are shortened one by one where they would overshoot. Should the gap
-    grow all the same, steps are halved.
+    Steps have a length of ``1 / L``, ``L`` the largest curvature of the loss along a row (``1 / (2 L)`` for the squared
+    loss). Where the second derivative has no bound (Poisson, gamma), ``L`` is taken at the start, and each step ends
+    where its own slope says (Point-SAGA), so that it cannot overshoot. Should the gap grow all the same, steps are
+    shortened.
 
     With ``staleness=inf, concurrency=1``, or one worker, shards run one after another and one iterate passes through
     all; else their epochs run side by side and are averaged.
@@ -225,8 +228,8 @@ def _judged(state: SAGAState, estimate: float, objective: float) -> SAGAState:
     if not estimate > GROWTH * state.best and (fell or state.idle < LATE) and math.isfinite(objective):
         best, least = min(estimate, state.best), min(objective, state.least)
         return replace(state, best=best, least=least, idle=0 if fell else state.idle + 1)
-    if state.halvings >= HALVINGS:
+    if state.cuts >= CUTS:
         return replace(state, status="stalled")
-    query = state.query._replace(damp=0.5 * state.query.damp)
-    note = f"steps are halved: {query.damp:.3g} of the usual length"
-    return replace(state, query=query, best=estimate, least=objective, idle=0, halvings=state.halvings + 1, note=note)
+    query = state.query._replace(damp=SHORTER * state.query.damp)
+    note = f"steps were too long: {query.damp:.3g} of the usual length"
+    return replace(state, query=query, best=estimate, least=objective, idle=0, cuts=state.cuts + 1, note=note)

@@ -15,6 +15,7 @@ from offbeat.data.source import CSR, Block
 from offbeat.problem import Floats, Loss, Penalty, Problem
 from offbeat.solvers.saga_messages import Contribution, Facts, Query
 
+FOLLOW = 10.0  # by how much the largest curvature may change from one epoch to the next
 RUN = 8  # rows that are drawn together: reading them one after another is twice as fast
 
 
@@ -25,7 +26,7 @@ class Plan(NamedTuple):
     penalty: Penalty
     metric: tuple[Any, ...]
     rule: tuple[Floats, Floats, Floats]
-    step: float
+    length: float
 
 
 class Done(NamedTuple):
@@ -37,20 +38,20 @@ class Done(NamedTuple):
     table: Floats
 
 
-def plan(problem: Problem, shard: Shard, step: float, query: Query) -> Plan:
+def plan(problem: Problem, shard: Shard, length: float, query: Query) -> Plan:
     """Return what the kernels need for steps of this length."""
     loss, penalty = problem.loss, problem.penalty._replace(weights=None)
-    rate, shrink = step * query.metric, np.empty(0)
+    rate, shrink = length * query.metric, np.empty(0)
     if penalty.name in ("none", "l2"):
-        length = rate[:-1] * (query.copies if query.copies.size else 1.0)
-        shrink = 1.0 / (1.0 + length * query.factor**2 * penalty.alpha * query.strength)
-    shorten = not math.isfinite(loss.smoothness)
-    metric: tuple[Any, ...] = (query.center, rate, shorten)
+        lengths = rate[:-1] * (query.copies if query.copies.size else 1.0)
+        shrink = 1.0 / (1.0 + lengths * query.factor**2 * penalty.alpha * query.strength)
+    unbounded = not math.isfinite(loss.smoothness)
+    metric: tuple[Any, ...] = (query.center, rate, unbounded)
     if shard.source.sparse:
         drift = rate[:-1] * query.center
         about = float(drift @ query.center)
-        metric = (rate, query.copies, np.append(drift, about), query.center, about if shorten else -1.0)
-    return Plan(loss, penalty, metric, (shrink, query.factor, query.strength), step)
+        metric = (rate, query.copies, np.append(drift, about), query.center, about if unbounded else -1.0)
+    return Plan(loss, penalty, metric, (shrink, query.factor, query.strength), length)
 
 
 def with_table(plan: Plan, shard: Shard, workspace: Workspace, query: Query, last: Contribution) -> Done:
@@ -61,7 +62,7 @@ def with_table(plan: Plan, shard: Shard, workspace: Workspace, query: Query, las
         moving = _Moving(shard, plan, query, point)
 
         def run(rows: NDArray[np.int64], moving: _Moving = moving, average: Floats = average) -> tuple[Floats, Floats]:
-            fresh, sums = np.zeros_like(average), np.zeros(4)
+            fresh, sums = np.zeros_like(average), np.zeros(5)
             visitor.visit(rows, table, moving.state(average, fresh), sums)
             return fresh, sums
 
@@ -70,7 +71,7 @@ def with_table(plan: Plan, shard: Shard, workspace: Workspace, query: Query, las
         fresh, sums = (np.sum(each, axis=0) for each in zip(*parts, strict=True))
         point, gradient = moving.point(), moving.centred(fresh)
         average = gradient / shard.n_rows
-        facts = _facts(facts, sums, facts.conjugate, plan.step * shard.n_rows)
+        facts = _facts(plan, facts, sums, facts.conjugate)
     return Done(point, gradient, facts, table)
 
 
@@ -87,7 +88,7 @@ def anchored(plan: Plan, shard: Shard, workspace: Workspace, query: Query, last:
         fixed = (about_zero(query, query.anchor), about_zero(query))
     for epoch in range(first, first + query.epochs):
         rng, moving = _rng(shard, query, epoch), _Moving(shard, plan, query, point)
-        fresh, sums = np.zeros_like(point), np.zeros(4)
+        fresh, sums = np.zeros_like(point), np.zeros(5)
         for block, targets, _ in shard.blocks(1.0, workspace):
             visit: Any = saga_sparse.sparse_visit if isinstance(block, CSR) else saga.dense_visit
             visit(
@@ -97,7 +98,7 @@ def anchored(plan: Plan, shard: Shard, workspace: Workspace, query: Query, last:
         point = moving.point()
         if epoch == first:
             gradient = moving.centred(fresh)
-            facts = _facts(facts, sums, float(sums[saga.CONJUGATE]), plan.step * shard.n_rows)
+            facts = _facts(plan, facts, sums, float(sums[saga.CONJUGATE]))
     return Done(point, gradient, facts, last.table)
 
 
@@ -183,14 +184,15 @@ def _rng(shard: Shard, query: Query, epoch: int) -> np.random.Generator:
     return np.random.default_rng((query.seed, shard.start, epoch))
 
 
-def _facts(facts: Facts, sums: Floats, conjugate: float, step: float) -> Facts:
+def _facts(plan: Plan, facts: Facts, sums: Floats, conjugate: float) -> Facts:
     """Return facts with those of an epoch; ``conjugate`` is that of the tangents that the loss is held against."""
     from offbeat.kernels import saga
 
     loss, cross, new, bad = (float(sums[i]) for i in (saga.LOSS, saga.CROSS, saga.CONJUGATE, saga.BAD))
-    return facts._replace(
-        conjugate=new, loss=loss, excess=loss + conjugate - cross, bad=bad, weight=0.0, bend=0.0, step=step
-    )
+    level = facts.level
+    if sums[saga.STEEP] > 0.0:  # no bound of the second derivative: what it was on the way
+        level = min(max(float(sums[saga.STEEP]) / plan.length, level / FOLLOW), level * FOLLOW)
+    return facts._replace(conjugate=new, loss=loss, excess=loss + conjugate - cross, bad=bad, level=level)
 
 
 def order(rows: int, rng: np.random.Generator) -> NDArray[np.int64]:
