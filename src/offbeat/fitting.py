@@ -225,7 +225,7 @@ def fit(problem: Problem, dataset: Dataset, options: Options, settings: Settings
         listener = Listener(record, keep or Listener.save, report=report, cancelled=cancelled, started=started)
         with np.errstate(over="ignore", invalid="ignore"):  # trial points may overflow: solvers look at what they get
             outcome = _run(engine, solver, problem, info, policy, shards, listener, snapshot)
-    return solution_of(dataset, info, outcome, trace, time.perf_counter() - started)
+    return solution_of(problem, dataset, info, outcome, trace, time.perf_counter() - started)
 
 
 def _run(

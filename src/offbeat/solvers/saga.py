@@ -141,8 +141,7 @@ class SAGA:
         sums = Contribution.unflat(total, query.point.size, query.copies.size)
         facts = sums.facts
         state = replace(state, passes=facts.passes / info.n_rows, note="")
-        bounded = math.isfinite(problem.loss.smoothness)
-        if not np.all(np.isfinite(total)) or (facts.bad > 0.0 and (bounded or query.number == 0)):
+        if not np.all(np.isfinite(total)) or facts.bad > 0.0:
             return replace(state, status="not finite", note="slopes of rows are not finite"), query
         if query.number == 0:
             state, query = _first(problem, state, sums)
