@@ -71,14 +71,21 @@ def sparse_gradient(X, table, out):
 
 @kernel(error_model="numpy")
 def sparse_columns(X, v, center, squares, counts):
-    """Add ``v x (x - 2 center)`` of each column of a CSR block to ``squares``, its number of entries to ``counts``."""
+    """Add ``v x (x - 2 center)`` of each column of a CSR block to ``squares``, its number of entries to ``counts``.
+
+    Entries that repeat a column of their row are added up first.
+    """
     indptr, indices, data = X
+    row = np.zeros(center.shape[0])
     for i in range(indptr.shape[0] - 1):
         weight = v[i] if v.shape[0] > 0 else 1.0
         for p in range(indptr[i], indptr[i + 1]):
-            x = float(data[p])
-            squares[indices[p]] += weight * x * (x - 2.0 * center[indices[p]])
+            row[indices[p]] += data[p]
             counts[indices[p]] += 1.0
+        for p in range(indptr[i], indptr[i + 1]):
+            j = indices[p]
+            squares[j] += weight * row[j] * (row[j] - 2.0 * center[j])
+            row[j] = 0.0
 
 
 @kernel(fastmath=REASSOCIATE, error_model="numpy")

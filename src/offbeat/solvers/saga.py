@@ -39,6 +39,7 @@ LATE = 30  # rounds in which neither gap nor objective fell, after which they ar
 SHORTER = 0.25
 CUTS = 20
 NOISE = 1e-14  # of the objective
+FLAT = 1e-6  # of the mean square: a sparse column that varies less counts as constant
 FAR = 1e18  # length of a step that ends at the minimum of the penalty
 
 
@@ -172,7 +173,8 @@ def _first(problem: Problem, state: SAGAState, sums: Contribution) -> tuple[SAGA
     copies = query.copies
     if info.sparse:
         counts = np.maximum(sums.counts, 1.0)
-        squares = np.maximum(sums.squares / n + weight * info.center**2, 0.0)
+        about = weight * info.center**2
+        squares = np.maximum(sums.squares / n + about, FLAT * about)
         curvature = bend * squares * (1.0 + float(np.sum(sums.counts)) / n / counts)
         copies = np.where(sums.counts > 0.0, n / counts, 0.0)
     else:
