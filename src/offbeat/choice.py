@@ -50,7 +50,7 @@ def solver(
         limit = SPARSE_NEWTON_COLUMNS if dataset.source.sparse else NEWTON_COLUMNS
         if k <= limit:
             return solvers.Newton(), f"{k:,} columns: the Hessian is cheap, Newton needs few passes"
-    if problem.penalty.smooth and problem.n_outputs == 1 and dataset.source.sparse and not shared:
+    if problem.penalty.smooth and dataset.source.sparse and not shared:
         return solvers.NewtonCG(), f"sparse, {k:,} columns: Hessian products, preconditioned by the frequent columns"
     if problem.penalty.smooth:
         return solvers.LBFGS(), f"{k:,} columns and a smooth penalty: only gradients, with curvature from their changes"
