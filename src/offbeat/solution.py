@@ -103,7 +103,7 @@ def wrong_loss(loss: Any, y: Floats) -> str | None:
             for name in ("value", "derivative", "second_derivative"):
                 try:
                     result = float(getattr(loss, name)(z, float(y[row])))
-                except ArithmeticError as error:
+                except (ArithmeticError, ValueError) as error:
                     result, found = math.nan, f"raises {error!r}"
                 else:
                     found = "is nan"
