@@ -18,6 +18,7 @@ from offbeat.datasets import make_sparse_classification
 from offbeat.errors import ProblemError
 from offbeat.solvers import conjugate, hessian_products, preconditioner
 from offbeat.solvers.hessian_products import BLOCK, DIAGONAL, EVALUATE, PRODUCT, Query
+from support.bench import twice
 
 LOSSES = [losses.Logistic(), losses.SquaredHinge(), losses.Squared(), losses.Huber(), losses.Poisson()]
 
@@ -35,13 +36,6 @@ def rows(n: int = 120, k: int = 12, seed: int = 0) -> Data:
 def fit(problem: Problem, X: Any, y: Any, **options: Any) -> Any:
     settings = {"tol": 1e-8, "engine": engines.Serial(), "solver": solvers.NewtonCG()} | options
     return solve(problem, X, y, **settings)
-
-
-def twice(X: Any) -> sparse.csr_array:
-    """Return a matrix that stores halves of its entries, twice."""
-    once = sparse.csr_array(X)
-    halves = np.repeat(once.data / 2.0, 2)
-    return sparse.csr_array((halves, np.repeat(once.indices, 2), 2 * once.indptr), shape=X.shape)
 
 
 @pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.name)

@@ -19,6 +19,7 @@ from offbeat.errors import ProblemError
 from offbeat.kernels import saga
 from offbeat.solvers import saga_rows
 from offbeat.solvers.saga_messages import Contribution
+from support.bench import SerialShards, twice
 
 PENALTIES = [
     penalties.Zero(),
@@ -45,25 +46,10 @@ def fit(problem: Problem, X: Any, given: Data, **options: Any) -> Any:
     return solve(problem, X, given.y, sample_weight=given.weight, offset=given.offset, **settings)
 
 
-def twice(X: Any) -> sparse.csr_array:
-    """Return a matrix that stores halves of its entries, twice."""
-    once = sparse.csr_array(X)
-    halves = np.repeat(once.data / 2.0, 2)
-    return sparse.csr_array((halves, np.repeat(once.indices, 2), 2 * once.indptr), shape=X.shape)
-
-
-class Shards(engines.Serial):
-    """One thread, three shards."""
-
-    @property
-    def n_workers(self) -> int:
-        return 3
-
-
 ORDERS: dict[str, dict[str, Any]] = {
     "one shard": {},
     "one after another": {"staleness": math.inf, "concurrency": 1},
-    "side by side": {"engine": Shards()},
+    "side by side": {"engine": SerialShards()},
     "asynchronous": {"engine": engines.Simulated(3, straggler={0: 4.0}), "staleness": math.inf},
 }
 

@@ -10,13 +10,14 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 
-from conformance.oracle import Data, Floats, objective, optimum
+from conformance.oracle import Data, objective, optimum
 from offbeat import Problem, engines, losses, penalties, solve, solvers
 from offbeat.data.load import as_dataset
 from offbeat.datasets import make_sparse_classification
 from offbeat.errors import ConvergenceWarning, ProblemError
 from offbeat.solvers import dual_rows
 from offbeat.solvers.dual_rows import Contribution
+from support.bench import twice
 
 LOSSES = [losses.Logistic(), losses.SquaredHinge(), losses.Hinge(), losses.Squared(), losses.Huber()]
 RIDGE = penalties.L2(1e-2)
@@ -41,13 +42,6 @@ def fit(problem: Problem, X: Any, y: Any, **options: Any) -> Any:
         "solver": solvers.SDCA(),
     } | options
     return solve(problem, X, y, **settings)
-
-
-def twice(X: Floats) -> sparse.csr_array:
-    """Return a matrix that stores halves of its entries, twice."""
-    once = sparse.csr_array(X)
-    halves = np.repeat(once.data / 2.0, 2)
-    return sparse.csr_array((halves, np.repeat(once.indices, 2), 2 * once.indptr), shape=X.shape)
 
 
 class Shards(engines.Serial):
