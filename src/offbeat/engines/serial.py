@@ -41,7 +41,7 @@ class Serial:
         """One."""
         return 1
 
-    def map(self, function: Callable[[Shard], T], shards: Iterable[Shard]) -> list[T]:
+    def map(self, function: Callable[[Shard], T], shards: Iterable[Shard], *, light: bool = False) -> list[T]:
         """Return ``function`` of each shard, in order."""
         return [function(shard) for shard in shards]
 
