@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from offbeat.data.chunks import in_memory
-from offbeat.data.dataset import Dataset
+from offbeat.data.dataset import Data
 from offbeat.data.shard import Moments, Point, Shard, Workspace, moments_of
 from offbeat.engines.base import Engine
 from offbeat.problem import Floats, Problem, Reference, Separable
@@ -37,13 +36,13 @@ class Options:
     start: tuple[Floats, Floats] | None = None
 
 
-def inspect(problem: Problem, dataset: Dataset, shards: list[Shard], engine: Engine, options: Options) -> DataInfo:
+def inspect(problem: Problem, dataset: Data, shards: list[Shard], engine: Engine, options: Options) -> DataInfo:
     """Look at the data once, or at a sample of it where any centre and scale will do.
 
     Parameters
     ----------
     problem : Problem
-    dataset : Dataset
+    dataset : Data
     shards : list of Shard
     engine : Engine
         Takes the moments of the shards side by side.
@@ -60,8 +59,8 @@ def inspect(problem: Problem, dataset: Dataset, shards: list[Shard], engine: Eng
     null, reference = _null_model(problem, shards, engine, options)
     info = DataInfo(
         dataset.n_rows, dataset.n_columns, problem.n_outputs, center, scale, penalty, reference,
-        (np.zeros(dataset.n_columns * problem.n_outputs), null), dataset.source.sparse, rarity,
-        len(shards), max(shard.n_rows for shard in shards), resident=in_memory(dataset.source),
+        (np.zeros(dataset.n_columns * problem.n_outputs), null), dataset.sparse, rarity,
+        len(shards), max(shard.n_rows for shard in shards), resident=dataset.in_memory,
     )  # fmt: skip
     if classes or not _has_dual(penalty):
         few = 1.0 if classes else min(1.0, NORM_ROWS / info.n_rows)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from offbeat.data.chunks import cuts
+from offbeat.data.chunks import alone, cuts
 from offbeat.data.source import CSR, Block, Source
 
 Float64s = NDArray[np.float64]
@@ -166,6 +166,14 @@ class Shard:
         return csr_array(
             (data[first:last], indices[first:last], indptr - indptr[0]), shape=(self.n_rows, self.source.shape[1])
         )
+
+    def alone(self) -> Shard:
+        """Return this shard without the rows of others: what is sent to another process.
+
+        Files stay where they are, and are read there.
+        """
+        source = alone(self.source, self.start, self.stop)
+        return self if source is self.source else replace(self, source=source, start=0, stop=self.n_rows)
 
     def ranges(self, fraction: float = 1.0) -> NDArray[np.int64]:
         """Return runs of rows (start, stop), evenly spread over the shard, that hold about this fraction of it."""

@@ -72,6 +72,9 @@ class Engine(Protocol):
     def map(self, function: Callable[[Shard], T], shards: Iterable[Shard], *, light: bool = False) -> list[T]:
         """Return ``function`` of each shard, in order; ``light``: it takes less time than handing it to a thread."""
 
+    def place(self, shards: list[Shard]) -> list[Shard]:
+        """Return shards where steps of this engine can run: as they are, if that is in this process."""
+
     def drive(self, loop: Loop, steps: Steps, listener: Listener) -> Outcome:
         """Interpret a hub loop to its end."""
 
@@ -192,3 +195,10 @@ def answer(command: Run, worker: int, step: Step, started: float, duration: floa
         0, worker, incarnation, command.shard, command.clock, step.kind, step.payload, started, duration,
         step.work, command.role, step.stamp,
     )  # fmt: skip
+
+
+def nbytes(query: Any) -> int:
+    """Return the size of the arrays in a query."""
+    if isinstance(query, np.ndarray):
+        return query.nbytes
+    return sum(nbytes(part) for part in query) if isinstance(query, tuple) else 8

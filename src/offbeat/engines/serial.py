@@ -41,6 +41,10 @@ class Serial:
         """One."""
         return 1
 
+    def place(self, shards: list[Shard]) -> list[Shard]:
+        """Return the shards as they are."""
+        return shards
+
     def map(self, function: Callable[[Shard], T], shards: Iterable[Shard], *, light: bool = False) -> list[T]:
         """Return ``function`` of each shard, in order."""
         return [function(shard) for shard in shards]

@@ -70,6 +70,10 @@ class Threads:
         """Number of threads."""
         return self.workers or available_cores()
 
+    def place(self, shards: list[Shard]) -> list[Shard]:
+        """Return the shards as they are."""
+        return shards
+
     def map(self, function: Callable[[Shard], T], shards: Iterable[Shard], *, light: bool = False) -> list[T]:
         """Return ``function`` of each shard, in order; in the calling thread if that is light."""
         if light:
