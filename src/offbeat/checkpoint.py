@@ -270,3 +270,26 @@ def keeper(path: FilePath, info: DataInfo, facts: Mapping[str, Any]) -> Callable
             warnings.warn(message, stacklevel=2)
 
     return keep
+
+
+def continuing(
+    problem: Problem, solver: Solver, info: DataInfo, options: Options, dataset: Data, old: FilePath | None,
+    new: FilePath | None,
+) -> tuple[DataInfo, Snapshot | None, Callable[[Any], Any] | None]:  # fmt: skip
+    """Return what the solver is to know, what the fit continues from, and what keeps its snapshots.
+
+    Parameters
+    ----------
+    problem, solver, info, options, dataset
+        Of the fit.
+    old, new : path, optional
+        Checkpoint to continue from, and the one to keep.
+    """
+    if old is None and new is None:
+        return info, None, None
+    snapshot, keep, facts = None, None, facts_of(problem, solver, info, options, dataset)
+    if old is not None:
+        info, snapshot = resume(old, facts, info)
+    if new is not None:
+        keep = keeper(new, info, facts)
+    return info, snapshot, keep

@@ -39,9 +39,7 @@ def solver(
         if isinstance(wanted, (str, type)) or not hasattr(wanted, "global_step"):
             raise ProblemError(f'solver is {wanted!r}; give "auto" or an object such as offbeat.solvers.Newton()')
         if getattr(wanted, "whole", False) and dataset.cluster is not None:
-            raise ProblemError(
-                f"{wanted.name} needs all rows at one place, and the data lies on a cluster: use another"
-            )
+            raise ProblemError(f"{wanted.name} needs all rows in one place, and these lie on a cluster: use another")
         return wanted, "asked for"
     k = dataset.n_columns
     if not getattr(problem.loss, "smooth", True):

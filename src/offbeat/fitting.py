@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast
 
@@ -180,6 +181,7 @@ def fit(problem: Problem, dataset: Data, options: Options, settings: Settings) -
     ----------
     problem : Problem
     dataset : Data
+        If it lies on a cluster, that may forget it afterwards.
     options : Options
     settings : Settings
 
@@ -187,6 +189,13 @@ def fit(problem: Problem, dataset: Data, options: Options, settings: Settings) -
     -------
     solution : Solution
     """
+    try:
+        return _fit(problem, dataset, options, settings)
+    finally:
+        dataset.release()
+
+
+def _fit(problem: Problem, dataset: Data, options: Options, settings: Settings) -> Solution:
     started = time.perf_counter()
     _check(problem, dataset, options, settings)
     solver, reason = choice.solver(problem, dataset, settings.solver)
@@ -200,16 +209,20 @@ def fit(problem: Problem, dataset: Data, options: Options, settings: Settings) -
     trace.metadata.update(solver=solver.name, reason=reason, engine=engine.name, workers=str(workers))
     trace.metadata.update({"clock": "virtual"} if engine.virtual else {})
     trace.metadata.update(rows=str(dataset.n_rows), columns=str(dataset.n_columns))
-    with interruptible() as interrupted, _display(solver, dataset, options, settings) as display:
+    with ExitStack() as stack:
+        interrupted = stack.enter_context(interruptible())
+        display = stack.enter_context(Display(solver.name, options.tol, dataset.n_rows, verbose=settings.progress))
         cancelled = _canceller(interrupted.is_set, started, math.inf if engine.virtual else limit)
         count = workers * (stealing.shards_per_worker if stealing else 1)
-        shards = dataset.shards(1 if getattr(solver, "whole", False) else count, cancelled)
-        shards = engine.place([shard for shard in shards if shard.n_rows])  # of rows in pieces, some may have none
+        shards = stack.enter_context(
+            _placed(engine, dataset.shards(1 if getattr(solver, "whole", False) else count, cancelled))
+        )
         info = inspect(problem, dataset, shards, engine, options)
         at_once = int(min(workers, len(shards), settings.concurrency))
         info = replace(info, at_once=at_once, staleness=settings.staleness, seed=settings.random_state or 0)
         display.scale = info.reference.objective
-        info, snapshot, keep = _continuing(problem, solver, info, options, dataset, settings)
+        files = settings.resume, settings.checkpoint
+        info, snapshot, keep = checkpoints.continuing(problem, solver, info, options, dataset, *files)
         policy = Policy(
             len(shards), min(workers, len(shards)), settings.staleness, settings.topology, settings.max_iter,
             limit, _in_original(settings.callback, info), settings.concurrency, stealing, engine.retry, engine.usual,
@@ -221,11 +234,20 @@ def fit(problem: Problem, dataset: Data, options: Options, settings: Settings) -
             display.update(row)
 
         trace.metadata.update({} if snapshot is None else {"resumed at": f"update {snapshot.clock}"})
-        report = trace.metadata.update
-        listener = Listener(record, keep or Listener.save, report=report, cancelled=cancelled, started=started)
+        listener = Listener(record, keep or Listener.save, trace.metadata.update, cancelled, started=started)
         with np.errstate(over="ignore", invalid="ignore"):  # trial points may overflow: solvers look at what they get
             outcome = _run(engine, solver, problem, info, policy, shards, listener, snapshot)
     return solution_of(problem, dataset, info, outcome, trace, time.perf_counter() - started)
+
+
+@contextmanager
+def _placed(engine: Engine, shards: list[Shard]) -> Iterator[list[Shard]]:
+    """Have shards where the engine runs steps, as long as that lasts; of rows in pieces, some may have none."""
+    placed = engine.place([shard for shard in shards if shard.n_rows])
+    try:
+        yield placed
+    finally:
+        engine.release(placed)
 
 
 def _run(
@@ -241,25 +263,6 @@ def _run(
         return cast(Outcome, outcome)
     late = not engine.virtual and time.perf_counter() - listener.started >= policy.time_limit
     return Outcome(best.progress, "time_limit" if late else "interrupted", best.passes, best.updates)
-
-
-def _continuing(
-    problem: Problem, solver: Solver, info: DataInfo, options: Options, dataset: Data, settings: Settings
-) -> tuple[DataInfo, Snapshot | None, Callable[[Any], Any] | None]:
-    """Return what the solver is to know, what the fit continues from, and what keeps its snapshots."""
-    snapshot, keep = None, None
-    if settings.resume is None and settings.checkpoint is None:
-        return info, snapshot, keep
-    facts = checkpoints.facts_of(problem, solver, info, options, dataset)
-    if settings.resume is not None:
-        info, snapshot = checkpoints.resume(settings.resume, facts, info)
-    if settings.checkpoint is not None:
-        keep = checkpoints.keeper(settings.checkpoint, info, facts)
-    return info, snapshot, keep
-
-
-def _display(solver: Solver, dataset: Data, options: Options, settings: Settings) -> Display:
-    return Display(solver.name, options.tol, dataset.n_rows, verbose=settings.progress)
 
 
 def _canceller(interrupted: Callable[[], bool], started: float, limit: float) -> Callable[[], bool]:

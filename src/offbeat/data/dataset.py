@@ -67,6 +67,9 @@ class Data(Protocol):
     def facts(self) -> dict[str, Any]:
         """Return what tells this data from another: what a checkpoint is compared by."""
 
+    def release(self) -> None:
+        """Have the cluster forget what was loaded for this; nothing is to be done for data of this process."""
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -136,6 +139,9 @@ class Dataset:
     def facts(self) -> dict[str, Any]:
         """Return what tells this data from another: what a checkpoint is compared by."""
         return {name: f"{zlib.crc32(getattr(self, name).tobytes()):08x}" for name in VECTORS}
+
+    def release(self) -> None:
+        """Do nothing: it goes with the last that refers to it."""
 
     def shards(self, count: int, cancelled: Callable[[], bool] = lambda: False) -> list[Shard]:
         """Cut the rows into at most ``count`` shards of nearly equal size, by reference."""

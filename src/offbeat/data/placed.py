@@ -31,6 +31,9 @@ class Cluster(Protocol):
     def shards(self, recipe: Recipe, parts: Sequence[Any], facts: Sequence[Facts], count: int) -> list[Shard]:
         """Return parts as at most so many shards, or handles of them that know their number of rows."""
 
+    def release(self, parts: Sequence[Any]) -> None:
+        """Let go of parts, wherever they are still referred to."""
+
     def engine(self) -> Any:
         """Return the engine to use when none was asked for."""
 
@@ -117,6 +120,10 @@ class PlacedDataset:
         """Return what tells this data from another: what a checkpoint is compared by."""
         each = self.cluster.each(partial(_facts, self.recipe), self.parts)
         return {name: f"{zlib.crc32(''.join(sums[name] for sums in each).encode()):08x}" for name in VECTORS}
+
+    def release(self) -> None:
+        """Have the cluster forget what was loaded for this."""
+        self.cluster.release(self.parts)
 
     def counts(self) -> Float64s:
         """Return the weight, or number of rows, of each class."""

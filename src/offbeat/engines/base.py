@@ -75,6 +75,9 @@ class Engine(Protocol):
     def place(self, shards: list[Shard]) -> list[Shard]:
         """Return shards where steps of this engine can run: as they are, if that is in this process."""
 
+    def release(self, shards: list[Shard]) -> None:
+        """Let go of shards that were placed, wherever they are still referred to."""
+
     def drive(self, loop: Loop, steps: Steps, listener: Listener) -> Outcome:
         """Interpret a hub loop to its end."""
 

@@ -45,6 +45,9 @@ class Serial:
         """Return the shards as they are."""
         return shards
 
+    def release(self, shards: list[Shard]) -> None:
+        """Do nothing: they go with the last that refers to them."""
+
     def map(self, function: Callable[[Shard], T], shards: Iterable[Shard], *, light: bool = False) -> list[T]:
         """Return ``function`` of each shard, in order."""
         return [function(shard) for shard in shards]

@@ -94,6 +94,9 @@ class Simulated:
         """Return the shards as they are."""
         return shards
 
+    def release(self, shards: list[Shard]) -> None:
+        """Do nothing: they go with the last that refers to them."""
+
     def map(self, function: Callable[[Shard], T], shards: Iterable[Shard], *, light: bool = False) -> list[T]:
         """Return ``function`` of each shard, in order; takes no virtual time."""
         with one_blas_thread():

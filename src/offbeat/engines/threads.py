@@ -74,6 +74,9 @@ class Threads:
         """Return the shards as they are."""
         return shards
 
+    def release(self, shards: list[Shard]) -> None:
+        """Do nothing: they go with the last that refers to them."""
+
     def map(self, function: Callable[[Shard], T], shards: Iterable[Shard], *, light: bool = False) -> list[T]:
         """Return ``function`` of each shard, in order; in the calling thread if that is light."""
         if light:

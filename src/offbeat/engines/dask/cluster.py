@@ -80,6 +80,13 @@ class DaskCluster:
         futures = [client.submit(remote.on_part, function, *part, key=task_key(name), pure=False) for part in parts]
         return cast("list[T]", gathered(client, futures, parts))
 
+    def release(self, parts: Sequence[RemotePart]) -> None:
+        """Have the workers forget parts that nobody else refers to."""
+        for part in parts:
+            for value in part:
+                if isinstance(value, Future):
+                    value.release()
+
     def shards(self, recipe: Recipe, parts: Sequence[RemotePart], facts: Sequence[Facts], count: int) -> list[Shard]:
         """Return the parts as at most so many shards, each on a worker that holds its parts, as far as that is even."""
         client = self._engine.connect()

@@ -112,6 +112,11 @@ class Dask:
             placed.append(RemoteShard(number, shard.n_rows, rank, home, future))
         return cast("list[Shard]", placed)
 
+    def release(self, shards: list[Shard]) -> None:
+        """Have the workers forget shards, even if a traceback still refers to them."""
+        for shard in cast("list[RemoteShard]", shards):
+            shard.future.release()
+
     def map(self, function: Callable[[Shard], T], shards: Iterable[Shard], *, light: bool = False) -> list[T]:
         """Return ``function`` of each shard, in order: where the shards are."""
         client = self.connect()

@@ -114,8 +114,10 @@ class Host:
         if known is None:
             return None
         command = known[0]
-        if future.status != "finished":
-            return self._failed(command, future, result)
+        status = future.status
+        future.release()
+        if status != "finished":
+            return self._failed(command, status, result)
         if result.payload is None:  # the worker does not hold what the step goes on from
             self._submit(command, command)
             return None
@@ -126,7 +128,7 @@ class Host:
         )  # fmt: skip
         return Arrived(message, now)
 
-    def _failed(self, command: Run, future: Future[Any], result: Any) -> Event | None:
+    def _failed(self, command: Run, status: str, result: Any) -> Event | None:
         error = result[1] if isinstance(result, tuple) else result
         tried = self._retried.get(command[:2], 0)
         if isinstance(error, KilledWorker) and tried < RETRIES:
@@ -134,8 +136,8 @@ class Host:
             self._client.retry([self._shards[command.shard].future])
             self._submit(command, command)
             return None
-        if not isinstance(error, Exception) or future.status != "error":
-            error = ProblemError(f"a task of the fit was {future.status} by the Dask cluster: {error!r}")
+        if not isinstance(error, Exception) or status != "error":
+            error = ProblemError(f"a task of the fit is {status} on the Dask cluster: {error!r}")
         return Failed(command.shard, error, self._now())
 
     def _changes(self, now: float) -> list[Event]:

@@ -102,6 +102,9 @@ class Here:
         """Return a function of each part, in order."""
         return [function(part) for part in parts]
 
+    def release(self, parts: Sequence[Part]) -> None:
+        """Do nothing: parts go with the last that refers to them."""
+
     def shards(self, recipe: Recipe, parts: Sequence[Part], facts: Sequence[Facts], count: int) -> list[Shard]:
         """Return the parts as at most so many shards."""
         groups = plan([f.n_rows for f in facts], [()] * len(parts), {HERE: count}, count)
