@@ -1,5 +1,6 @@
 """Fits on a Dask cluster of real processes, against fits of the same rows in this process."""
 
+import gc
 import math
 import time
 
@@ -178,6 +179,8 @@ def test_nothing_is_left_on_the_cluster(client, arrays):
         return keys, client.run(remote.held), threads
 
     offbeat.solve(RIDGE, *arrays, tol=1e-6)
+    gc.collect()  # of other tests
+    time.sleep(0.5)
     before = left()
     for staleness in (0, math.inf):
         offbeat.solve(RIDGE, *arrays, solver=solvers.ADMM(), staleness=staleness, tol=1e-4)

@@ -128,7 +128,7 @@ class Host:
         )  # fmt: skip
         return Arrived(message, now)
 
-    def _failed(self, command: Run, status: str, result: Any) -> Event | None:
+    def _failed(self, command: Run, status: str | None, result: Any) -> Event | None:
         error = result[1] if isinstance(result, tuple) else result
         tried = self._retried.get(command[:2], 0)
         if isinstance(error, KilledWorker) and tried < RETRIES:
