@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, Self
 
 import zmq
 
+from offbeat.engines.addresses import one_address
 from offbeat.engines.doorkeeper import TIMEOUT, Doorkeeper
 from offbeat.engines.frames import HEADER_BYTES, FrameError, pack, unpack
 from offbeat.sideways.messages import Message
@@ -26,6 +27,7 @@ from offbeat.sideways.messages import Message
 HIGH_WATER = 10  # messages that may wait for a peer, and from a peer
 AT_ONCE = 1000  # messages that one poll takes in, so that it ends whatever the others send
 OVERHEAD = 64  # bytes that encryption adds to a frame, at most
+KEY_BYTES = 40  # of a public key, in the letters of Z85
 HANDSHAKE = 1024  # bytes that frames of a handshake need, at most
 RECONNECT, LONGEST_RECONNECT = 50, 1000  # milliseconds to the first attempt to reach a peer again, and between attempts
 
@@ -94,7 +96,7 @@ class Mailbox:
         self._pushes: dict[int, zmq.Socket[bytes]] = {}
         self._inbox: deque[Message] = deque()
         self._closed = False
-        place = _one_address(host)
+        place = one_address(host)
         self._bell, self._button = socket.socketpair()
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._context.ipv6 = place.version == 6
@@ -114,7 +116,10 @@ class Mailbox:
         pull.maxmsgsize = max(self.longest, HEADER_BYTES, HANDSHAKE) + OVERHEAD
         if self._door is not None:
             pull.curve_server, pull.curve_secretkey, pull.zap_domain = True, self._secret, b"offbeat"
-        pull.bind(f"tcp://[{place}]:*" if place.version == 6 else f"tcp://{place}:*")
+        try:
+            pull.bind(f"tcp://[{place}]:*" if place.version == 6 else f"tcp://{place}:*")
+        except zmq.ZMQError as error:
+            raise OSError(error.errno, f"cannot listen at {place}: {error.strerror}") from None
         for end in (self._bell, self._button):
             end.setblocking(False)
         self._poller.register(pull, zmq.POLLIN)
@@ -143,17 +148,17 @@ class Mailbox:
         for rank, peer in peers.items():
             if not peer.address.startswith("tcp://"):
                 raise ValueError(f"the address of rank {rank} is {peer.address!r}; give tcp://host:port")
-            if self.secure and peer.public_key is None:
-                raise ValueError(f"rank {rank} has no public key, and this mailbox is secure")
+            if self.secure and len(peer.public_key or b"") != KEY_BYTES:
+                raise ValueError(f"rank {rank} has no public key of {KEY_BYTES} bytes, and this mailbox is secure")
         with self._lock:
             if self._closed:
                 return
             changed = {r: peer for r, peer in peers.items() if r != self.rank and self._peers.get(r) != peer}
             self._hang_up(changed)
-            self._peers.update(changed)
-            self._admit()  # before they hear of us: they may connect at once
             for rank, peer in changed.items():
                 self._pushes[rank] = self._dial(peer)
+                self._peers[rank] = peer
+            self._admit()
 
     def forget(self, ranks: Iterable[int]) -> None:
         """Neither send to these ranks nor let them connect again."""
@@ -247,12 +252,12 @@ class Mailbox:
     def _dial(self, peer: Peer) -> zmq.Socket[bytes]:
         """Return a socket of one peer: with several peers, a push socket would deal its messages out among them."""
         pushing = self._context.socket(zmq.PUSH)
-        pushing.linger, pushing.sndhwm = 0, HIGH_WATER
-        pushing.reconnect_ivl, pushing.reconnect_ivl_max = RECONNECT, LONGEST_RECONNECT
-        if self.secure:
-            pushing.curve_serverkey = peer.public_key
-            pushing.curve_publickey, pushing.curve_secretkey = self.public_key, self._secret
         try:
+            pushing.linger, pushing.sndhwm = 0, HIGH_WATER
+            pushing.reconnect_ivl, pushing.reconnect_ivl_max = RECONNECT, LONGEST_RECONNECT
+            if self.secure:
+                pushing.curve_serverkey = peer.public_key
+                pushing.curve_publickey, pushing.curve_secretkey = self.public_key, self._secret
             pushing.connect(peer.address)
         except zmq.ZMQError as error:
             pushing.close(0)
@@ -289,16 +294,3 @@ class Mailbox:
                 pass
         except OSError:  # nobody did, or the mailbox is closed
             return
-
-
-def _one_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    """Return the address of a host, which must be one: who listens to all of them is heard from everywhere."""
-    try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM) if host else []
-    except OSError as error:
-        raise ValueError(f"host {host!r} has no address: {error}") from None
-    place = ipaddress.ip_address(found[0][4][0]) if found else ipaddress.ip_address("0.0.0.0")
-    mapped = getattr(place, "ipv4_mapped", None) or place
-    if mapped.is_unspecified or mapped.is_multicast:
-        raise ValueError(f"host {host!r} is not one address; name the one that the peers reach this machine at")
-    return place
