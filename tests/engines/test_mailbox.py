@@ -21,6 +21,7 @@ pytest.importorskip("zmq")
 import zmq
 
 from offbeat import topology
+from offbeat.engines.base import Listener
 from offbeat.engines.frames import FrameError, pack
 from offbeat.engines.mailbox import AT_ONCE, HIGH_WATER, Mailbox, Peer
 from offbeat.engines.port import Stop
@@ -337,12 +338,12 @@ def test_the_package_does_without_zmq_until_it_is_needed() -> None:
 
 
 # programs -----------------------------------------------------------------------------------------------------------
-def on_threads(make: Any, count: int, peers: Any = None, secure: bool = True) -> list[Any]:
+def on_threads(make: Any, count: int, peers: Any = None, secure: bool = True, lives: Any = None) -> list[Any]:
     peers, stop = topology.Broadcast() if peers is None else peers, Stop()
 
     def rank(box: Mailbox) -> Any:
         try:
-            return run_rank(box, make, count, peers, stop)
+            return run_rank(box, make, count, peers, stop, (lives or {}).get(box.rank, 0))
         finally:
             if make is not ranks.all_reduce and box.rank == 0:
                 stop.set()
@@ -359,8 +360,6 @@ def test_everybody_gets_the_same_sum(count: int, secure: bool) -> None:
 def local(make: Any, count: int, peers: Any) -> Any:
     """Return what the threads engine makes of the same program."""
     made = [make(worker, count, peers) for worker in range(count)]
-    from offbeat.engines.base import Listener
-
     return Threads(count).gang(made[0][0], [shard for _, shard in made], peers, Listener())[0]
 
 
@@ -370,6 +369,13 @@ def test_fits_over_mailboxes_are_those_of_threads(peers: Any) -> None:
     assert outcome.status == expected.status == "converged"
     np.testing.assert_array_equal(outcome.best.coef, expected.best.coef)
     assert outcome.best.certificate == expected.best.certificate
+
+
+@pytest.mark.parametrize("peers", TOPOLOGIES, ids=lambda peers: peers.name)
+def test_a_rank_that_restarted_hears_over_mailboxes_where_the_others_are(peers: Any) -> None:
+    outcome, expected = on_threads(ranks.logistic, 4, peers, lives={1: 1})[0], local(ranks.logistic, 4, peers)
+    assert outcome.status == "converged"
+    np.testing.assert_allclose(outcome.best.coef, expected.best.coef, rtol=1e-6)
 
 
 @pytest.mark.parametrize("peers", TOPOLOGIES, ids=lambda peers: peers.name)
