@@ -26,7 +26,7 @@ PAYLOADS = st.one_of(
 )
 MESSAGES = st.builds(
     Message, COUNTS, COUNTS, COUNTS, st.integers(-1, 2**40), st.integers(-1, 2**40), KINDS, PAYLOADS,
-    st.floats(allow_nan=False, allow_infinity=False), TIMES, TIMES, st.sampled_from(ROLES), st.just(0),  # stamps are a hub's
+    st.floats(allow_nan=False, allow_infinity=False), TIMES, TIMES, st.sampled_from(ROLES), st.just(0),
 )  # fmt: skip
 
 
