@@ -41,7 +41,7 @@ def solver(
         return wanted, "asked for"
     k = dataset.n_columns
     if not getattr(problem.loss, "smooth", True):
-        return solvers.ADMM(), f"the {problem.loss.name} loss has a kink: each shard solves its own part of the dual"
+        return _for_kinks(problem)
     if many_columns(problem, dataset) and not shared:
         return solvers.ProximalNewton(), f"{k:,} columns and a penalty that selects among them: working sets"
     if problem.n_outputs == 1:
@@ -55,6 +55,14 @@ def solver(
     if problem.penalty.smooth:
         return solvers.LBFGS(), f"{k:,} columns and a smooth penalty: only gradients, with curvature from their changes"
     return solvers.ProximalGradient(), f"{k:,} columns and a penalty with kinks: accelerated proximal gradient"
+
+
+def _for_kinks(problem: Problem) -> tuple[Solver, str]:
+    """Return the solver for a loss that has no derivative somewhere."""
+    name = problem.loss.name
+    if name == "hinge":
+        return solvers.ADMM(), "the hinge loss has a kink: each shard solves its own part of the dual"
+    return solvers.SDCA(), f"the {name} loss has a kink: its dual has none, and is solved row by row"
 
 
 def many_columns(problem: Problem, dataset: Dataset) -> bool:

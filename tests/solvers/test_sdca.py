@@ -98,10 +98,10 @@ def test_shards_agree_on_the_optimum(loss: Any) -> None:
     assert_allclose(several.certificate.primal, one.certificate.primal, atol=1e-5)
 
 
-def query(k: int, n: int, *, classes: bool = False, warm: bool = False, sigma: float = 1.0, epochs: int = 1) -> Any:
+def query(k: int, n: int, *, signs: bool = False, warm: bool = False, sigma: float = 1.0, epochs: int = 1) -> Any:
     """Return a query at zero, with a ridge of 1e-2 and a pull on the intercept."""
     shrink = np.append(np.full(k, 1.0 / (n * 1e-2)), 0.1)
-    return dual_rows.Query(np.zeros(k + 1), shrink, np.empty(0), sigma, warm, classes, 0, epochs, n + 2)
+    return dual_rows.Query(np.zeros(k + 1), shrink, np.empty(0), sigma, warm, signs, 0, epochs, n + 2)
 
 
 def test_a_contribution_holds_all_that_a_shard_knows() -> None:
@@ -118,15 +118,15 @@ def test_a_contribution_holds_all_that_a_shard_knows() -> None:
 def test_contributions_are_the_sums_they_claim_to_be(warm: bool) -> None:
     given, problem = rows(), Problem(losses.Hinge(), RIDGE)
     shard, solver = as_dataset(given.X, given.y).shards(1)[0], solvers.SDCA()
-    asked = query(12, 120, classes=True, warm=warm, sigma=3.0, epochs=4)
+    asked = query(12, 120, signs=True, warm=warm, sigma=3.0, epochs=4)
     step = solver.local_step(problem, shard, solver.init_local(problem, shard), asked)
     for _ in range(2):
         c = Contribution.unflat(step.payload, 13)
         theta = c.theta[:120]
         assert np.any(theta) == (warm or c.facts.first == 0.0)
         assert_allclose(c.gradient, np.append(given.X.T @ theta, theta.sum()), atol=1e-10)
-        zero = given.y < 0.5
-        assert_allclose(c.zero, np.append(given.X[zero].T @ theta[zero], theta[zero].sum()), atol=1e-10)
+        above = theta > 0.0
+        assert_allclose(c.above, np.append(given.X[above].T @ theta[above], theta[above].sum()), atol=1e-10)
         conjugates = [problem.loss.conjugate(t, y) for t, y in zip(theta, given.y, strict=True)]
         assert_allclose(c.facts.conjugate, sum(conjugates))
         step = solver.local_step(problem, shard, step.local, asked)

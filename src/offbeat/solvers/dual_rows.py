@@ -20,7 +20,8 @@ class Query(NamedTuple):
     ``point`` is where the dual variables of all shards put the coefficients, before soft thresholds, intercept last;
     ``shrink`` is ``1 / (n l2)`` with all that is quadratic; ``threshold`` is ``l1 / l2``, or of length 0. ``sigma`` is
     the number of shards that move at once. ``warm`` says whether a first step sets dual variables to the slopes at the
-    point, not to zero; ``classes`` whether class 0 is summed apart; ``room`` the rows of the largest shard.
+    point, not to zero; ``signs`` whether rows with a
+    positive dual variable are summed apart; ``room`` the rows of the largest shard.
     """
 
     point: Floats
@@ -28,7 +29,7 @@ class Query(NamedTuple):
     threshold: Floats
     sigma: float
     warm: bool
-    classes: bool
+    signs: bool
     seed: int
     epochs: int
     room: int
@@ -42,13 +43,13 @@ class Query(NamedTuple):
 class Facts(NamedTuple):
     """Numbers that a contribution carries besides vectors; all but ``room`` add up over shards.
 
-    ``conjugate`` is ``sum v (l*(theta) - theta o)``, ``conjugate_zero`` the same over class 0; ``gap`` is the gap of
-    rows as they were visited; ``loss``, ``norm`` (``sum v ||x||^2 / (n l2)``), ``h`` and ``first`` are of the first
-    step. ``repeats`` counts entries that repeat a column of their row.
+    ``conjugate`` is ``sum v (l*(theta) - theta o)``, ``conjugate_above`` the same where ``theta > 0``; ``gap`` is the
+    gap of rows as they were visited; ``loss``, ``norm`` (``sum v ||x||^2 / (n l2)``), ``h`` and ``first`` are of the
+    first step. ``repeats`` counts entries that repeat a column of their row.
     """
 
     conjugate: float
-    conjugate_zero: float
+    conjugate_above: float
     gap: float
     loss: float
     norm: float
@@ -63,13 +64,13 @@ class Facts(NamedTuple):
 class Contribution(NamedTuple):
     """What a shard puts on the board, all with the intercept last.
 
-    ``gradient``: ``sum v theta x``; ``zero``: the same over class 0; ``slope`` and ``repair``: of the first step, the
-    loss gradient and ``sum v h x``. ``theta``, padded to the rows of the largest shard, is for whoever goes on with
-    this shard: its sum means nothing.
+    ``gradient``: ``sum v theta x``; ``above``: the same where ``theta > 0``; ``slope`` and ``repair``: of the first
+    step, the loss gradient and ``sum v h x``. ``theta``, padded to the rows of the largest shard, is for whoever goes
+    on with this shard: its sum means nothing.
     """
 
     gradient: Floats
-    zero: Floats
+    above: Floats
     slope: Floats
     repair: Floats
     facts: Facts
@@ -107,27 +108,28 @@ def local_step(problem: Problem, shard: Shard, local: Local, query: Query) -> St
     if local.last is None:
         last = _started(problem, shard, local, query)
         return Step(Local(local.workspace, last), last.flat(), 1.0, "start")
-    kinked, last = not getattr(problem.loss, "smooth", True), local.last
-    theta, zero, point = last.theta.copy(), last.zero.copy(), query.point.copy()
+    last = local.last
+    theta, point = last.theta.copy(), query.point.copy()
     rng = np.random.default_rng((query.seed, shard.start, round(last.facts.steps)))
     for _ in range(query.epochs):
-        gap = _epoch(problem, shard, local, query, (kinked, theta, point, zero), rng)
-    sums, none = _conjugates(problem, shard, theta), np.zeros_like(zero)
-    if round(last.facts.steps) % EXACT == EXACT - 1:
-        gradient, zero = _gradients(shard, local, theta)
+        gap = _epoch(problem, shard, local, query, theta, point, rng)
+    sums, none = _conjugates(problem, shard, theta), np.zeros_like(point)
+    if query.signs or round(last.facts.steps) % EXACT == EXACT - 1:
+        gradient, above = _gradients(shard, local, theta)
     else:
+        above = none.copy()
         gradient = last.gradient + (query.point - point) / (query.sigma * np.maximum(query.shrink, 1e-300))
-    gradient[-1], zero[-1] = sums[:, 1]
+    gradient[-1], above[-1] = sums[:, 1]
     facts = last.facts._replace(
-        conjugate=float(sums[0, 0]), conjugate_zero=float(sums[1, 0]), gap=gap, loss=0.0, norm=0.0, h=0.0, first=0.0,
+        conjugate=float(sums[0, 0]), conjugate_above=float(sums[1, 0]), gap=gap, loss=0.0, norm=0.0, h=0.0, first=0.0,
         passes=last.facts.passes + query.epochs * shard.n_rows, steps=last.facts.steps + 1.0,
     )  # fmt: skip
-    new = Contribution(gradient, zero, none, none, facts, theta)
+    new = Contribution(gradient, above, none, none, facts, theta)
     return Step(Local(local.workspace, new), new.flat(), float(query.epochs), "ascent")
 
 
 def _gradients(shard: Shard, local: Local, theta: Floats) -> tuple[Floats, Floats]:
-    """Return what the dual variables stand for, in all and of class 0: sums of changes gather rounding."""
+    """Return what the dual variables stand for, in all and where they are positive: sums of changes gather rounding."""
     from offbeat.kernels import sdca
 
     out, done = np.zeros((2, shard.source.shape[1] + 1)), 0
@@ -147,13 +149,12 @@ def _epoch(
     shard: Shard,
     local: Local,
     query: Query,
-    state: tuple[bool, Floats, Floats, Floats],
+    theta: Floats,
+    point: Floats,
     rng: np.random.Generator,
 ) -> float:
     from offbeat.kernels import sdca
 
-    kinked, theta, point, zero = state
-    zero = zero if query.classes else np.empty(0)
     scaling = (query.shrink, query.threshold, query.sigma)
     row = np.zeros(query.point.size if local.last is not None and local.last.facts.repeats else 0)
     gap, done = 0.0, 0
@@ -161,10 +162,10 @@ def _epoch(
         rows = int(ranges[-1, 1])
         order, part = rng.permutation(rows), theta[done : done + rows]
         if isinstance(block, CSR):
-            args = (tuple(block), tuple(targets), part, point, scaling, order, zero, row)
-            gap += sdca.sparse_ascent(problem.loss, kinked, *args)
+            args = (tuple(block), tuple(targets), part, point, scaling, order, row)
+            gap += sdca.sparse_ascent(problem.loss, *args)
         else:
-            gap += sdca.dense_ascent(problem.loss, kinked, block, tuple(targets), part, point, scaling, order, zero)
+            gap += sdca.dense_ascent(problem.loss, block, tuple(targets), part, point, scaling, order)
         done += rows
     return gap
 

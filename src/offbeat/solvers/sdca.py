@@ -93,8 +93,8 @@ class SDCA:
         """Raise `ProblemError` unless the penalty is a ridge or an elastic net and the dual of the loss is known."""
         if problem.n_outputs > 1 or problem.loss.name in ("poisson", "gamma"):
             raise ProblemError(f"SDCA does not solve the {problem.loss.name} loss; use LBFGS or ProximalGradient")
-        if not getattr(problem.loss, "smooth", True) and problem.loss.name != "hinge":
-            raise ProblemError(f"SDCA needs a smooth loss or the hinge, not the {problem.loss.name} loss; use ADMM")
+        if not getattr(problem.loss, "smooth", True) and not hasattr(problem.loss, "dual_step"):
+            raise ProblemError(f"SDCA needs a smooth loss, or dual_step of the {problem.loss.name} loss; use ADMM")
         rule = problem.penalty
         ridge = rule.alpha * (1.0 - getattr(rule, "l1_ratio", 0.0)) if rule.name in ("l2", "elastic-net") else 0.0
         if not ridge > 0.0 or (rule.weights is not None and not min(rule.weights) > 0.0):
@@ -116,10 +116,10 @@ class SDCA:
         at = np.append(w, float(x.b[0] - info.center @ w) if info.reference.fit_intercept else 0.0)
         sigma = float(info.n_shards)
         smooth = bool(getattr(problem.loss, "smooth", True))
-        classes = info.reference.fit_intercept and not smooth
+        signs = info.reference.fit_intercept and not smooth
         shrink = np.append(1.0 / (info.n_rows * l2[:-1]), 0.0)
         room = info.longest or info.n_rows
-        query = Query(at, shrink, np.empty(0), sigma, info.warm and smooth, classes, info.seed, self.epochs, room)
+        query = Query(at, shrink, np.empty(0), sigma, info.warm and smooth, signs, info.seed, self.epochs, room)
         return SDCAState(info, query, l2, l1, np.zeros_like(l2), at, at), query
 
     def local_step(self, problem: Problem, shard: Shard, local: Any, query: Any) -> Step:
@@ -221,20 +221,19 @@ def _bound(info: DataInfo, gradient: Floats, conjugate: float) -> float:
 def _lower(problem: Problem, info: DataInfo, sums: Contribution) -> float:
     """Return a lower bound of the optimum from the dual variables themselves.
 
-    Rows of the class with the larger sum are scaled down until all sum to zero, where there is an intercept: the
-    conjugate of the hinge is linear. For smooth losses a certificate at the coefficients is better.
+    Where there is an intercept, the positive ones or the negative ones, whichever add up to more, are scaled down until
+    all sum to zero: the conjugate of a loss that is made of straight lines is linear on each side of zero. For smooth
+    losses a certificate at the coefficients is better.
     """
     excess = float(sums.gradient[-1])
     if not info.reference.fit_intercept or excess == 0.0:
         return _bound(info, sums.gradient, sums.facts.conjugate)
     if getattr(problem.loss, "smooth", True):
         return -math.inf
-    zero = float(sums.zero[-1])
-    one = excess - zero
-    lost, part, own, other = sums.zero, sums.facts.conjugate_zero, zero, one
-    if abs(one) > abs(zero):
-        lost, part, own, other = sums.gradient - lost, sums.facts.conjugate - part, one, zero
-    share = 1.0 + other / own
+    lost, part, own = sums.above, sums.facts.conjugate_above, float(sums.above[-1])
+    if excess < 0.0:
+        lost, part, own = sums.gradient - lost, sums.facts.conjugate - part, excess - own
+    share = excess / own if own else math.inf
     if not 0.0 <= share <= 1.0:
         return -math.inf
     return _bound(info, sums.gradient - share * lost, sums.facts.conjugate - share * part)
