@@ -101,7 +101,7 @@ def test_shards_agree_on_the_optimum(loss: Any) -> None:
 def query(k: int, n: int, *, signs: bool = False, warm: bool = False, sigma: float = 1.0, epochs: int = 1) -> Any:
     """Return a query at zero, with a ridge of 1e-2 and a pull on the intercept."""
     shrink = np.append(np.full(k, 1.0 / (n * 1e-2)), 0.1)
-    return dual_rows.Query(np.zeros(k + 1), shrink, np.empty(0), sigma, warm, signs, 0, epochs, n + 2)
+    return dual_rows.Query(np.zeros(k + 1), shrink, np.empty(0), sigma, warm, signs, 0, epochs, n + 2, np.empty(0))
 
 
 def test_a_contribution_holds_all_that_a_shard_knows() -> None:

@@ -80,28 +80,47 @@ def _compiled_best(loss, z, theta, y, q):
     return found
 
 
-@kernel(error_model="numpy")
-def _squared(indices, data, first, last, shrink, row):
-    """Return the squared norm of a row that may repeat columns, in units of ``shrink``."""
-    for p in range(first, last):
-        row[indices[p]] += data[p]
-    norm = 0.0
-    for p in range(first, last):
-        j = indices[p]
-        norm += row[j] * row[j] * shrink[j]
-        row[j] = 0.0
-    return norm
+@kernel(error_model="numpy", fastmath={"reassoc", "contract"})
+def _predictor(indices, data, first, last, point, threshold):
+    """Return the product of a row with the coefficients at ``point``; without ``data``, entries are ones."""
+    z = 0.0
+    if threshold.shape[0] > 0:
+        for p in range(first, last):
+            j = indices[p]
+            z += (data[p] if data.shape[0] > 0 else 1.0) * _soft(point[j], threshold[j])
+    elif data.shape[0] > 0:
+        for p in range(first, last):
+            z += data[p] * point[indices[p]]
+    else:
+        for p in range(first, last):
+            z += point[indices[p]]
+    return z
 
 
 @kernel(error_model="numpy")
-def sparse_ascent(loss, X, target, theta, point, scaling, order, row):
+def _add(indices, data, first, last, point, factor, shrink, even):
+    """Add a row, times ``factor`` and ``shrink`` (``even`` where that is the same everywhere), to ``point``."""
+    if even == 0.0:
+        for p in range(first, last):
+            j = indices[p]
+            point[j] += factor * (data[p] if data.shape[0] > 0 else 1.0) * shrink[j]
+    elif data.shape[0] > 0:
+        for p in range(first, last):
+            point[indices[p]] += factor * even * data[p]
+    else:
+        for p in range(first, last):
+            point[indices[p]] += factor * even
+
+
+@kernel(error_model="numpy")
+def sparse_ascent(loss, X, target, theta, point, scaling, order, moved):
     """Visit rows of a CSR block in the given order; return the duality gap that they had on the way.
 
     Parameters
     ----------
     loss : NamedTuple
     X : tuple
-        ``indptr, indices, data``.
+        ``indptr, indices, data``; data of length 0: ones.
     target : tuple of three float64 arrays, shape (n,)
         ``y``, weights ``v`` (length 0: ones), offsets (length 0: zeros).
     theta : ndarray, shape (n,)
@@ -109,14 +128,16 @@ def sparse_ascent(loss, X, target, theta, point, scaling, order, row):
     point : ndarray, shape (k + 1,)
         Updated.
     scaling : tuple
-        ``shrink`` (k + 1,), ``1 / (n l2)``; ``threshold`` (k,) or (0,), ``l1 / l2``; ``sigma``.
+        ``shrink`` (k + 1,), ``1 / (n l2)``; ``threshold`` (k,) or (0,), ``l1 / l2``; ``sigma``; ``norms`` (n,) of the
+        rows, without the intercept; ``even``, the ``shrink`` of all columns, or 0 where they differ.
     order : ndarray of int64
-    row : ndarray, shape (k,) or (0,)
-        Zeros, and zeros again at the end: where rows repeat columns, to add them up for the norm.
+    moved : ndarray of bool, shape (n,) or (0,)
+        Receives whether the dual variables of the rows visited have changed. Of length 0: neither that nor the gap is
+        wanted.
     """
     indptr, indices, data = X
     y, v, offset = target
-    shrink, threshold, sigma = scaling
+    shrink, threshold, sigma, norms, even = scaling
     k = shrink.shape[0] - 1
     gap = 0.0
     for r in range(order.shape[0]):
@@ -124,34 +145,27 @@ def sparse_ascent(loss, X, target, theta, point, scaling, order, row):
         weight = v[i] if v.shape[0] > 0 else 1.0
         if weight <= 0.0:
             continue
+        first, last = indptr[i], indptr[i + 1]
         z = point[k] + (offset[i] if offset.shape[0] > 0 else 0.0)
-        norm = shrink[k]
-        for p in range(indptr[i], indptr[i + 1]):
-            j = indices[p]
-            x = float(data[p])
-            z += x * (_soft(point[j], threshold[j]) if threshold.shape[0] > 0 else point[j])
-            norm += x * x * shrink[j]
-        if row.shape[0] > 0:
-            norm = shrink[k] + _squared(indices, data, indptr[i], indptr[i + 1], shrink, row)
-        gap += weight * (loss.value(z, y[i]) + loss.conjugate(theta[i], y[i]) - z * theta[i])
-        new = best(loss, z, theta[i], y[i], sigma * weight * norm)
-        change = weight * (new - theta[i])
-        theta[i] = new
-        if change == 0.0:
-            continue
-        moved = -sigma * change
-        for p in range(indptr[i], indptr[i + 1]):
-            j = indices[p]
-            point[j] += moved * data[p] * shrink[j]
-        point[k] += moved * shrink[k]
+        z += _predictor(indices, data, first, last, point, threshold)
+        old = theta[i]
+        new = best(loss, z, old, y[i], sigma * weight * (norms[i] + shrink[k]))
+        if moved.shape[0] > 0:
+            gap += weight * (loss.value(z, y[i]) + loss.conjugate(old, y[i]) - z * old)
+            moved[i] = new != old
+        if new != old:
+            theta[i] = new
+            factor = sigma * weight * (old - new)
+            _add(indices, data, first, last, point, factor, shrink, even)
+            point[k] += factor * shrink[k]
     return gap
 
 
 @kernel(error_model="numpy")
-def dense_ascent(loss, X, target, theta, point, scaling, order):
+def dense_ascent(loss, X, target, theta, point, scaling, order, moved):
     """Do as `sparse_ascent` for the rows of a dense block."""
     y, v, offset = target
-    shrink, threshold, sigma = scaling
+    shrink, threshold, sigma, norms, _ = scaling
     k = X.shape[1]
     gap = 0.0
     for r in range(order.shape[0]):
@@ -160,22 +174,86 @@ def dense_ascent(loss, X, target, theta, point, scaling, order):
         if weight <= 0.0:
             continue
         z = point[k] + (offset[i] if offset.shape[0] > 0 else 0.0)
-        norm = shrink[k]
         for j in range(k):
-            x = float(X[i, j])
-            z += x * (_soft(point[j], threshold[j]) if threshold.shape[0] > 0 else point[j])
-            norm += x * x * shrink[j]
-        gap += weight * (loss.value(z, y[i]) + loss.conjugate(theta[i], y[i]) - z * theta[i])
-        new = best(loss, z, theta[i], y[i], sigma * weight * norm)
-        change = weight * (new - theta[i])
-        theta[i] = new
-        if change == 0.0:
-            continue
-        moved = -sigma * change
-        for j in range(k):
-            point[j] += moved * X[i, j] * shrink[j]
-        point[k] += moved * shrink[k]
+            z += X[i, j] * (_soft(point[j], threshold[j]) if threshold.shape[0] > 0 else point[j])
+        old = theta[i]
+        new = best(loss, z, old, y[i], sigma * weight * (norms[i] + shrink[k]))
+        if moved.shape[0] > 0:
+            gap += weight * (loss.value(z, y[i]) + loss.conjugate(old, y[i]) - z * old)
+            moved[i] = new != old
+        if new != old:
+            theta[i] = new
+            factor = sigma * weight * (old - new)
+            for j in range(k):
+                point[j] += factor * X[i, j] * shrink[j]
+            point[k] += factor * shrink[k]
     return gap
+
+
+@kernel(error_model="numpy")
+def sparse_norms(X, shrink, row, out):
+    """Set the squared norms of rows that may repeat columns, in units of ``shrink``; ``row`` (k,) is zeros."""
+    indptr, indices, data = X
+    for i in range(out.shape[0]):
+        first, last = indptr[i], indptr[i + 1]
+        for p in range(first, last):
+            row[indices[p]] += data[p]
+        norm = 0.0
+        for p in range(first, last):
+            j = indices[p]
+            norm += row[j] * row[j] * shrink[j]
+            row[j] = 0.0
+        out[i] = norm
+
+
+@kernel(error_model="numpy")
+def dense_norms(X, shrink, row, out):
+    """Do as `sparse_norms` for the rows of a dense block; ``row`` is not used."""
+    for i in range(out.shape[0]):
+        norm = 0.0
+        for j in range(X.shape[1]):
+            norm += X[i, j] * X[i, j] * shrink[j]
+        out[i] = norm
+
+
+@kernel()
+def shuffle(rows, run, seed, out):
+    """Put rows in random order: runs of them, and rows within a run, so that memory is read in pieces.
+
+    Parameters
+    ----------
+    rows : ndarray of int64, shape (n,)
+    run : int
+    seed : int
+        From 1.
+    out : ndarray of int64, shape (n,)
+    """
+    state = np.uint64(seed)
+    n = rows.shape[0]
+    runs = np.arange((n + run - 1) // run)
+    for i in range(runs.shape[0] - 1, 0, -1):
+        state = _next(state)
+        j = np.int64(state % np.uint64(i + 1))
+        runs[i], runs[j] = runs[j], runs[i]
+    done = 0
+    for r in runs:
+        start = done
+        for i in range(r * run, min((r + 1) * run, n)):
+            out[done] = rows[i]
+            done += 1
+        for i in range(done - 1, start, -1):
+            state = _next(state)
+            j = start + np.int64(state % np.uint64(i - start + 1))
+            out[i], out[j] = out[j], out[i]
+
+
+@kernel()
+def _next(state):
+    """Return the next of a sequence of random numbers (xorshift: Marsaglia 2003, J. Stat. Softw. 8:14)."""
+    state ^= state << np.uint64(13)
+    state ^= state >> np.uint64(7)
+    state ^= state << np.uint64(17)
+    return state
 
 
 @kernel(error_model="numpy")

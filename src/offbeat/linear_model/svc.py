@@ -27,9 +27,9 @@ class LinearSVC(LinearClassifier):
 
     Parameters
     ----------
-    penalty : {"l2", "l1"}, default="l2"
+    penalty : "l2" or "l1", default="l2"
         "l1" goes with the squared hinge only, as in scikit-learn.
-    loss : {"squared_hinge", "hinge"}, default="squared_hinge"
+    loss : "squared_hinge" or "hinge", default="squared_hinge"
     C : float, default=1.0
         Inverse of the strength of the penalty.
     {fitting}

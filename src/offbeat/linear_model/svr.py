@@ -21,7 +21,7 @@ class LinearSVR(LinearRegressor):
     ----------
     epsilon : float, default=0.0
         Residual up to which there is no loss, in units of y; from 0.
-    loss : {"epsilon_insensitive", "squared_epsilon_insensitive"}, default="epsilon_insensitive"
+    loss : "epsilon_insensitive" or "squared_epsilon_insensitive", default="epsilon_insensitive"
     C : float, default=1.0
         Inverse of the strength of the ridge.
     {fitting}

@@ -61,6 +61,12 @@ class Loss(Protocol):
         Optional for smooth losses, for which `offbeat.solvers.SDCA` finds it by Newton's method.
         """
 
+    def dual_piece(self, theta: float, y: float) -> tuple[float, float, float]:
+        """Return the ends and the slope of the straight piece of the conjugate that ``theta`` is inside of.
+
+        Optional, and only for losses that are made of straight lines: `offbeat.solvers.SDCA` is exact with it.
+        """
+
     def inverse_link(self, z: float) -> float:
         """Return the mean that the predictor ``z`` stands for."""
 

@@ -88,6 +88,14 @@ class EpsilonInsensitive(_Fields):
             return max(-1.0, (r + self.epsilon) / q)
         return 0.0 * r
 
+    def dual_piece(self, theta: float, y: float) -> tuple[float, float, float]:
+        """Return the ends and the slope of the straight piece of the conjugate on the side of ``theta``."""
+        if self.epsilon == 0.0:
+            return -1.0, 1.0, y
+        if theta > 0.0:
+            return 0.0, 1.0, y + self.epsilon
+        return -1.0, 0.0, y - self.epsilon
+
     def inverse_link(self, z: float) -> float:
         """Return the location, which is the predictor."""
         return z

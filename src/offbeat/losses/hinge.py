@@ -83,6 +83,11 @@ class Hinge(_Fields):
             return -s
         return -s * margin / q
 
+    def dual_piece(self, theta: float, y: float) -> tuple[float, float, float]:
+        """Return the ends and the slope of the only straight piece of the conjugate."""
+        s = 2.0 * y - 1.0
+        return min(-s, 0.0), max(-s, 0.0), s
+
     def inverse_link(self, z: float) -> float:
         """Return ``(z + 1) / 2``, clipped to [0, 1]: which side of the margin, as a share.
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import math
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -10,7 +11,13 @@ from offbeat.data.shard import Shard, Workspace
 from offbeat.data.source import CSR
 from offbeat.problem import Floats, Problem
 from offbeat.sideways.protocol import Step
+from offbeat.solvers import dual_polish
 
+POLISH = 4  # steps after which dual variables are solved for
+RUN = 32  # rows that are visited together
+FEW = 0.7  # of the rows: where no more than these have moved, they are visited again by themselves
+INNER = 2.0  # passes that this may take
+TIMES = 50  # visits
 EXACT = 16  # steps after which sums are taken anew
 
 
@@ -21,7 +28,9 @@ class Query(NamedTuple):
     ``shrink`` is ``1 / (n l2)`` with all that is quadratic; ``threshold`` is ``l1 / l2``, or of length 0. ``sigma`` is
     the number of shards that move at once. ``warm`` says whether a first step sets dual variables to the slopes at the
     point, not to zero; ``signs`` whether rows with a
-    positive dual variable are summed apart; ``room`` the rows of the largest shard.
+    positive dual variable are summed apart; ``room`` the rows of the largest shard. ``exact``
+    is ``1 / (n l2)`` with nothing else in it, and 1 for an intercept, 0 for none; of length 0 unless a single shard may
+    solve for its dual variables.
     """
 
     point: Floats
@@ -33,6 +42,7 @@ class Query(NamedTuple):
     seed: int
     epochs: int
     room: int
+    exact: Floats
 
     @property
     def coef(self) -> Floats:
@@ -41,11 +51,13 @@ class Query(NamedTuple):
 
 
 class Facts(NamedTuple):
-    """Numbers that a contribution carries besides vectors; all but ``room`` add up over shards.
+    """Numbers that a contribution carries besides vectors; they add up over shards.
 
     ``conjugate`` is ``sum v (l*(theta) - theta o)``, ``conjugate_above`` the same where ``theta > 0``; ``gap`` is the
     gap of rows as they were visited; ``loss``, ``norm`` (``sum v ||x||^2 / (n l2)``), ``h`` and ``first`` are of the
-    first step. ``repeats`` counts entries that repeat a column of their row.
+    first step. ``repeats`` counts entries that repeat a column of their row. ``exact`` says that the dual variables
+    were solved for, with this ``intercept``: they need no pull. ``dual`` is their dual objective, of
+    the last time that they were, if ever (``polished``).
     """
 
     conjugate: float
@@ -58,6 +70,10 @@ class Facts(NamedTuple):
     steps: float
     repeats: float
     first: float
+    exact: float = 0.0
+    intercept: float = 0.0
+    polished: float = 0.0
+    dual: float = 0.0
     present: float = 1.0
 
 
@@ -88,11 +104,20 @@ class Contribution(NamedTuple):
         return cls(vectors[0], vectors[1], vectors[2], vectors[3], Facts(*flat[4 * size : end].tolist()), flat[end:])
 
 
+class Norms(NamedTuple):
+    """What need not be found out again: norms of the rows in units of ``shrink``, and whether all entries are ones."""
+
+    norms: Floats
+    shrink: Floats
+    ones: bool
+
+
 class Local(NamedTuple):
-    """A shard's contribution, which has all that it knows; None at first."""
+    """A shard's contribution, which has all that it knows (None at first), and what can be found out again."""
 
     workspace: Workspace
     last: Contribution | None
+    norms: Norms | None = None
 
 
 def soft(values: Floats, threshold: Floats) -> Floats:
@@ -110,11 +135,16 @@ def local_step(problem: Problem, shard: Shard, local: Local, query: Query) -> St
         return Step(Local(local.workspace, last), last.flat(), 1.0, "start")
     last = local.last
     theta, point = last.theta.copy(), query.point.copy()
+    local = _measured(shard, local, query)
     rng = np.random.default_rng((query.seed, shard.start, round(last.facts.steps)))
+    gap = work = 0.0
     for _ in range(query.epochs):
-        gap = _epoch(problem, shard, local, query, theta, point, rng)
+        gap, more = _epoch(problem, shard, local, query, theta, point, rng)
+        work += more
+    better = _polished(problem, shard, theta, query, last.facts)
+    theta = theta if better is None else better.theta
     sums, none = _conjugates(problem, shard, theta), np.zeros_like(point)
-    if query.signs or round(last.facts.steps) % EXACT == EXACT - 1:
+    if better is not None or query.signs or round(last.facts.steps) % EXACT == EXACT - 1:
         gradient, above = _gradients(shard, local, theta)
     else:
         above = none.copy()
@@ -122,10 +152,43 @@ def local_step(problem: Problem, shard: Shard, local: Local, query: Query) -> St
     gradient[-1], above[-1] = sums[:, 1]
     facts = last.facts._replace(
         conjugate=float(sums[0, 0]), conjugate_above=float(sums[1, 0]), gap=gap, loss=0.0, norm=0.0, h=0.0, first=0.0,
-        passes=last.facts.passes + query.epochs * shard.n_rows, steps=last.facts.steps + 1.0,
+        passes=last.facts.passes + work * shard.n_rows, steps=last.facts.steps + 1.0, exact=0.0,
     )  # fmt: skip
+    if better is not None:
+        facts = facts._replace(exact=1.0, polished=1.0, intercept=better.intercept, dual=better.dual)
     new = Contribution(gradient, above, none, none, facts, theta)
-    return Step(Local(local.workspace, new), new.flat(), float(query.epochs), "ascent")
+    return Step(local._replace(last=new), new.flat(), work, "ascent")
+
+
+def _measured(shard: Shard, local: Local, query: Query) -> Local:
+    """Return the state with the norms of the rows."""
+    from offbeat.kernels import sdca
+
+    if local.norms is not None and np.array_equal(local.norms.shrink, query.shrink):
+        return local
+    out, row, done, ones = np.empty(shard.n_rows), np.zeros(query.point.size - 1), 0, shard.source.resident
+    for block, _, ranges in shard.blocks(1.0, local.workspace):
+        part = out[done : done + int(ranges[-1, 1])]
+        if isinstance(block, CSR):
+            sdca.sparse_norms(tuple(block), query.shrink, row, part)
+            entries = block.data[int(block.indptr[0]) : int(block.indptr[-1])]
+            ones = ones and bool(np.all(entries == 1.0))
+        else:
+            sdca.dense_norms(block, query.shrink, row, part)
+        done += len(part)
+    return local._replace(norms=Norms(out, query.shrink, ones))
+
+
+def _polished(problem: Problem, shard: Shard, theta: Floats, query: Query, facts: Facts) -> dual_polish.Polished | None:
+    """Return dual variables that are solved for, from time to time and where that is possible."""
+    wanted = query.exact.size and round(facts.steps) % POLISH == POLISH - 1 and shard.source.resident
+    if not wanted or not hasattr(problem.loss, "dual_piece"):
+        return None
+    before = facts.dual if facts.polished else -math.inf
+    found = dual_polish.polished(problem, shard, theta[: shard.n_rows], query.exact, before)
+    if found is None:
+        return None
+    return found._replace(theta=np.concatenate([found.theta, theta[shard.n_rows :]]))
 
 
 def _gradients(shard: Shard, local: Local, theta: Floats) -> tuple[Floats, Floats]:
@@ -152,22 +215,41 @@ def _epoch(
     theta: Floats,
     point: Floats,
     rng: np.random.Generator,
-) -> float:
-    from offbeat.kernels import sdca
-
-    scaling = (query.shrink, query.threshold, query.sigma)
-    row = np.zeros(query.point.size if local.last is not None and local.last.facts.repeats else 0)
-    gap, done = 0.0, 0
+) -> tuple[float, float]:
+    """Visit all rows, and those that moved some times more; return the gap on the way, and the passes it took."""
+    assert local.norms is not None
+    gap, work, done = 0.0, 1.0, 0
+    shrink = query.shrink[:-1]
+    even = float(shrink[0]) if shrink.size and np.all(shrink == shrink[0]) else 0.0
     for block, targets, ranges in shard.blocks(1.0, local.workspace):
         rows = int(ranges[-1, 1])
-        order, part = rng.permutation(rows), theta[done : done + rows]
-        if isinstance(block, CSR):
-            args = (tuple(block), tuple(targets), part, point, scaling, order, row)
-            gap += sdca.sparse_ascent(problem.loss, *args)
-        else:
-            gap += sdca.dense_ascent(problem.loss, block, tuple(targets), part, point, scaling, order)
+        scaling = (query.shrink, query.threshold, query.sigma, local.norms.norms[done : done + rows], even)
+        if isinstance(block, CSR) and local.norms.ones:
+            block = block._replace(data=block.data[:0])
+        args = (problem.loss, block, tuple(targets), theta[done : done + rows], point, scaling)
+        moved, none = np.ones(rows, dtype=bool), np.empty(0, dtype=bool)
+        gap += _visit(args, np.arange(rows), rng, moved)
+        some = np.flatnonzero(moved)
         done += rows
-    return gap
+        if not shard.source.resident or not 0 < some.size < FEW * rows:
+            continue
+        times = min(math.ceil(INNER * rows / some.size), TIMES)
+        for _ in range(times):
+            _visit(args, some, rng, none)
+        work += times * some.size / rows
+    return gap, work
+
+
+def _visit(args: tuple[Any, ...], rows: Any, rng: np.random.Generator, moved: Any) -> float:
+    """Visit rows in random order."""
+    from offbeat.kernels import sdca
+
+    loss, block, *rest = args
+    order = np.empty(len(rows), np.int64)
+    sdca.shuffle(rows, RUN, int(rng.integers(1, 2**62)), order)
+    if isinstance(block, CSR):
+        return float(sdca.sparse_ascent(loss, tuple(block), *rest, order, moved))
+    return float(sdca.dense_ascent(loss, block, *rest, order, moved))
 
 
 def _conjugates(problem: Problem, shard: Shard, theta: Floats) -> Floats:

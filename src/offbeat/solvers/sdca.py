@@ -119,7 +119,9 @@ class SDCA:
         signs = info.reference.fit_intercept and not smooth
         shrink = np.append(1.0 / (info.n_rows * l2[:-1]), 0.0)
         room = info.longest or info.n_rows
-        query = Query(at, shrink, np.empty(0), sigma, info.warm and smooth, signs, info.seed, self.epochs, room)
+        alone = info.n_shards == 1 and not smooth and not l1.any()
+        exact = np.append(shrink[:-1], float(info.reference.fit_intercept)) if alone else np.empty(0)
+        query = Query(at, shrink, np.empty(0), sigma, info.warm and smooth, signs, info.seed, self.epochs, room, exact)
         return SDCAState(info, query, l2, l1, np.zeros_like(l2), at, at), query
 
     def local_step(self, problem: Problem, shard: Shard, local: Any, query: Any) -> Step:
@@ -137,7 +139,7 @@ class SDCA:
         if state.candidate is None and sums.facts.first == info.n_shards:
             state = _first(problem, state, sums)
         else:
-            state = _moved(state, _primal(state, _point(state, sums.gradient)), sums.facts.steps)
+            state = _moved(state, sums)
         state = replace(state, candidate=_candidate(problem, state, sums))
         query = state.query._replace(point=_point(state, sums.gradient))
         return _proved(replace(state, query=query)), query
@@ -151,7 +153,7 @@ def _proved(state: SDCAState) -> SDCAState:
     return replace(state, progress=replace(state.opening, certificate=certificate)) if certificate.satisfied else state
 
 
-def _moved(state: SDCAState, x: Floats, steps: float) -> SDCAState:
+def _moved(state: SDCAState, sums: Contribution) -> SDCAState:
     """Return the state at the next point, with an anchor ahead of it unless that points uphill.
 
     The anchor waits for news of as many steps as there are shards: it is a multiplier of the intercept's constraint,
@@ -159,6 +161,11 @@ def _moved(state: SDCAState, x: Floats, steps: float) -> SDCAState:
 
     Dropping such momentum is the restart of O'Donoghue & Candes 2015 (Found. Comput. Math. 15:715).
     """
+    steps = sums.facts.steps
+    if sums.facts.exact:
+        x = np.append(-sums.gradient[:-1] * state.query.exact[:-1], sums.facts.intercept)
+        return replace(state, x=x, anchor=x, steps=steps)
+    x = _primal(state, _point(state, sums.gradient))
     if steps < state.steps + state.info.n_shards - 0.5:
         return replace(state, x=x)
     ahead = float((state.anchor - x)[:-1] @ (x - state.x)[:-1]) <= 0.0
