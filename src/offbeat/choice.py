@@ -23,7 +23,12 @@ SMALL = 1 << 17  # values below which threads cost more than they save
 
 
 def solver(
-    problem: Problem, dataset: Dataset, wanted: Solver | Literal["auto"], *, shared: bool = False
+    problem: Problem,
+    dataset: Dataset,
+    wanted: Solver | Literal["auto"],
+    *,
+    shared: bool = False,
+    staleness: float = 0.0,
 ) -> tuple[Solver, str]:
     """Return the solver to use and the reason, in words.
 
@@ -41,7 +46,7 @@ def solver(
         return wanted, "asked for"
     k = dataset.n_columns
     if not getattr(problem.loss, "smooth", True):
-        return _for_kinks(problem)
+        return _for_kinks(problem, staleness)
     if many_columns(problem, dataset) and not shared:
         return solvers.ProximalNewton(), f"{k:,} columns and a penalty that selects among them: working sets"
     if problem.n_outputs == 1:
@@ -57,12 +62,16 @@ def solver(
     return solvers.ProximalGradient(), f"{k:,} columns and a penalty with kinks: accelerated proximal gradient"
 
 
-def _for_kinks(problem: Problem) -> tuple[Solver, str]:
+def _for_kinks(problem: Problem, staleness: float) -> tuple[Solver, str]:
     """Return the solver for a loss that has no derivative somewhere."""
-    name = problem.loss.name
-    if name == "hinge":
-        return solvers.ADMM(), "the hinge loss has a kink: each shard solves its own part of the dual"
-    return solvers.SDCA(), f"the {name} loss has a kink: its dual has none, and is solved row by row"
+    name, why = problem.loss.name, "each shard solves its own part of the dual"
+    if name == "hinge" and staleness > 0.0:
+        return solvers.ADMM(), f"the hinge loss has a kink, and there are no rounds: {why}"
+    try:
+        solvers.SDCA().check(problem)
+    except ProblemError:
+        return solvers.ADMM(), f"the {name} loss has a kink, and the penalty no ridge: {why}"
+    return solvers.SDCA(threads=1), f"the {name} loss has a kink: its dual is solved row by row"
 
 
 def many_columns(problem: Problem, dataset: Dataset) -> bool:

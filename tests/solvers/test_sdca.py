@@ -15,6 +15,7 @@ from offbeat import Problem, engines, losses, penalties, solve, solvers
 from offbeat.data.load import as_dataset
 from offbeat.datasets import make_sparse_classification
 from offbeat.errors import ConvergenceWarning, ProblemError
+from offbeat.kernels.shuffle import shuffle
 from offbeat.solvers import dual_rows
 from offbeat.solvers.dual_rows import Contribution
 
@@ -172,6 +173,72 @@ def test_what_has_no_such_dual_is_refused(problem: Problem) -> None:
         fit(problem, given.X, given.y)
 
 
-def test_epochs_must_be_positive() -> None:
+def test_epochs_and_threads_must_be_positive() -> None:
     with pytest.raises(ProblemError, match="epochs"):
         solvers.SDCA(0)
+    with pytest.raises(ProblemError, match="threads"):
+        solvers.SDCA(threads=0)
+
+
+@pytest.mark.parametrize("loss", [losses.Hinge(), losses.Logistic(), losses.SquaredHinge()], ids=lambda loss: loss.name)
+@pytest.mark.parametrize("intercept", [True, False], ids=["intercept", "origin"])
+def test_lost_updates_leave_no_floor(loss: Any, intercept: bool) -> None:
+    """Two threads write to the same few columns all the time; the gap falls to 1e-10 nevertheless."""
+    X, y = make_sparse_classification(2000, 60, seed=0)
+    problem = Problem(loss, penalties.L2(1e-1 if loss.name == "hinge" else 1e-2))
+    one, two = (
+        fit(problem, X, y, solver=solvers.SDCA(threads=threads), tol=1e-10, fit_intercept=intercept)
+        for threads in (1, 2)
+    )
+    assert one.status == two.status == "converged"
+    assert_allclose(two.certificate.primal, one.certificate.primal, rtol=1e-9)
+
+
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_array], ids=["dense", "csr"])
+def test_the_point_is_made_anew_from_the_dual_variables(container: Any) -> None:
+    """Whatever becomes of the shared point on the way."""
+    given, problem = rows(400), Problem(losses.Logistic(), RIDGE)
+    shard, solver = as_dataset(container(given.X), given.y).shards(1)[0], solvers.SDCA(threads=3)
+    asked = query(12, 400)._replace(threads=3)
+    step = solver.local_step(problem, shard, solver.init_local(problem, shard), asked)
+    for _ in range(3):
+        step = solver.local_step(problem, shard, step.local, asked)
+        c = Contribution.unflat(step.payload, 13)
+        theta = c.theta[:400]
+        assert_allclose(c.gradient, np.append(given.X.T @ theta, theta.sum()), atol=1e-10)
+
+
+def test_threads_share_one_shard_whatever_the_engine() -> None:
+    given, problem = rows(), Problem(losses.Hinge(), RIDGE)
+    whole = fit(problem, given.X, given.y, solver=solvers.SDCA(threads=1), engine=Shards())
+    assert_array_equal(whole.coef, fit(problem, given.X, given.y, solver=solvers.SDCA(threads=1)).coef)
+
+
+@pytest.mark.parametrize("epsilon", [0.0, 0.2])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_kinks_are_solved_for_exactly(epsilon: float, weighted: bool) -> None:
+    """Absolute errors with a ridge so weak that ascent would take for ever."""
+    given = rows(90, 6)
+    rng = np.random.default_rng(1)
+    y = given.X @ rng.standard_normal(6) + rng.standard_t(2.0, 90) + 3.0
+    v = rng.integers(0, 4, 90).astype(float) if weighted else None
+    problem = Problem(losses.EpsilonInsensitive(epsilon), penalties.L2(1e-5))
+    for X in (given.X, sparse.csr_array(given.X)):
+        solution = fit(problem, X, y, sample_weight=v, tol=1e-11, max_iter=3000.0)
+        assert solution.status == "converged"
+        r = np.abs(X @ solution.coef + solution.intercept - y) - epsilon
+        on = np.abs(r) < 1e-8  # as many rows on kinks as there are unknowns
+        assert np.count_nonzero(on) >= 6
+
+
+@pytest.mark.parametrize("rows_", [0, 1, 31, 32, 33, 1000])
+def test_shuffling_loses_no_row(rows_: int) -> None:
+    given = np.arange(rows_) * 3
+    out = np.full(rows_, -1)
+    shuffle(given, 32, 12345, out)
+    assert_array_equal(np.sort(out), given)
+    if rows_ == 1000:
+        again = out.copy()
+        shuffle(given, 32, 12345, again)
+        assert_array_equal(again, out)
+        assert np.count_nonzero(out == given) < 50

@@ -12,7 +12,6 @@ column of ones.
 
 from __future__ import annotations
 
-import numpy as np
 from numba.extending import overload
 
 from offbeat.kernels import protocol  # noqa: F401  (teaches Numba the methods of losses)
@@ -216,46 +215,6 @@ def dense_norms(X, shrink, row, out):
         out[i] = norm
 
 
-@kernel()
-def shuffle(rows, run, seed, out):
-    """Put rows in random order: runs of them, and rows within a run, so that memory is read in pieces.
-
-    Parameters
-    ----------
-    rows : ndarray of int64, shape (n,)
-    run : int
-    seed : int
-        From 1.
-    out : ndarray of int64, shape (n,)
-    """
-    state = np.uint64(seed)
-    n = rows.shape[0]
-    runs = np.arange((n + run - 1) // run)
-    for i in range(runs.shape[0] - 1, 0, -1):
-        state = _next(state)
-        j = np.int64(state % np.uint64(i + 1))
-        runs[i], runs[j] = runs[j], runs[i]
-    done = 0
-    for r in runs:
-        start = done
-        for i in range(r * run, min((r + 1) * run, n)):
-            out[done] = rows[i]
-            done += 1
-        for i in range(done - 1, start, -1):
-            state = _next(state)
-            j = start + np.int64(state % np.uint64(i - start + 1))
-            out[i], out[j] = out[j], out[i]
-
-
-@kernel()
-def _next(state):
-    """Return the next of a sequence of random numbers (xorshift: Marsaglia 2003, J. Stat. Softw. 8:14)."""
-    state ^= state << np.uint64(13)
-    state ^= state >> np.uint64(7)
-    state ^= state << np.uint64(17)
-    return state
-
-
 @kernel(error_model="numpy")
 def conjugates(loss, target, theta, out):
     """Add ``v (l*(theta) - theta o)`` and ``v theta`` of all rows to ``out[0]``, where ``theta > 0`` to ``out[1]``."""
@@ -304,14 +263,13 @@ def sparse_start(loss, X, target, w, b, shrink, theta, out):
     Parameters
     ----------
     out : tuple
-        ``head`` (5,): loss, theta, h, ``v ||x||^2 shrink``, entries that repeat a column of their row; sums (3, k + 1):
-        of ``v theta x``, of the same where ``theta > 0``, of ``v h x``, with the intercept last.
+        ``head`` (4,): loss, theta, h, ``v ||x||^2 shrink``; sums (3, k + 1): of ``v theta x``, of the same where
+        ``theta > 0``, of ``v h x``, with the intercept last.
     """
     indptr, indices, data = X
     y, v, offset = target
     head, sums = out
     k = w.shape[0]
-    seen = np.full(k, -1)
     for i in range(indptr.shape[0] - 1):
         weight = v[i] if v.shape[0] > 0 else 1.0
         z = b + (offset[i] if offset.shape[0] > 0 else 0.0)
@@ -328,12 +286,12 @@ def sparse_start(loss, X, target, w, b, shrink, theta, out):
         for p in range(indptr[i], indptr[i + 1]):
             j = indices[p]
             x = float(data[p])
-            head[4] += seen[j] == i
-            seen[j] = i
             sums[0, j] += t * x
-            sums[1, j] += own * x
-            sums[2, j] += h * x
             head[3] += weight * x * x * shrink[j]
+            if own != 0.0:
+                sums[1, j] += own * x
+            if h != 0.0:
+                sums[2, j] += h * x
         sums[0, k] += t
         sums[1, k] += own
         sums[2, k] += h
@@ -361,9 +319,11 @@ def dense_start(loss, X, target, w, b, shrink, theta, out):
         for j in range(k):
             x = float(X[i, j])
             sums[0, j] += t * x
-            sums[1, j] += own * x
-            sums[2, j] += h * x
             head[3] += weight * x * x * shrink[j]
+            if own != 0.0:
+                sums[1, j] += own * x
+            if h != 0.0:
+                sums[2, j] += h * x
         sums[0, k] += t
         sums[1, k] += own
         sums[2, k] += h

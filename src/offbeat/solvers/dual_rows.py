@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,7 +31,7 @@ class Query(NamedTuple):
     point, not to zero; ``signs`` whether rows with a
     positive dual variable are summed apart; ``room`` the rows of the largest shard. ``exact``
     is ``1 / (n l2)`` with nothing else in it, and 1 for an intercept, 0 for none; of length 0 unless a single shard may
-    solve for its dual variables.
+    solve for its dual variables. ``threads`` share the rows of a shard.
     """
 
     point: Floats
@@ -43,6 +44,7 @@ class Query(NamedTuple):
     epochs: int
     room: int
     exact: Floats
+    threads: int = 1
 
     @property
     def coef(self) -> Floats:
@@ -55,9 +57,8 @@ class Facts(NamedTuple):
 
     ``conjugate`` is ``sum v (l*(theta) - theta o)``, ``conjugate_above`` the same where ``theta > 0``; ``gap`` is the
     gap of rows as they were visited; ``loss``, ``norm`` (``sum v ||x||^2 / (n l2)``), ``h`` and ``first`` are of the
-    first step. ``repeats`` counts entries that repeat a column of their row. ``exact`` says that the dual variables
-    were solved for, with this ``intercept``: they need no pull. ``dual`` is their dual objective, of
-    the last time that they were, if ever (``polished``).
+    first step. ``exact`` says that the dual variables were solved for, with this ``intercept``: they need no pull.
+    ``dual`` is their dual objective, of the last time that they were, if ever (``polished``).
     """
 
     conjugate: float
@@ -68,7 +69,6 @@ class Facts(NamedTuple):
     h: float
     passes: float
     steps: float
-    repeats: float
     first: float
     exact: float = 0.0
     intercept: float = 0.0
@@ -138,13 +138,17 @@ def local_step(problem: Problem, shard: Shard, local: Local, query: Query) -> St
     local = _measured(shard, local, query)
     rng = np.random.default_rng((query.seed, shard.start, round(last.facts.steps)))
     gap = work = 0.0
+    threads = query.threads if last.facts.steps else 1
     for _ in range(query.epochs):
-        gap, more = _epoch(problem, shard, local, query, theta, point, rng)
+        gap, more = _epoch(problem, shard, local, query, theta, point, (rng, threads))
         work += more
+        if threads > 1:
+            point = _repeated(problem, shard, local, query, theta)
     better = _polished(problem, shard, theta, query, last.facts)
     theta = theta if better is None else better.theta
     sums, none = _conjugates(problem, shard, theta), np.zeros_like(point)
-    if better is not None or query.signs or round(last.facts.steps) % EXACT == EXACT - 1:
+    exact = query.signs or threads > 1 or round(last.facts.steps) % EXACT == EXACT - 1
+    if better is not None or exact:
         gradient, above = _gradients(shard, local, theta)
     else:
         above = none.copy()
@@ -191,6 +195,15 @@ def _polished(problem: Problem, shard: Shard, theta: Floats, query: Query, facts
     return found._replace(theta=np.concatenate([found.theta, theta[shard.n_rows :]]))
 
 
+def _repeated(problem: Problem, shard: Shard, local: Local, query: Query, theta: Floats) -> Floats:
+    """Return the point that the dual variables stand for, whatever became of updates on the way."""
+    assert local.last is not None
+    gradient = _gradients(shard, local, theta)[0]
+    gradient[-1] = _conjugates(problem, shard, theta)[0, 1]
+    out: Floats = query.point - query.sigma * query.shrink * (gradient - local.last.gradient)
+    return out
+
+
 def _gradients(shard: Shard, local: Local, theta: Floats) -> tuple[Floats, Floats]:
     """Return what the dual variables stand for, in all and where they are positive: sums of changes gather rounding."""
     from offbeat.kernels import sdca
@@ -214,7 +227,7 @@ def _epoch(
     query: Query,
     theta: Floats,
     point: Floats,
-    rng: np.random.Generator,
+    how: tuple[np.random.Generator, int],
 ) -> tuple[float, float]:
     """Visit all rows, and those that moved some times more; return the gap on the way, and the passes it took."""
     assert local.norms is not None
@@ -228,28 +241,36 @@ def _epoch(
             block = block._replace(data=block.data[:0])
         args = (problem.loss, block, tuple(targets), theta[done : done + rows], point, scaling)
         moved, none = np.ones(rows, dtype=bool), np.empty(0, dtype=bool)
-        gap += _visit(args, np.arange(rows), rng, moved)
+        gap += _visit(args, np.arange(rows), how, moved)
         some = np.flatnonzero(moved)
         done += rows
         if not shard.source.resident or not 0 < some.size < FEW * rows:
             continue
         times = min(math.ceil(INNER * rows / some.size), TIMES)
         for _ in range(times):
-            _visit(args, some, rng, none)
+            _visit(args, some, how, none)
         work += times * some.size / rows
     return gap, work
 
 
-def _visit(args: tuple[Any, ...], rows: Any, rng: np.random.Generator, moved: Any) -> float:
-    """Visit rows in random order."""
+def _visit(args: tuple[Any, ...], rows: Any, how: tuple[np.random.Generator, int], moved: Any) -> float:
+    """Visit rows in random order, each thread its part of them; return the sum of the gaps."""
     from offbeat.kernels import sdca
+    from offbeat.kernels.shuffle import shuffle
 
-    loss, block, *rest = args
+    (loss, block, *rest), (rng, threads) = args, how
     order = np.empty(len(rows), np.int64)
-    sdca.shuffle(rows, RUN, int(rng.integers(1, 2**62)), order)
-    if isinstance(block, CSR):
-        return float(sdca.sparse_ascent(loss, tuple(block), *rest, order, moved))
-    return float(sdca.dense_ascent(loss, block, *rest, order, moved))
+    shuffle(rows, RUN, int(rng.integers(1, 2**62)), order)
+
+    def part(some: Any) -> float:
+        if isinstance(block, CSR):
+            return float(sdca.sparse_ascent(loss, tuple(block), *rest, some, moved))
+        return float(sdca.dense_ascent(loss, block, *rest, some, moved))
+
+    if threads == 1 or len(rows) < threads * RUN:
+        return part(order)
+    with ThreadPoolExecutor(threads) as pool:
+        return sum(pool.map(part, np.array_split(order, threads)))
 
 
 def _conjugates(problem: Problem, shard: Shard, theta: Floats) -> Floats:
@@ -266,7 +287,7 @@ def _started(problem: Problem, shard: Shard, local: Local, query: Query) -> Cont
 
     theta, done = np.zeros(max(query.room, shard.n_rows)), 0
     w, b = np.ascontiguousarray(query.coef), float(query.point[-1])
-    head, sums = np.zeros(5), np.zeros((3, w.size + 1))
+    head, sums = np.zeros(4), np.zeros((3, w.size + 1))
     for block, targets, ranges in shard.blocks(1.0, local.workspace):
         rows = int(ranges[-1, 1])
         part, goal = theta[done : done + rows], tuple(targets)
@@ -281,6 +302,6 @@ def _started(problem: Problem, shard: Shard, local: Local, query: Query) -> Cont
     conjugate = _conjugates(problem, shard, theta)
     facts = Facts(
         float(conjugate[0, 0]), float(conjugate[1, 0]), 0.0, float(head[0]), float(head[3]), float(head[2]),
-        float(shard.n_rows), 0.0, float(head[4]), 1.0,
+        float(shard.n_rows), 0.0, 1.0,
     )  # fmt: skip
     return Contribution(sums[0], sums[1], slope, repair, facts, theta)

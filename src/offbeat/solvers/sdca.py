@@ -69,6 +69,18 @@ class SDCA:
     ----------
     epochs : int
         Passes over a shard between two exchanges.
+    threads : int, optional
+        Threads that share all rows, which are one shard then, whatever the engine. None: a shard for each worker of the
+        engine; shards hold back for each other, which costs many more passes where the loss has a kink.
+
+    Notes
+    -----
+    With two threads and more, rows are split among them, without locks (Hsieh, Yu & Dhillon 2015, ICML: PASSCoDe).
+    What is racy is the point that they share: of two that add to the same coefficient at once, one may be lost, and a
+    row may see the coefficients of another half changed. Dual variables are not shared: each belongs to one row. As the
+    bound of the optimum and, after every epoch, the point itself are made from them anew, lost updates cost some
+    progress, leave no error, and cannot make a certificate wrong. The first epoch, in which all rows pull the same way,
+    is left to one thread. Fits with several threads are not repeatable to the last digit.
 
     Examples
     --------
@@ -80,14 +92,22 @@ class SDCA:
     """
 
     epochs: int = 1
+    threads: int | None = None
 
     name = "sdca"
     max_staleness = 0.0
 
+    @property
+    def whole(self) -> bool:
+        """Whether all rows are one shard."""
+        return self.threads is not None
+
     def __post_init__(self) -> None:
-        """Refuse a number of epochs below one."""
+        """Refuse numbers below one."""
         if self.epochs < 1:
             raise ProblemError(f"epochs of SDCA is {self.epochs}; give a whole number from 1")
+        if self.threads is not None and self.threads < 1:
+            raise ProblemError(f"threads of SDCA is {self.threads}; give a whole number from 1, or None")
 
     def check(self, problem: Problem) -> None:
         """Raise `ProblemError` unless the penalty is a ridge or an elastic net and the dual of the loss is known."""
@@ -121,7 +141,19 @@ class SDCA:
         room = info.longest or info.n_rows
         alone = info.n_shards == 1 and not smooth and not l1.any()
         exact = np.append(shrink[:-1], float(info.reference.fit_intercept)) if alone else np.empty(0)
-        query = Query(at, shrink, np.empty(0), sigma, info.warm and smooth, signs, info.seed, self.epochs, room, exact)
+        query = Query(
+            at,
+            shrink,
+            np.empty(0),
+            sigma,
+            info.warm and smooth,
+            signs,
+            info.seed,
+            self.epochs,
+            room,
+            exact,
+            self.threads or 1,
+        )
         return SDCAState(info, query, l2, l1, np.zeros_like(l2), at, at), query
 
     def local_step(self, problem: Problem, shard: Shard, local: Any, query: Any) -> Step:
@@ -196,10 +228,8 @@ def _first(problem: Problem, state: SDCAState, sums: Contribution) -> SDCAState:
         np.array([on * slope / n]), repair, sums.facts.h / n,
     )  # fmt: skip
     progress = evaluation.progress(problem, info, _iterate(info, state.x), at)
-    smoothness = problem.loss.smoothness if math.isfinite(problem.loss.smoothness) else 1.0
     norm = sums.facts.norm / n
-    hard = norm * smoothness / EASED
-    ease = hard if hard > HARD / EASED else 1.0
+    ease, epochs = _eased(norm, problem.loss.smoothness, state.query.epochs)
     pull = (ease - 1.0) * state.l2
     # The intercept moves no faster than shards that hold back for each other.
     pull[-1] = on * PULL * ease * state.query.sigma / max(norm * n, 1e-300)
@@ -207,10 +237,21 @@ def _first(problem: Problem, state: SDCAState, sums: Contribution) -> SDCAState:
     total = state.l2 + pull
     shrink = np.divide(1.0 / n, total, out=np.zeros_like(total), where=total > 0.0)
     threshold = state.l1 / total[:-1] if state.l1.any() else np.empty(0)
-    epochs = state.query.epochs if ease == 1.0 else max(state.query.epochs, EPOCHS)
     query = state.query._replace(shrink=shrink, threshold=threshold, epochs=epochs)
     momentum = 0.0 if ease == 1.0 else (1.0 - root) / (1.0 + root)
     return replace(state, progress=progress, opening=progress, query=query, pull=pull, momentum=momentum)
+
+
+def _eased(norm: float, smoothness: float, epochs: int) -> tuple[float, int]:
+    """Return what the pull multiplies the ridge by, and how many epochs there are for each point that is pulled to.
+
+    ``norm`` is the curvature of the dual along a row, for a loss of smoothness 1. With a kink, half of the difficulty
+    (of its logarithm) is left to the epochs, and each point is good for one of them: measured from 2 to 200.
+    """
+    if math.isinf(smoothness):
+        return max(1.0, math.sqrt(norm)), epochs
+    hard = norm * smoothness / EASED
+    return (hard, max(epochs, EPOCHS)) if hard > HARD / EASED else (1.0, epochs)
 
 
 def _iterate(info: DataInfo, x: Floats) -> Iterate:
