@@ -241,4 +241,4 @@ def test_shuffling_loses_no_row(rows_: int) -> None:
         again = out.copy()
         shuffle(given, 32, 12345, again)
         assert_array_equal(again, out)
-        assert np.count_nonzero(out == given) < 50
+        assert np.count_nonzero(out == given) < 500

@@ -190,6 +190,23 @@ def dense_ascent(loss, X, target, theta, point, scaling, order, moved):
 
 
 @kernel(error_model="numpy")
+def copied(X, rows, out):
+    """Copy some rows of a CSR block to ``indptr, indices, data`` of the right size; data of length 0 stays so."""
+    indptr, indices, data = X
+    starts, columns, values = out
+    starts[0] = 0
+    for r in range(rows.shape[0]):
+        first = indptr[rows[r]]
+        start = starts[r]
+        count = indptr[rows[r] + 1] - first
+        starts[r + 1] = start + count
+        for p in range(count):
+            columns[start + p] = indices[first + p]
+            if data.shape[0] > 0:
+                values[start + p] = data[first + p]
+
+
+@kernel(error_model="numpy")
 def sparse_norms(X, shrink, row, out):
     """Set the squared norms of rows that may repeat columns, in units of ``shrink``; ``row`` (k,) is zeros."""
     indptr, indices, data = X

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,13 +11,9 @@ from offbeat.data.shard import Shard, Workspace
 from offbeat.data.source import CSR
 from offbeat.problem import Floats, Problem
 from offbeat.sideways.protocol import Step
-from offbeat.solvers import dual_polish
+from offbeat.solvers import dual_polish, dual_sweeps
 
 POLISH = 4  # steps after which dual variables are solved for
-RUN = 32  # rows that are visited together
-FEW = 0.7  # of the rows: where no more than these have moved, they are visited again by themselves
-INNER = 2.0  # passes that this may take
-TIMES = 50  # visits
 EXACT = 16  # steps after which sums are taken anew
 
 
@@ -104,20 +99,12 @@ class Contribution(NamedTuple):
         return cls(vectors[0], vectors[1], vectors[2], vectors[3], Facts(*flat[4 * size : end].tolist()), flat[end:])
 
 
-class Norms(NamedTuple):
-    """What need not be found out again: norms of the rows in units of ``shrink``, and whether all entries are ones."""
-
-    norms: Floats
-    shrink: Floats
-    ones: bool
-
-
 class Local(NamedTuple):
     """A shard's contribution, which has all that it knows (None at first), and what can be found out again."""
 
     workspace: Workspace
     last: Contribution | None
-    norms: Norms | None = None
+    norms: dual_sweeps.Norms | None = None
 
 
 def soft(values: Floats, threshold: Floats) -> Floats:
@@ -135,12 +122,15 @@ def local_step(problem: Problem, shard: Shard, local: Local, query: Query) -> St
         return Step(Local(local.workspace, last), last.flat(), 1.0, "start")
     last = local.last
     theta, point = last.theta.copy(), query.point.copy()
-    local = _measured(shard, local, query)
+    norms = local.norms
+    if norms is None or not np.array_equal(norms.shrink, query.shrink):
+        norms = dual_sweeps.measured(shard, local.workspace, query.shrink)
     rng = np.random.default_rng((query.seed, shard.start, round(last.facts.steps)))
     gap = work = 0.0
     threads = query.threads if last.facts.steps else 1
+    rule = dual_sweeps.Rule(problem.loss, query.shrink, query.threshold, query.sigma, threads, rng)
     for _ in range(query.epochs):
-        gap, more = _epoch(problem, shard, local, query, theta, point, (rng, threads))
+        gap, more = dual_sweeps.epoch(shard, local.workspace, norms, rule, theta, point)
         work += more
         if threads > 1:
             point = _repeated(problem, shard, local, query, theta)
@@ -161,26 +151,7 @@ def local_step(problem: Problem, shard: Shard, local: Local, query: Query) -> St
     if better is not None:
         facts = facts._replace(exact=1.0, polished=1.0, intercept=better.intercept, dual=better.dual)
     new = Contribution(gradient, above, none, none, facts, theta)
-    return Step(local._replace(last=new), new.flat(), work, "ascent")
-
-
-def _measured(shard: Shard, local: Local, query: Query) -> Local:
-    """Return the state with the norms of the rows."""
-    from offbeat.kernels import sdca
-
-    if local.norms is not None and np.array_equal(local.norms.shrink, query.shrink):
-        return local
-    out, row, done, ones = np.empty(shard.n_rows), np.zeros(query.point.size - 1), 0, shard.source.resident
-    for block, _, ranges in shard.blocks(1.0, local.workspace):
-        part = out[done : done + int(ranges[-1, 1])]
-        if isinstance(block, CSR):
-            sdca.sparse_norms(tuple(block), query.shrink, row, part)
-            entries = block.data[int(block.indptr[0]) : int(block.indptr[-1])]
-            ones = ones and bool(np.all(entries == 1.0))
-        else:
-            sdca.dense_norms(block, query.shrink, row, part)
-        done += len(part)
-    return local._replace(norms=Norms(out, query.shrink, ones))
+    return Step(Local(local.workspace, new, norms), new.flat(), work, "ascent")
 
 
 def _polished(problem: Problem, shard: Shard, theta: Floats, query: Query, facts: Facts) -> dual_polish.Polished | None:
@@ -218,59 +189,6 @@ def _gradients(shard: Shard, local: Local, theta: Floats) -> tuple[Floats, Float
             sdca.dense_gradient(block, goal, part, out)
         done += rows
     return out[0], out[1]
-
-
-def _epoch(
-    problem: Problem,
-    shard: Shard,
-    local: Local,
-    query: Query,
-    theta: Floats,
-    point: Floats,
-    how: tuple[np.random.Generator, int],
-) -> tuple[float, float]:
-    """Visit all rows, and those that moved some times more; return the gap on the way, and the passes it took."""
-    assert local.norms is not None
-    gap, work, done = 0.0, 1.0, 0
-    shrink = query.shrink[:-1]
-    even = float(shrink[0]) if shrink.size and np.all(shrink == shrink[0]) else 0.0
-    for block, targets, ranges in shard.blocks(1.0, local.workspace):
-        rows = int(ranges[-1, 1])
-        scaling = (query.shrink, query.threshold, query.sigma, local.norms.norms[done : done + rows], even)
-        if isinstance(block, CSR) and local.norms.ones:
-            block = block._replace(data=block.data[:0])
-        args = (problem.loss, block, tuple(targets), theta[done : done + rows], point, scaling)
-        moved, none = np.ones(rows, dtype=bool), np.empty(0, dtype=bool)
-        gap += _visit(args, np.arange(rows), how, moved)
-        some = np.flatnonzero(moved)
-        done += rows
-        if not shard.source.resident or not 0 < some.size < FEW * rows:
-            continue
-        times = min(math.ceil(INNER * rows / some.size), TIMES)
-        for _ in range(times):
-            _visit(args, some, how, none)
-        work += times * some.size / rows
-    return gap, work
-
-
-def _visit(args: tuple[Any, ...], rows: Any, how: tuple[np.random.Generator, int], moved: Any) -> float:
-    """Visit rows in random order, each thread its part of them; return the sum of the gaps."""
-    from offbeat.kernels import sdca
-    from offbeat.kernels.shuffle import shuffle
-
-    (loss, block, *rest), (rng, threads) = args, how
-    order = np.empty(len(rows), np.int64)
-    shuffle(rows, RUN, int(rng.integers(1, 2**62)), order)
-
-    def part(some: Any) -> float:
-        if isinstance(block, CSR):
-            return float(sdca.sparse_ascent(loss, tuple(block), *rest, some, moved))
-        return float(sdca.dense_ascent(loss, block, *rest, some, moved))
-
-    if threads == 1 or len(rows) < threads * RUN:
-        return part(order)
-    with ThreadPoolExecutor(threads) as pool:
-        return sum(pool.map(part, np.array_split(order, threads)))
 
 
 def _conjugates(problem: Problem, shard: Shard, theta: Floats) -> Floats:
