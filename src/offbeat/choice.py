@@ -19,6 +19,7 @@ SPARSE_NEWTON_COLUMNS = 500
 SELECTING = ("l1", "elastic-net", "positive-elastic-net")
 WIDE = 1.0  # columns a row
 WIDE_COLUMNS = 200
+WORDS = 0.1  # columns a row, from which few columns are in many rows
 SMALL = 1 << 17  # values below which threads cost more than they save
 
 
@@ -55,6 +56,8 @@ def solver(
         limit = SPARSE_NEWTON_COLUMNS if dataset.source.sparse else NEWTON_COLUMNS
         if k <= limit:
             return solvers.Newton(), f"{k:,} columns: the Hessian is cheap, Newton needs few passes"
+    if _many_margins(problem, dataset) and not shared and staleness == 0.0:
+        return solvers.SDCA(threads=1), f"sparse, {k:,} columns, and rows beyond the margin count for nothing"
     if problem.penalty.smooth and problem.n_outputs == 1 and dataset.source.sparse and not shared:
         return solvers.NewtonCG(), f"sparse, {k:,} columns: Hessian products, preconditioned by the frequent columns"
     if problem.penalty.smooth:
@@ -72,6 +75,13 @@ def _for_kinks(problem: Problem, staleness: float) -> tuple[Solver, str]:
     except ProblemError:
         return solvers.ADMM(), f"the {name} loss has a kink, and the penalty no ridge: {why}"
     return solvers.SDCA(threads=1), f"the {name} loss has a kink: its dual is solved row by row"
+
+
+def _many_margins(problem: Problem, dataset: Dataset) -> bool:
+    """Whether it is a smooth support vector machine on rows such as words, which share few columns."""
+    ridge = problem.penalty.name == "l2" and problem.penalty.alpha > 0.0 and problem.penalty.weights is None
+    words = dataset.source.sparse and dataset.n_columns > WORDS * dataset.n_rows
+    return ridge and words and problem.loss.name in ("squared-hinge", "squared-epsilon-insensitive")
 
 
 def many_columns(problem: Problem, dataset: Dataset) -> bool:

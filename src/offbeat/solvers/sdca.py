@@ -8,9 +8,8 @@ Smith, Jaggi et al. 2015 (arXiv 1502.03508, CoCoA+: adding updates is safe with 
 
 An intercept that is not penalised has a constraint in the dual, ``sum v theta = 0``, which single coordinates cannot
 keep. It is found by proximal points instead: pulled towards where it was in the last round, it has a dual like any
-other column, and the pull vanishes as it settles. Where the ridge is so weak that ascent would take thousands of
-epochs, all coefficients are pulled likewise, to a point ahead of them (accelerated proximal points: Shalev-Shwartz &
-Zhang 2016).
+other column, and the pull vanishes as it settles. Where the ridge is weak beside the rows, all coefficients are pulled
+likewise, to a point ahead of them (accelerated proximal points: Shalev-Shwartz & Zhang 2016).
 """
 
 from __future__ import annotations
@@ -31,10 +30,7 @@ from offbeat.sideways.protocol import Candidate, DataInfo, Progress, State, Step
 from offbeat.solvers import dual_rows
 from offbeat.solvers.dual_rows import Contribution, Local, Query
 
-HARD = 20.0  # curvature of the dual along a row, over that of its loss, from which all coefficients are pulled
 PULL = 5.0  # weight of the intercept's own column of ones, over that of a row: measured, 3 to 10 are alike
-EASED = 20.0  # what the pull makes of it
-EPOCHS = 10  # at least, for each point that is pulled to
 
 
 @dataclass(frozen=True)
@@ -136,7 +132,7 @@ class SDCA:
         at = np.append(w, float(x.b[0] - info.center @ w) if info.reference.fit_intercept else 0.0)
         sigma = float(info.n_shards)
         smooth = bool(getattr(problem.loss, "smooth", True))
-        signs = info.reference.fit_intercept and not smooth
+        signs = info.reference.fit_intercept and info.reference.conjugate_zero == 0.0
         shrink = np.append(1.0 / (info.n_rows * l2[:-1]), 0.0)
         room = info.longest or info.n_rows
         alone = info.n_shards == 1 and not smooth and not l1.any()
@@ -172,7 +168,7 @@ class SDCA:
             state = _first(problem, state, sums)
         else:
             state = _moved(state, sums)
-        state = replace(state, candidate=_candidate(problem, state, sums))
+        state = replace(state, candidate=_candidate(state, sums))
         query = state.query._replace(point=_point(state, sums.gradient))
         return _proved(replace(state, query=query)), query
 
@@ -229,7 +225,8 @@ def _first(problem: Problem, state: SDCAState, sums: Contribution) -> SDCAState:
     )  # fmt: skip
     progress = evaluation.progress(problem, info, _iterate(info, state.x), at)
     norm = sums.facts.norm / n
-    ease, epochs = _eased(norm, problem.loss.smoothness, state.query.epochs)
+    # Half of the difficulty (of its logarithm) is left to the epochs: measured from 2 to 200, for all losses.
+    ease = max(1.0, math.sqrt(norm))
     pull = (ease - 1.0) * state.l2
     # The intercept moves no faster than shards that hold back for each other.
     pull[-1] = on * PULL * ease * state.query.sigma / max(norm * n, 1e-300)
@@ -237,21 +234,9 @@ def _first(problem: Problem, state: SDCAState, sums: Contribution) -> SDCAState:
     total = state.l2 + pull
     shrink = np.divide(1.0 / n, total, out=np.zeros_like(total), where=total > 0.0)
     threshold = state.l1 / total[:-1] if state.l1.any() else np.empty(0)
-    query = state.query._replace(shrink=shrink, threshold=threshold, epochs=epochs)
+    query = state.query._replace(shrink=shrink, threshold=threshold)
     momentum = 0.0 if ease == 1.0 else (1.0 - root) / (1.0 + root)
     return replace(state, progress=progress, opening=progress, query=query, pull=pull, momentum=momentum)
-
-
-def _eased(norm: float, smoothness: float, epochs: int) -> tuple[float, int]:
-    """Return what the pull multiplies the ridge by, and how many epochs there are for each point that is pulled to.
-
-    ``norm`` is the curvature of the dual along a row, for a loss of smoothness 1. With a kink, half of the difficulty
-    (of its logarithm) is left to the epochs, and each point is good for one of them: measured from 2 to 200.
-    """
-    if math.isinf(smoothness):
-        return max(1.0, math.sqrt(norm)), epochs
-    hard = norm * smoothness / EASED
-    return (hard, max(epochs, EPOCHS)) if hard > HARD / EASED else (1.0, epochs)
 
 
 def _iterate(info: DataInfo, x: Floats) -> Iterate:
@@ -266,17 +251,16 @@ def _bound(info: DataInfo, gradient: Floats, conjugate: float) -> float:
     return -conjugate / info.n_rows - info.penalty.conjugate(slope)
 
 
-def _lower(problem: Problem, info: DataInfo, sums: Contribution) -> float:
+def _lower(state: SDCAState, sums: Contribution) -> float:
     """Return a lower bound of the optimum from the dual variables themselves.
 
-    Where there is an intercept, the positive ones or the negative ones, whichever add up to more, are scaled down until
-    all sum to zero: the conjugate of a loss that is made of straight lines is linear on each side of zero. For smooth
-    losses a certificate at the coefficients is better.
+    Where there is an intercept, the positive ones or the negative ones, whichever add up to more, are scaled down by
+    ``s`` until all sum to zero: ``l*(s theta) <= s l*(theta)`` where ``l*(0)`` is zero.
     """
-    excess = float(sums.gradient[-1])
+    info, excess = state.info, float(sums.gradient[-1])
     if not info.reference.fit_intercept or excess == 0.0:
         return _bound(info, sums.gradient, sums.facts.conjugate)
-    if getattr(problem.loss, "smooth", True):
+    if not state.query.signs:
         return -math.inf
     lost, part, own = sums.above, sums.facts.conjugate_above, float(sums.above[-1])
     if excess < 0.0:
@@ -287,12 +271,12 @@ def _lower(problem: Problem, info: DataInfo, sums: Contribution) -> float:
     return _bound(info, sums.gradient - share * lost, sums.facts.conjugate - share * part)
 
 
-def _candidate(problem: Problem, state: SDCAState, sums: Contribution) -> Candidate:
+def _candidate(state: SDCAState, sums: Contribution) -> Candidate:
     info, estimate = state.info, math.inf
     if not sums.facts.first:
         gap = sums.facts.gap / info.n_rows
         estimate = gap / info.reference.objective if info.reference.objective > 0.0 else gap
-    lower = _lower(problem, info, sums)
+    lower = _lower(state, sums)
     at = _iterate(info, state.x)
     return Candidate(at.u, at.b, estimate, lower if math.isfinite(lower) else -math.inf)
 
