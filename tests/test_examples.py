@@ -78,3 +78,19 @@ def test_the_code_of_the_page_about_programs_runs() -> None:
     blocks = re.findall(r"^```python\n(.*?)^```", page, flags=re.DOTALL | re.MULTILINE)
     assert len(blocks) == 4
     exec(compile("\n".join(blocks), "docs/programs.md", "exec"), {"__name__": "programs"})
+
+
+def test_the_page_about_losses_of_ones_own_runs() -> None:
+    page = (ROOT / "docs" / "custom-losses.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    names: dict[str, Any] = {"__name__": "custom_losses"}
+    exec(compile("\n".join(blocks), "docs/custom-losses.md", "exec"), names)
+    loss, step = names["LogCosh"](0.7), 1e-6
+    for z in (-30.0, -1.0, 0.2, 2.0, 50.0):
+        theta, h = loss.derivative(z, 0.5), loss.dual_direction(z, 0.5)
+        slope = (loss.value(z + step, 0.5) - loss.value(z - step, 0.5)) / (2.0 * step)
+        assert theta == pytest.approx(slope, abs=1e-7)
+        assert loss.value(z, 0.5) + loss.conjugate(theta, 0.5) == pytest.approx(theta * z, abs=1e-9)
+        for d in (-1.0, -0.3, 0.5, 1.0):
+            assert loss.conjugate(theta + d * h, 0.5) <= loss.conjugate(theta, 0.5) + z * d * h + d * d * h + 1e-12
+    assert names["solution"].status == "converged"

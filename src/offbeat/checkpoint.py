@@ -6,8 +6,6 @@ one: data, problem, solver.
 
 from __future__ import annotations
 
-import io
-import json
 import os
 import warnings
 import zlib
@@ -20,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from offbeat import codec
 from offbeat.codec import Decoder, Encoder
 from offbeat.data.dataset import Dataset
 from offbeat.diagnostics.files import atomic_write
@@ -31,7 +30,6 @@ from offbeat.sideways.protocol import DataInfo, Solver
 
 FORMAT = "offbeat checkpoint"
 VERSION = 1
-DOCUMENT = "document"
 INFO = "info"
 VECTORS = {"y": "targets", "weight": "weights", "offset": "offsets"}
 SAME = 1e-6  # relative difference that another order of summing may explain
@@ -81,11 +79,9 @@ def save(checkpoint: Checkpoint, path: FilePath) -> None:
     except TypeError as error:
         raise ProblemError(f"this fit cannot be saved in a checkpoint: {error}") from None
     facts = {"format": FORMAT, "version": VERSION, "facts": dict(checkpoint.facts)}
-    text = json.dumps({**facts, INFO: info, "snapshot": snapshot}).encode()
-    buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **{DOCUMENT: np.frombuffer(text, np.uint8), **encoder.arrays})
+    content = codec.write({**facts, INFO: info, "snapshot": snapshot}, encoder.arrays)
     with atomic_write(path) as file:
-        file.write(buffer.getbuffer())
+        file.write(content)
 
 
 def load(path: FilePath, adapt: Callable[[DataInfo, Mapping[str, Any]], DataInfo] | None = None) -> Checkpoint:
@@ -122,9 +118,7 @@ def _read(name: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     except OSError as error:
         raise DataError(f"the checkpoint {name!r} cannot be read: {error.strerror}") from error
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files}
-        document = json.loads(arrays.pop(DOCUMENT).tobytes())
+        document, arrays = codec.read(content)
         mine, version = document["format"] == FORMAT, document["version"]
     except Exception:  # the zip, npy and JSON readers raise whatever they stumble over
         raise DataError(f"{name!r} is no checkpoint, or a damaged one: start anew, or give another file") from None

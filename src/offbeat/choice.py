@@ -58,7 +58,7 @@ def solver(
             return solvers.Newton(), f"{k:,} columns: the Hessian is cheap, Newton needs few passes"
     if _many_margins(problem, dataset) and not shared and staleness == 0.0:
         return solvers.SDCA(threads=1), f"sparse, {k:,} columns, and rows beyond the margin count for nothing"
-    if problem.penalty.smooth and problem.n_outputs == 1 and dataset.source.sparse and not shared:
+    if problem.penalty.smooth and dataset.source.sparse and not shared:
         return solvers.NewtonCG(), f"sparse, {k:,} columns: Hessian products, preconditioned by the frequent columns"
     if problem.penalty.smooth:
         return solvers.LBFGS(), f"{k:,} columns and a smooth penalty: only gradients, with curvature from their changes"

@@ -204,10 +204,8 @@ def fit(problem: Problem, dataset: Dataset, options: Options, settings: Settings
         shards = dataset.shards(1 if getattr(solver, "whole", False) else count, cancelled)
         shards = [shard for shard in shards if shard.n_rows]  # where rows lie in pieces, some may have none
         info = inspect(problem, dataset, shards, engine, options)
-        info = replace(
-            info, n_shards=len(shards), longest=max(shard.n_rows for shard in shards), staleness=settings.staleness,
-            seed=settings.random_state or 0,
-        )  # fmt: skip
+        at_once = int(min(engine.n_workers, len(shards), settings.concurrency))
+        info = replace(info, at_once=at_once, staleness=settings.staleness, seed=settings.random_state or 0)
         display.scale = info.reference.objective
         info, snapshot, keep = _continuing(problem, solver, info, options, dataset, settings)
         policy = Policy(
@@ -225,7 +223,7 @@ def fit(problem: Problem, dataset: Dataset, options: Options, settings: Settings
         listener = Listener(record, keep or Listener.save, report=report, cancelled=cancelled, started=started)
         with np.errstate(over="ignore", invalid="ignore"):  # trial points may overflow: solvers look at what they get
             outcome = _run(engine, solver, problem, info, policy, shards, listener, snapshot)
-    return solution_of(dataset, info, outcome, trace, time.perf_counter() - started)
+    return solution_of(problem, dataset, info, outcome, trace, time.perf_counter() - started)
 
 
 def _run(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from offbeat.data import sums
+from offbeat.data.chunks import in_memory
 from offbeat.data.dataset import Dataset
 from offbeat.data.shard import Shard, Workspace
 from offbeat.engines.base import Engine
@@ -60,6 +61,7 @@ def inspect(problem: Problem, dataset: Dataset, shards: list[Shard], engine: Eng
     info = DataInfo(
         dataset.n_rows, dataset.n_columns, problem.n_outputs, center, scale, penalty, reference,
         (np.zeros(dataset.n_columns * problem.n_outputs), null), dataset.source.sparse, rarity,
+        len(shards), max(shard.n_rows for shard in shards), resident=in_memory(dataset.source),
     )  # fmt: skip
     if classes or not _has_dual(penalty):
         few = 1.0 if classes else min(1.0, NORM_ROWS / info.n_rows)

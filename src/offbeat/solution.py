@@ -8,14 +8,17 @@ import warnings
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from offbeat.data.dataset import Dataset
 from offbeat.data.diagnose import diagnose_non_finite
 from offbeat.diagnostics.trace import Trace
-from offbeat.errors import ConvergenceWarning, DataError
-from offbeat.problem import Certificate, Floats
+from offbeat.errors import ConvergenceWarning, DataError, ProblemError
+from offbeat.problem import Certificate, Floats, Problem
 from offbeat.sideways.loop import Outcome
 from offbeat.sideways.protocol import DataInfo, Progress, internal_to_original
 
+TARGETS = 100  # different ones, with which a loss of the user's own is tried, at least
 log = logging.getLogger("offbeat")
 ADVICE = {
     "max_iter": "raise max_iter",
@@ -77,11 +80,47 @@ def _bad_columns(dataset: Dataset) -> str | None:
     return diagnose_non_finite(dataset.source, dataset.feature_names)
 
 
-def solution_of(dataset: Dataset, info: DataInfo, outcome: Outcome, trace: Trace, seconds: float) -> Solution:
+def wrong_loss(loss: Any, y: Floats) -> str | None:
+    """Return what is wrong with a loss of the user's own: a method that gives NaN or raises, and where.
+
+    Parameters
+    ----------
+    loss : NamedTuple
+    y : ndarray
+        Targets; some are tried, with predictors from -50 to 50.
+
+    Examples
+    --------
+    >>> from offbeat import losses
+    >>> wrong_loss(losses.Squared(), np.zeros(3)) is None
+    True
+    """
+    if type(loss).__module__.partition(".")[0] == __name__.partition(".")[0]:
+        return None
+    rows = np.unique(y, return_index=True)[1]
+    for row in rows[:: max(1, len(rows) // TARGETS)].tolist():
+        for z in sorted(np.linspace(-50.0, 50.0, 201).tolist(), key=abs):
+            for name in ("value", "derivative", "second_derivative"):
+                try:
+                    result = float(getattr(loss, name)(z, float(y[row])))
+                except (ArithmeticError, ValueError) as error:
+                    result, found = math.nan, f"raises {error!r}"
+                else:
+                    found = "is nan"
+                if math.isnan(result):
+                    at = f"at z={z:g}, y={y[row]:g} (row {row})"
+                    return f"the {name} of the loss {loss.name!r} {found} {at}: correct the method"
+    return None
+
+
+def solution_of(
+    problem: Problem, dataset: Dataset, info: DataInfo, outcome: Outcome, trace: Trace, seconds: float
+) -> Solution:
     """Return what a loop ended with in the units of the columns; warn if it is short of the tolerance.
 
     Parameters
     ----------
+    problem : Problem
     dataset : Dataset
     info : DataInfo
     outcome : Outcome
@@ -93,12 +132,16 @@ def solution_of(dataset: Dataset, info: DataInfo, outcome: Outcome, trace: Trace
     ------
     DataError
         If no point with a finite loss was found.
+    ProblemError
+        If a loss of the user's own is to blame.
 
     Warns
     -----
     ConvergenceWarning
     """
     best = outcome.best
+    if outcome.status in ("not finite", "diverged", "stalled") and (fault := wrong_loss(problem.loss, dataset.y)):
+        raise ProblemError(fault)
     if best is None and outcome.status in ("not finite", "stalled"):
         raise not_finite(dataset)
     if best is None and outcome.status == "diverged" and (cause := _bad_columns(dataset)):

@@ -28,9 +28,14 @@ def started(schedule: Schedule, now: float = 0.0) -> dict[int, tuple[int, int]]:
     return {flight.worker: (flight.shard, flight.clock) for flight in schedule.assign(now)}
 
 
+def at(schedule: Schedule, worker: int) -> Flight | None:
+    """Return what a worker is at: the first of what it has been asked for."""
+    return next(iter(schedule.workers[worker].values()), None)
+
+
 def finish(schedule: Schedule, worker: int, now: float = 0.0) -> bool:
     """Have a worker answer what it is at."""
-    flight = schedule.workers[worker]
+    flight = at(schedule, worker)
     assert flight is not None
     return schedule.arrived(answer(flight), now)
 
@@ -56,11 +61,11 @@ def test_a_shard_is_ahead_by_the_staleness_and_no_further(staleness: float) -> N
     begun = [clock for shard, clock in started(schedule).values() if shard < 2]
     for _ in range(20):  # workers 0 and 1 never stop, worker 2 never answers
         for worker in (0, 1):
-            if schedule.workers[worker] is not None:
+            if at(schedule, worker) is not None:
                 finish(schedule, worker)
         begun += [clock for shard, clock in started(schedule).values() if shard < 2]
     assert max(begun) == (staleness + 1 if math.isfinite(staleness) else 21)
-    assert schedule.clocks[2] == 0
+    assert schedule.homes.clocks[2] == 0
     finish(schedule, 2)
     assert len(started(schedule)) == (3 if math.isfinite(staleness) else 1)  # one round more for those that waited
 
@@ -86,13 +91,13 @@ def test_every_answer_counts_once_whatever_happens(draw: Any) -> None:
     for _ in range(draw.draw(st.integers(20, 120))):
         now += draw.draw(st.sampled_from([0.0, 0.5, 3.0]))
         for flight in schedule.assign(now):
-            assert schedule.workers[flight.worker] == flight
-        assert len(schedule.flights) == sum(flight is not None for flight in schedule.workers.values())
-        busy = sorted(worker for worker, flight in schedule.workers.items() if flight is not None)
+            assert schedule.workers[flight.worker][flight.key] == flight
+        assert len(schedule.flights) == sum(map(len, schedule.workers.values()))
+        busy = sorted(worker for worker, flights in schedule.workers.items() if flights)
         event = draw.draw(st.sampled_from(["answer"] * 6 + ["twice", "lose", "join"]))
         if event in ("answer", "twice") and busy:
-            flight = schedule.workers[draw.draw(st.sampled_from(busy))]
-            assert flight is not None
+            flights = schedule.workers[draw.draw(st.sampled_from(busy))]
+            flight = draw.draw(st.sampled_from(sorted(flights.values())))
             counted[flight.shard] += schedule.arrived(answer(flight), now)
             if event == "twice":
                 assert not schedule.arrived(answer(flight), now)
@@ -102,20 +107,19 @@ def test_every_answer_counts_once_whatever_happens(draw: Any) -> None:
         elif event == "join":
             alive.add(back := draw.draw(st.integers(0, n_workers)))
             schedule.joined(back)
-        assert [counted[shard] for shard in range(6)] == schedule.clocks
-        assert max(schedule.clocks) - min(schedule.clocks) <= staleness + 1
-        assert set(schedule.home) <= alive
-    target = max(schedule.clocks) + 2
+        assert [counted[shard] for shard in range(6)] == schedule.homes.clocks
+        assert max(schedule.homes.clocks) - min(schedule.homes.clocks) <= staleness + 1
+        assert set(schedule.homes.of) <= alive
+    target = max(schedule.homes.clocks) + 2
     for _ in range(500):  # and it always goes on
         now += 10.0
         for _ in schedule.assign(now):
             pass
-        for worker, flight in list(schedule.workers.items()):
-            if flight is not None:
-                schedule.arrived(answer(flight, worker), now)
-        if min(schedule.clocks) >= target:
+        for flight in [flight for flights in schedule.workers.values() for flight in flights.values()]:
+            schedule.arrived(answer(flight), now)
+        if min(schedule.homes.clocks) >= target:
             return
-    raise AssertionError(f"the schedule stands still at {schedule.clocks}")
+    raise AssertionError(f"the schedule stands still at {schedule.homes.clocks}")
 
 
 # stealing -----------------------------------------------------------------------------------------------------------
@@ -137,7 +141,7 @@ def test_an_idle_worker_takes_a_waiting_shard_from_the_far_end() -> None:
     assert started(schedule) == {0: (5, 1)}
     finish(schedule, 0)
     assert started(schedule) == {0: (4, 1)}
-    assert schedule.home == [0, 0, 0, 1, 1, 1]  # borrowed: they are still at home with worker 1
+    assert schedule.homes.of == [0, 0, 0, 1, 1, 1]  # borrowed: they are still at home with worker 1
 
 
 def test_the_first_answer_for_a_shard_and_clock_wins() -> None:
@@ -147,13 +151,13 @@ def test_the_first_answer_for_a_shard_and_clock_wins() -> None:
     assert started(schedule, 1.9) == {} and schedule.next_look() == 2.0
     schedule.wake()  # as the loop does when the time has come
     assert started(schedule, 2.0) == {0: (1, 1)}  # overdue: a second time, elsewhere
-    slow, thief = schedule.workers[1], schedule.workers[0]
+    slow, thief = at(schedule, 1), at(schedule, 0)
     assert slow is not None and thief is not None
     assert schedule.arrived(answer(thief), 2.5)
-    assert schedule.clocks == [1, 1] and schedule.level
+    assert schedule.homes.clocks == [1, 1] and schedule.level
     assert not schedule.arrived(answer(slow), 9.0)  # dropped
-    assert schedule.clocks == [1, 1]
-    assert schedule.workers[1] is None  # but it is free again
+    assert schedule.homes.clocks == [1, 1]
+    assert not schedule.workers[1]  # but it is free again
     assert started(schedule, 9.0) == {0: (0, 2), 1: (1, 2)}
 
 
@@ -162,10 +166,10 @@ def test_the_owner_may_still_be_first() -> None:
     started(schedule)
     finish(schedule, 0)
     started(schedule, 5.0)
-    thief = schedule.workers[0]
+    thief = at(schedule, 0)
     assert finish(schedule, 1, 5.5)
     assert thief is not None and not schedule.arrived(answer(thief), 6.0)
-    assert schedule.clocks == [1, 1]
+    assert schedule.homes.clocks == [1, 1]
 
 
 def test_no_more_than_two_workers_are_at_a_step() -> None:
@@ -187,7 +191,7 @@ def test_without_a_barrier_lagging_shards_come_before_ones_own() -> None:
         finish(schedule, 0)
         taken += started(schedule).values()
     assert (3, 1) in taken  # of worker 1, which never answers
-    assert schedule.clocks[3] >= 1 and schedule.clocks[2] == 0
+    assert schedule.homes.clocks[3] >= 1 and schedule.homes.clocks[2] == 0
 
 
 # asking again -------------------------------------------------------------------------------------------------------
@@ -225,33 +229,33 @@ def test_what_a_lost_worker_was_doing_is_done_by_others() -> None:
     schedule = Schedule(4, 2)
     started(schedule)
     schedule.lost(1)
-    assert schedule.home == [0, 0, 0, 0]
+    assert schedule.homes.of == [0, 0, 0, 0]
     done = set()
     for _ in range(4):
-        done.add(schedule.workers[0])
+        done.add(at(schedule, 0))
         finish(schedule, 0)
         started(schedule)
     assert {flight.shard for flight in done if flight is not None} == {0, 1, 2, 3}
     schedule.joined(1)
-    assert schedule.home == [0, 0, 1, 1]
+    assert schedule.homes.of == [0, 0, 1, 1]
 
 
 def test_an_answer_of_a_worker_that_was_lost_meanwhile_still_counts_once() -> None:
     schedule = Schedule(2, 2)
     started(schedule)
-    late = schedule.workers[1]
+    late = at(schedule, 1)
     schedule.lost(1)
     assert late is not None and schedule.arrived(answer(late), 1.0)
-    assert schedule.clocks == [0, 1]
+    assert schedule.homes.clocks == [0, 1]
 
 
 def test_a_newcomer_gets_an_even_share() -> None:
     schedule = Schedule(8, 2, staleness=math.inf)
     schedule.joined(2)
-    assert Counter(schedule.home)[2] in (2, 3)
-    assert max(Counter(schedule.home).values()) == 3
+    assert Counter(schedule.homes.of)[2] in (2, 3)
+    assert max(Counter(schedule.homes.of).values()) == 3
     (flight,) = [f for f in schedule.assign(0.0) if f.worker == 2]
-    assert schedule.home[flight.shard] == 2
+    assert schedule.homes.of[flight.shard] == 2
 
 
 # certificates -------------------------------------------------------------------------------------------------------
@@ -275,7 +279,7 @@ def test_what_is_asked_for_comes_before_steps_and_old_answers_do_not_count(steal
     stale = counted[0]._replace(clock=6)
     assert not schedule.arrived(answer(stale), 1.0)
     assert not schedule.arrived(answer(counted[0]), 1.0)  # each counts once
-    assert all(flight is None or flight.role == STEP for flight in schedule.workers.values())
+    assert all(key[2] == STEP for flights in schedule.workers.values() for key in flights)
 
 
 def test_an_evaluation_that_got_lost_with_its_worker_is_asked_of_another() -> None:
@@ -288,3 +292,40 @@ def test_an_evaluation_that_got_lost_with_its_worker_is_asked_of_another() -> No
     (again,) = schedule.assign(0.0)
     assert (again.shard, again.role, again.worker) == (1, CERTIFY, 0)
     assert schedule.arrived(answer(again), 1.0)
+
+
+# a network that loses messages --------------------------------------------------------------------------------------
+def test_a_worker_has_several_steps_before_it_where_messages_can_be_lost() -> None:
+    schedule = Schedule(4, 1, staleness=math.inf, retry=2.0, usual=1.0)
+    assert [flight.shard for flight in schedule.assign(0.0)] == [0, 1, 2]
+    assert Schedule(4, 1, retry=2.0, usual=1.0).depth == Schedule(4, 1, staleness=math.inf).depth == 1
+
+
+def test_what_was_overtaken_is_asked_for_again_at_once() -> None:
+    schedule = Schedule(4, 1, staleness=math.inf, retry=2.0, usual=1.0)
+    flights = list(schedule.assign(0.0))
+    assert schedule.arrived(answer(flights[1]), 0.5)
+    again, new = schedule.assign(0.5)
+    assert (again.key, again.asked, again.last) == (flights[0].key, 2, 0.5)
+    assert (new.shard, new.asked) == (3, 1)
+    late = answer(again)._replace(duration=0.5)
+    assert schedule.arrived(late, 0.6)  # it was asked for after the third: that one may still be under way
+    assert all(flight.asked == 1 for flight in schedule.assign(0.6))
+
+
+def test_what_an_idle_worker_has_not_heard_of_is_asked_for_again_at_once() -> None:
+    schedule = Schedule(4, 2, staleness=math.inf, retry=2.0, usual=1.0)
+    first = [flight.key for flight in schedule.assign(0.0) if flight.worker == 0]
+    schedule.idle(0, 0.3)
+    assert [(flight.key, flight.asked) for flight in schedule.assign(0.4)] == [(key, 2) for key in first]
+    schedule.idle(0, 0.3)  # sent before the questions were repeated
+    assert list(schedule.assign(0.5)) == []
+    schedule.idle(7, 0.3)  # of a worker that is not there any more
+    assert list(schedule.assign(0.5)) == []
+
+
+def test_nobody_is_woken_for_what_only_he_himself_is_at() -> None:
+    schedule = Schedule(1, 2, staleness=math.inf, stealing=TAKE, retry=1e9, usual=1.0)
+    started(schedule)
+    schedule.lost(0 if schedule.workers[1] else 1)
+    assert schedule.next_look() > 1e6

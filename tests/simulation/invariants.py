@@ -55,11 +55,13 @@ class Invariants:
             self._sum(0, board)
             for shard in range(schedule.n_shards):
                 self._news(shard, board.slot(shard), board.run, world)
-        for shard, clock in enumerate(schedule.clocks):
+        for shard, clock in enumerate(schedule.homes.clocks):
             assert clock >= self._clocks.get((shard, 0), 0), f"the clock of shard {shard} went back"
             self._clocks[shard, 0] = clock
-        assert max(schedule.clocks) - min(schedule.clocks) <= self.staleness + 1, "ahead by more than the staleness"
-        assert schedule.slowest == min(schedule.clocks)
+        assert max(schedule.homes.clocks) - min(schedule.homes.clocks) <= self.staleness + 1, (
+            "ahead by more than the staleness"
+        )
+        assert schedule.homes.slowest == min(schedule.homes.clocks)
         self._nobody_waits_in_vain(cluster, schedule)
         if hub.update != self._updates:
             self._updates = hub.update
@@ -80,16 +82,16 @@ class Invariants:
 
     def _nobody_waits_in_vain(self, cluster: Cluster, schedule: Any) -> None:
         at = set()
-        for worker, flight in schedule.workers.items():
-            if flight is not None:
-                assert flight.worker == worker
-                at.add(flight[:3])
-        assert len(schedule.flights) == sum(flight is not None for flight in schedule.workers.values())
-        for shard, clock in enumerate(schedule.clocks):
+        for worker, flights in schedule.workers.items():
+            assert len(flights) <= schedule.depth
+            assert all(flight.worker == worker and flight.key == key for key, flight in flights.items())
+            at.update(flights)
+        assert len(schedule.flights) == sum(map(len, schedule.workers.values()))
+        for shard, clock in enumerate(schedule.homes.clocks):
             someone = (shard, clock + 1, STEP) in at
-            assert someone != schedule._waits[shard], f"shard {shard} waits and does not, or neither"
+            assert someone != schedule.homes.waits[shard], f"shard {shard} waits and does not, or neither"
         if schedule.workers:
-            assert all(home in schedule.workers for home in schedule.home), "a shard is at home with a lost worker"
+            assert all(home in schedule.workers for home in schedule.homes.of), "a shard is at home with a lost worker"
 
     # among peers ---------------------------------------------------------------------------------------------------
     def _gang(self, gang: Gang) -> None:

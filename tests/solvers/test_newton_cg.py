@@ -11,13 +11,14 @@ from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 
 from conformance.oracle import Data, objective, optimum
-from offbeat import Problem, engines, losses, penalties, solve, solvers
+from offbeat import Problem, choice, engines, losses, penalties, solve, solvers
 from offbeat.data.load import as_dataset
 from offbeat.data.shard import Point
 from offbeat.datasets import make_sparse_classification
 from offbeat.errors import ProblemError
 from offbeat.solvers import conjugate, hessian_products, preconditioner
 from offbeat.solvers.hessian_products import BLOCK, DIAGONAL, EVALUATE, PRODUCT, Query
+from support.bench import twice
 
 LOSSES = [losses.Logistic(), losses.SquaredHinge(), losses.Squared(), losses.Huber(), losses.Poisson()]
 
@@ -35,13 +36,6 @@ def rows(n: int = 120, k: int = 12, seed: int = 0) -> Data:
 def fit(problem: Problem, X: Any, y: Any, **options: Any) -> Any:
     settings = {"tol": 1e-8, "engine": engines.Serial(), "solver": solvers.NewtonCG()} | options
     return solve(problem, X, y, **settings)
-
-
-def twice(X: Any) -> sparse.csr_array:
-    """Return a matrix that stores halves of its entries, twice."""
-    once = sparse.csr_array(X)
-    halves = np.repeat(once.data / 2.0, 2)
-    return sparse.csr_array((halves, np.repeat(once.indices, 2), 2 * once.indptr), shape=X.shape)
 
 
 @pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.name)
@@ -117,6 +111,56 @@ def test_answers_are_those_of_the_hessian(convert: Any) -> None:
     assert_allclose(np.tril(payload.reshape(4, 4)), np.tril(part.T @ (bend[:, None] * part)), atol=1e-9)
     payload, full, _ = asked(EVALUATE, X, given)
     assert payload[3] == len(given.y)
+
+
+@pytest.mark.parametrize("convert", [np.asarray, sparse.csr_array], ids=["dense", "csr"])
+@pytest.mark.parametrize("weighted", [False, True], ids=["even", "weighted"])
+def test_answers_are_those_of_the_hessian_of_several_classes(convert: Any, weighted: bool) -> None:
+    given, classes = rows(), 3
+    rng = np.random.default_rng(2)
+    n, k = given.X.shape
+    y, v = rng.integers(0, classes, n).astype(float), rng.uniform(0.5, 2.0, n) if weighted else np.ones(n)
+    point = Point(rng.standard_normal((k, classes)), rng.standard_normal(classes), rng.standard_normal(k))
+    solver, problem = solvers.NewtonCG(), Problem(losses.Multinomial(classes), penalties.L2(1.0))
+    shard = as_dataset(convert(given.X), y, sample_weight=v if weighted else None).shards(1)[0]
+    local = solver.init_local(problem, shard)
+
+    def ask(what: str, direction: Any = ()) -> Any:
+        query = Query(what, point, 1, np.asarray(direction, float), hessian_products.NOWHERE)
+        return solver.local_step(problem, shard, local, query).payload
+
+    full = np.column_stack([given.X - point.center, np.ones(n)])
+    z = full @ np.vstack([point.coef, point.intercept])
+    p = np.exp(z - z.max(axis=1, keepdims=True))
+    p /= p.sum(axis=1, keepdims=True)
+    theta = v[:, None] * (p - np.eye(classes)[y.astype(int)])
+    assert_allclose(ask(EVALUATE)[classes + 3 :].reshape(k, classes), full[:, :-1].T @ theta, rtol=1e-9, atol=1e-9)
+    direction = rng.standard_normal((k + 1, classes))
+    t = full @ direction
+    moved = full.T @ (v[:, None] * p * (t - (p * t).sum(axis=1, keepdims=True)))
+    assert_allclose(ask(PRODUCT, direction.ravel()).reshape(k + 1, classes), moved, rtol=1e-5, atol=1e-4)
+    diagonal = (full**2).T @ (v[:, None] * p * (1.0 - p))
+    assert_allclose(ask(DIAGONAL)[:-1].reshape(k + 1, classes), diagonal, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("intercept", [True, False], ids=["intercept", "origin"])
+@pytest.mark.parametrize("convert", [np.asarray, sparse.csr_array], ids=["dense", "csr"])
+def test_several_classes_reach_the_optimum(convert: Any, intercept: bool) -> None:
+    given, rng = rows(300), np.random.default_rng(3)
+    y = np.argmax(given.X @ rng.standard_normal((12, 4)) + rng.gumbel(size=(300, 4)), axis=1)
+    weight = rng.uniform(0.5, 2.0, 300)
+    weight /= weight.mean()
+    problem = Problem(losses.Multinomial(4), penalties.L2(1e-2))
+    solution = fit(problem, convert(given.X), y, sample_weight=weight, fit_intercept=intercept, tol=1e-11)
+    assert solution.status == "converged"
+    peer = LogisticRegression(C=1.0 / (1e-2 * len(y)), tol=1e-12, max_iter=10_000, fit_intercept=intercept)
+    assert_allclose(solution.coef.T, peer.fit(given.X, y, sample_weight=weight).coef_, atol=1e-4)
+
+
+def test_sparse_data_of_several_classes_is_its_business() -> None:
+    problem, y = Problem(losses.Multinomial(3), penalties.L2(1e-2)), np.arange(60) % 3
+    assert choice.solver(problem, as_dataset(sparse.eye_array(60, 7, format="csr"), y), "auto")[0] == solvers.NewtonCG()
+    assert choice.solver(problem, as_dataset(np.eye(60, 7), y), "auto")[0] == solvers.LBFGS()
 
 
 def test_a_step_holds_what_it_needs_and_finds_it_again() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,14 +11,18 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 
-from conformance.oracle import Data, Floats, objective, optimum
+from conformance.oracle import Data, objective, optimum
 from offbeat import Problem, engines, losses, penalties, solve, solvers
 from offbeat.data.load import as_dataset
 from offbeat.datasets import make_sparse_classification
 from offbeat.errors import ConvergenceWarning, ProblemError
+from offbeat.inspection import Options, inspect
 from offbeat.kernels.shuffle import shuffle
+from offbeat.sideways.board import Board
+from offbeat.sideways.messages import Message
 from offbeat.solvers import dual_rows
 from offbeat.solvers.dual_rows import Contribution
+from support.bench import twice
 
 LOSSES = [losses.Logistic(), losses.SquaredHinge(), losses.Hinge(), losses.Squared(), losses.Huber()]
 RIDGE = penalties.L2(1e-2)
@@ -42,13 +47,6 @@ def fit(problem: Problem, X: Any, y: Any, **options: Any) -> Any:
         "solver": solvers.SDCA(),
     } | options
     return solve(problem, X, y, **settings)
-
-
-def twice(X: Floats) -> sparse.csr_array:
-    """Return a matrix that stores halves of its entries, twice."""
-    once = sparse.csr_array(X)
-    halves = np.repeat(once.data / 2.0, 2)
-    return sparse.csr_array((halves, np.repeat(once.indices, 2), 2 * once.indptr), shape=X.shape)
 
 
 class Shards(engines.Serial):
@@ -102,7 +100,8 @@ def test_shards_agree_on_the_optimum(loss: Any) -> None:
 def query(k: int, n: int, *, signs: bool = False, warm: bool = False, sigma: float = 1.0, epochs: int = 1) -> Any:
     """Return a query at zero, with a ridge of 1e-2 and a pull on the intercept."""
     shrink = np.append(np.full(k, 1.0 / (n * 1e-2)), 0.1)
-    return dual_rows.Query(np.zeros(k + 1), shrink, np.empty(0), sigma, warm, signs, 0, epochs, n + 2, np.empty(0))
+    at = np.zeros(k + 1)
+    return dual_rows.Query(at, shrink, np.empty(0), sigma, warm, signs, 0, epochs, n + 2, np.empty(0), at)
 
 
 def test_a_contribution_holds_all_that_a_shard_knows() -> None:
@@ -113,6 +112,29 @@ def test_a_contribution_holds_all_that_a_shard_knows() -> None:
     second = solver.local_step(problem, shard, first.local, asked)
     lost = solver.init_local(problem, shard, first.payload)
     assert_array_equal(solver.local_step(problem, shard, lost, asked).payload, second.payload)
+
+
+def test_ranks_that_disagree_about_the_anchor_agree_after_a_round() -> None:
+    """One that lost its state among peers has moved it another time: both ranks go on from what they are told."""
+    given, problem, solver = rows(), Problem(losses.Huber(), RIDGE), solvers.SDCA()
+    dataset = as_dataset(given.X, given.y)
+    shards = dataset.shards(2)
+    info = inspect(problem, dataset, shards, engines.Serial(), Options())
+    state, query = solver.init_global(problem, info)
+    local = [solver.init_local(problem, shard) for shard in shards]
+    ranks, queries = [state, state], [query, query]
+    for clock in range(1, 6):
+        if clock == 4:
+            ranks[1] = replace(ranks[1], anchor=ranks[1].anchor + 0.5, x=ranks[1].x - 0.2)
+            queries[1] = queries[1]._replace(anchor=ranks[1].anchor)
+        board = Board(2)
+        for i, shard in enumerate(shards):
+            step = solver.local_step(problem, shard, local[i], queries[i])
+            local[i] = step.local
+            board.put(Message(0, i, 0, i, clock, step.kind, step.payload))
+        (ranks[0], queries[0]), (ranks[1], queries[1]) = (solver.global_step(problem, rank, board) for rank in ranks)
+    assert_array_equal(ranks[0].anchor, ranks[1].anchor)
+    assert_array_equal(queries[0].point, queries[1].point)
 
 
 @pytest.mark.parametrize("warm", [False, True])

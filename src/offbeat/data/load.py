@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offbeat.data.arrays import CSRSource
+from offbeat.data.chunks import ChunkedSource, joined
 from offbeat.data.dataset import Dataset
 from offbeat.data.diagnose import diagnose_non_finite
 from offbeat.data.memory import memory_bytes
@@ -226,7 +227,7 @@ def _matrix(opened: Opened, columns: Sequence[str] | None, encoder: Encoder | No
 def _column(opened: Opened, values: Any, role: str, error: type[DataError | TargetError] = DataError) -> Any:
     """Return the values of a column where its name was given."""
     if not isinstance(values, str):
-        return values
+        return joined(values) if isinstance(opened.source, ChunkedSource) else values
     if opened.table is None:
         raise error(f"{role}={values!r} names a column, but X is a matrix without names. Pass the values instead.")
     from offbeat.data.tabular import column_values

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offbeat.data.arrays import array_source, sparse_source
+from offbeat.data.chunks import chunked_source
 from offbeat.data.memory import memory_bytes
 from offbeat.data.source import Source
 from offbeat.errors import DataError
@@ -68,7 +69,8 @@ def open_data(X: Any, memory_budget: int | float | str | None = None) -> Opened:
     X : array-like, sparse matrix, table, path or list of paths
         A NumPy array or memory map or anything that converts to an array; a SciPy sparse matrix; a pandas,
         polars or pyarrow table, or anything that exports an Arrow stream; the path of a file or of a folder of
-        Parquet files; a list of paths of Parquet files; what this function returned before.
+        Parquet files; a list of paths of Parquet files; a list of arrays or of sparse matrices, one below the other;
+        what this function returned before.
     memory_budget : int, str or None
         Bytes, or a string such as ``"1GiB"``; by default a quarter of the machine's memory. Files that take
         more are streamed. Arrays and tables that are in memory already do not count.
@@ -97,6 +99,8 @@ def open_data(X: Any, memory_budget: int | float | str | None = None) -> Opened:
         from offbeat.data.parquet import parquet_table
 
         return Opened(table=parquet_table(X))
+    if isinstance(X, list | tuple) and X and all(_is_matrix(part) for part in X):
+        return Opened(source=chunked_source([_plain(part) if isinstance(part, np.ndarray) else part for part in X]))
     if isinstance(X, np.memmap):
         from offbeat.data.npy import memmap_source
 
@@ -118,6 +122,10 @@ def is_sparse(X: Any) -> bool:
     """
     module = sys.modules.get("scipy.sparse")  # whoever has such a matrix has loaded it
     return module is not None and bool(module.issparse(X))
+
+
+def _is_matrix(part: Any) -> bool:
+    return is_sparse(part) or (isinstance(part, np.ndarray) and part.ndim == 2)
 
 
 def _open_object(X: Any) -> Opened:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from offbeat.data.chunks import cuts
 from offbeat.data.source import CSR, Block, Source
 
 Float64s = NDArray[np.float64]
@@ -155,11 +156,11 @@ class Shard:
             yield _frozen(block), Targets(self.y, self.weight, self.offset), ranges
             return
         for first, last in ranges:
-            for a in range(first, last, self.block_rows):
+            for start, stop in cuts(self.source, self.start + first, self.start + last, self.block_rows):
                 if self.cancelled():
                     raise Cancelled
-                b = min(a + self.block_rows, last)
-                block = self.source.read(self.start + a, self.start + b, workspace.scratch(self))
+                a, b = start - self.start, stop - self.start
+                block = self.source.read(start, stop, workspace.scratch(self))
                 yield _frozen(block), self._targets(a, b), np.array([[0, b - a]], dtype=np.int64)
 
     def _targets(self, a: int, b: int) -> Targets:

@@ -1,6 +1,7 @@
 """Multinomial loss: one pass over rows with a predictor per class. Products through BLAS, the softmax compiled.
 
-``l(z, y) = log sum_c exp(z_c) - z_y``, ``theta = softmax(z) - e_y``.
+``l(z, y) = log sum_c exp(z_c) - z_y``, ``theta = softmax(z) - e_y``. With ``p = softmax(z)`` a product of its Hessian
+with predictors ``t`` is ``p (t - p't)``, so that the shares ``p`` of each row are all that has to be kept.
 """
 
 from __future__ import annotations
@@ -67,3 +68,72 @@ def sparse_gradient(X, theta, start, gradient):
         for p in range(indptr[start + i], indptr[start + i + 1]):
             for c in range(theta.shape[1]):
                 gradient[indices[p], c] += data[p] * theta[i, c]
+
+
+@kernel(error_model="numpy")
+def keep_shares(theta, y, v, shares):
+    """Write ``softmax(z)`` of each row, given ``v (softmax(z) - e_y)``; rows without weight get zeros."""
+    for i in range(theta.shape[0]):
+        weight = v[i] if v.shape[0] > 0 else 1.0
+        for c in range(theta.shape[1]):
+            shares[i, c] = theta[i, c] / weight if weight > 0.0 else 0.0
+        if weight > 0.0:
+            shares[i, int(y[i])] += 1.0
+
+
+@kernel(fastmath={"reassoc", "contract", "nsz"}, error_model="numpy")
+def sparse_product(X, shares, v, w, b, out, total):
+    """Add the product of the Hessian over a CSR block, about zero, with a direction.
+
+    Parameters
+    ----------
+    X : tuple
+        ``indptr, indices, data``.
+    shares : ndarray, shape (n, n_classes)
+    v : ndarray of float64, shape (n,) or (0,)
+        Weights.
+    w : ndarray, shape (k, n_classes)
+    b : ndarray, shape (n_classes,)
+    out : ndarray, shape (k, n_classes)
+    total : ndarray, shape (n_classes,)
+        Receives the part of the intercepts.
+    """
+    indptr, indices, data = X
+    n_classes = w.shape[1]
+    t = np.empty(n_classes)
+    for i in range(indptr.shape[0] - 1):
+        for c in range(n_classes):
+            t[c] = b[c]
+        for p in range(indptr[i], indptr[i + 1]):
+            x, j = data[p], np.uint64(indices[p])
+            for c in range(n_classes):
+                t[c] += x * w[j, c]
+        mean = 0.0
+        for c in range(n_classes):
+            mean += shares[i, c] * t[c]
+        weight = v[i] if v.shape[0] > 0 else 1.0
+        for c in range(n_classes):
+            t[c] = weight * shares[i, c] * (t[c] - mean)
+            total[c] += t[c]
+        for p in range(indptr[i], indptr[i + 1]):
+            x, j = data[p], np.uint64(indices[p])
+            for c in range(n_classes):
+                out[j, c] += x * t[c]
+
+
+@kernel(fastmath={"reassoc", "contract", "nsz"}, error_model="numpy")
+def sparse_diagonal(X, shares, v, first, second, total):
+    """Add ``sum d x``, ``sum d x^2`` and ``sum d`` over a CSR block, with ``d = v p (1 - p)`` of each class."""
+    indptr, indices, data = X
+    n_classes = shares.shape[1]
+    d = np.empty(n_classes)
+    for i in range(indptr.shape[0] - 1):
+        weight = v[i] if v.shape[0] > 0 else 1.0
+        for c in range(n_classes):
+            d[c] = weight * shares[i, c] * (1.0 - shares[i, c])
+            total[c] += d[c]
+        for p in range(indptr[i], indptr[i + 1]):
+            x, j = data[p], np.uint64(indices[p])
+            for c in range(n_classes):
+                first[j, c] += x * d[c]
+                second[j, c] += x * x * d[c]

@@ -116,8 +116,9 @@ class Sums:
     """Sums travel along the edges of a tree.
 
     What a neighbour is told is the sum of everything but what it told itself: keyed by edge, newest wins, never deltas,
-    so that lost, repeated and reordered messages do no harm. With ``exact`` a sum is passed on once all that belongs
-    into it is of the same clock, as in an all-reduce.
+    so that lost, repeated and reordered messages do no harm. It is told nothing before all that belongs into its sum is
+    there: passed on one by one, the first contributions would be as many messages on each edge as there are workers.
+    With ``exact`` all must be of the same clock as well, as in an all-reduce.
     """
 
     def __init__(self, seat: Seat, *, exact: bool) -> None:
@@ -153,7 +154,7 @@ class Sums:
         out: Outgoing = []
         for neighbour, edge in self._edges.items():
             rest = self._filled(without=edge)
-            if not rest or (self._exact and len(rest) < len(self._edges) - 1 + max(len(self._own), 1)):
+            if len(rest) < len(self._edges) - 1 + max(len(self._own), 1):
                 continue
             facts = self._facts(rest)
             if self._exact and facts[1] != facts[2]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from statistics import median
 from typing import NamedTuple, TypeAlias
 
 Key: TypeAlias = tuple[int, int, str]
 """What a step is: shard, clock and role."""
+Place: TypeAlias = tuple[int, int, str, int]
+"""A step and the worker that is at it."""
 DOUBLINGS = 2  # after so many questions the time until the next one grows no more
 LEAST = 1e-9  # seconds: where steps take no time at all, asking again still does
 
@@ -30,6 +32,11 @@ class Flight(NamedTuple):
         """What the step is, whoever is at it."""
         return self[:3]
 
+    @property
+    def place(self) -> Place:
+        """The step and who is at it."""
+        return self[:4]
+
 
 class Flights:
     """The steps under way; every question about them takes a time that does not depend on how many there are.
@@ -47,7 +54,7 @@ class Flights:
 
     def __init__(self, n_shards: int, *, retry: float, patience: float, usual: float) -> None:
         self._retry, self._patience, self._guess, self._usual = retry, patience, usual, usual
-        self._levels: list[dict[int, Flight]] = [{}]  # by how often asked for, then by worker; each oldest first
+        self._levels: list[dict[Place, Flight]] = [{}]  # by how often asked for; each in the order of asking
         self._copies: dict[Key, int] = {}  # how many workers are at a step that nobody has answered
         self._lone: dict[Key, Flight] = {}  # where that is one; oldest first
         self._recent = deque[float](maxlen=max(8, min(n_shards, 64)))
@@ -64,7 +71,7 @@ class Flights:
     def add(self, flight: Flight) -> None:
         """Take note of a step that starts."""
         self._count += 1
-        self._levels[0][flight.worker] = flight
+        self._levels[0][flight.place] = flight
         key = flight.key
         self._copies[key] = self._copies.get(key, 0) + 1
         if self._copies[key] == 1:
@@ -72,14 +79,15 @@ class Flights:
         else:
             self._lone.pop(key, None)
 
-    def land(self, flight: Flight, now: float) -> None:
-        """Take note of a worker's answer.
+    def land(self, flight: Flight, now: float, duration: float) -> None:
+        """Take note of a worker's answer, and how long it says that the step took.
 
         One that was asked for several times is measured from the last question: counted from the first, lost messages
-        would pass for slow steps, and waiting would grow without end (Karn & Partridge 1987, on round trips).
+        would pass for slow steps, and waiting would grow without end (Karn & Partridge 1987, on round trips). It may be
+        known by then, so that the question is answered at once: the step took no less than the worker says.
         """
         self._remove(flight)
-        self._recent.append(now - (flight.last if flight.asked > 1 else flight.sent))
+        self._recent.append(now - flight.sent if flight.asked == 1 else max(now - flight.last, duration))
         self._unused += 1
 
     def answered(self, key: Key) -> None:
@@ -102,30 +110,39 @@ class Flights:
             self._lone = dict(sorted(self._lone.items(), key=lambda item: item[1].sent))
         return False
 
-    def again(self, now: float) -> Iterator[Flight]:
-        """Yield steps to ask the same worker for again: the question or the answer may have been lost."""
+    def again(self, now: float, astray: Iterable[Flight] = ()) -> Iterator[Flight]:
+        """Yield steps to ask the same worker for again: the question or the answer may have been lost.
+
+        For those named, that is known.
+        """
         if math.isinf(self._retry):
             return
+        for flight in astray:
+            yield self._ask_again(flight, now)
         for level in list(reversed(self._levels)):
             for flight in list(level.values()):
                 if self._due(flight) > now:
                     break
                 yield self._ask_again(flight, now)
 
-    def overdue(self, now: float) -> Key | None:
-        """Return the oldest step that takes so long that another worker should try, unless two are at it."""
+    def overdue(self, now: float, worker: int) -> Key | None:
+        """Return the oldest step that takes so long that this worker should try, too, unless two are at it."""
         for key, flight in self._lone.items():
-            return key if flight.sent + self._patience * self.usual() <= now else None
+            if flight.sent + self._patience * self.usual() > now:
+                break
+            if flight.worker != worker:
+                return key
         return None
 
-    def next_look(self, *, idle: bool) -> float:
-        """Return when a step will have to be asked for again, or overdue if there is an idle worker to take it."""
+    def next_look(self, idle: Collection[int]) -> float:
+        """Return when a step will have to be asked for again, or overdue if an idle worker could take it."""
         due = math.inf
         if not math.isinf(self._retry):
             first = (next(iter(level.values())) for level in self._levels if level)
             due = min(map(self._due, first), default=math.inf)
-        if idle and self._lone:
-            due = min(due, next(iter(self._lone.values())).sent + self._patience * self.usual())
+        if idle:
+            oldest = next((f for f in self._lone.values() if len(idle) > 1 or f.worker not in idle), None)
+            due = min(due, math.inf if oldest is None else oldest.sent + self._patience * self.usual())
         return due
 
     def forget_times(self) -> None:
@@ -145,13 +162,13 @@ class Flights:
 
     def _ask_again(self, flight: Flight, now: float) -> Flight:
         new = flight._replace(asked=flight.asked + 1, last=now)
-        del self._level(flight)[flight.worker]
-        self._level(new)[new.worker] = new
+        del self._level(flight)[flight.place]
+        self._level(new)[new.place] = new
         if flight.key in self._lone:
             self._lone[flight.key] = new
         return new
 
-    def _level(self, flight: Flight) -> dict[int, Flight]:
+    def _level(self, flight: Flight) -> dict[Place, Flight]:
         number = min(flight.asked - 1, DOUBLINGS)
         while len(self._levels) <= number:
             self._levels.append({})
@@ -159,4 +176,4 @@ class Flights:
 
     def _remove(self, flight: Flight) -> None:
         self._count -= 1
-        del self._level(flight)[flight.worker]
+        del self._level(flight)[flight.place]

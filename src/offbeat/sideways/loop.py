@@ -17,6 +17,7 @@ from offbeat.sideways.messages import (
     Command,
     Event,
     Failed,
+    Idle,
     Interrupted,
     Joined,
     Lost,
@@ -179,6 +180,8 @@ class _HubRun:
         elif isinstance(event, Lost):
             self.board.fence(event.worker, event.incarnation + 1)
             self.schedule.lost(event.worker)
+        elif isinstance(event, Idle):
+            self.schedule.idle(event.worker, event.since)
         else:
             self.schedule.wake()
         if self.ending is None and self.now >= self.policy.time_limit:
@@ -204,7 +207,7 @@ class _HubRun:
 
     def _arrived(self, event: Arrived) -> list[Row]:
         message = event.message
-        rows = [step_row(event, self.update - self.before)]
+        rows = [step_row(event, self.update - self.before)] if self.schedule.expects(message) else []
         if not self.board.alive(message):  # its worker is known to have lost what this came from
             return rows
         first = self.schedule.arrived(message, event.time)

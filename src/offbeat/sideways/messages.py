@@ -105,6 +105,14 @@ class Arrived(NamedTuple):
     time: float
 
 
+class Idle(NamedTuple):
+    """Event: a worker says that it has had nothing to do since a time; from engines whose messages can be lost."""
+
+    worker: int
+    since: float
+    time: float
+
+
 class Failed(NamedTuple):
     """Event: a step raised; the loop raises it again in the caller."""
 
@@ -141,4 +149,4 @@ class Lost(NamedTuple):
     incarnation: int = 0
 
 
-Event: TypeAlias = Arrived | Failed | Interrupted | Tick | Joined | Lost
+Event: TypeAlias = Arrived | Idle | Failed | Interrupted | Tick | Joined | Lost

@@ -7,12 +7,12 @@ with rank 0. All else is the same for all ranks.
 from __future__ import annotations
 
 import math
-import pickle
 from collections.abc import Generator
 from typing import Any
 
 import numpy as np
 
+from offbeat import codec
 from offbeat.data.shard import Shard, Workspace
 from offbeat.errors import ProblemError
 from offbeat.problem import Problem
@@ -139,7 +139,7 @@ class _Peer:
 
     def _follow(self, news: Message) -> None:
         """Go on from the state of a neighbour that has made more updates."""
-        self.state, self.query, self.updates = pickle.loads(news.payload.tobytes())
+        self.state, self.query, self.updates = codec.unpack(news.payload, {"info": self.info})
         self.clock = max(self.clock, self.updates)
         if self.lead:
             self._look()
@@ -235,7 +235,7 @@ class _Peer:
             for message in self.exchange.of(worker):
                 self.port.push(message, (worker,))
         if self.known and self.updates > hello.clock:
-            flat = np.frombuffer(pickle.dumps((self.state, self.query, self.updates)), np.uint8)
+            flat = codec.pack((self.state, self.query, self.updates), {"info": self.info})
             message = self.port.message(flat, kind="state", clock=self.updates)  # type: ignore[arg-type]
             self.port.push(self._tagged(message, WHERE), (worker,))
 

@@ -21,8 +21,9 @@ class DataInfo:
     ``center`` and ``scale`` define internal coordinates: ``u = w * scale``, intercept ``b + center.w``. ``start`` holds
     coefficients and intercepts in internal coordinates. ``rarity`` is the largest squared deviation of each scaled
     column: about the reciprocal of how often an indicator column differs from its usual value. ``n_shards``,
-    ``longest`` (rows of the largest shard), ``staleness`` and ``seed`` say how the fit is run, ``warm`` that the start
-    is somebody's and may be the answer.
+    ``longest`` (rows of the largest shard), ``at_once`` (most steps under way at once), ``staleness`` and ``seed`` say
+    how the fit is run, ``resident`` whether the data is in memory, ``warm`` that the start is somebody's and may be the
+    answer.
     """
 
     n_rows: int
@@ -37,6 +38,8 @@ class DataInfo:
     rarity: Floats
     n_shards: int = 1
     longest: int = 0
+    at_once: int = 1
+    resident: bool = True
     staleness: float = 0.0
     seed: int = 0
     warm: bool = False

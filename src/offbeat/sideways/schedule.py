@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import heapq
 import math
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from offbeat.sideways.flights import Flight, Flights, Key
+from offbeat.sideways.homes import Homes
 from offbeat.sideways.messages import CERTIFY, STEP, Message
 
 LAG = 2  # clocks that a shard must be behind before another worker than its own takes it, when nobody waits for it
+DEPTH = 3  # steps that a worker has before it where messages can be lost: it works on one while others are on their way
+SLACK = 4.0  # times the patience there: an answer that is late seldom means that a worker is slow
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,10 @@ class Schedule:
     Every shard has a home, the worker that holds its rows. Pinned shards run there only. With `Stealing`, a worker
     with nothing to do at home takes other shards, those that lag first, and runs what is overdue a second time.
 
+    Where messages can be lost, a worker without barrier has several steps before it, so that it is not idle while an
+    answer is on its way. What it should have answered before something else, or has not heard of while it is idle, is
+    asked for again at once.
+
     Parameters
     ----------
     n_shards, n_workers : int
@@ -59,44 +64,44 @@ class Schedule:
         self, n_shards: int, n_workers: int, *, staleness: float = 0.0, stealing: Stealing | None = None,
         concurrency: float = math.inf, retry: float = math.inf, usual: float = math.inf,
     ) -> None:  # fmt: skip
-        self.n_shards, self.n_workers = n_shards, n_workers
+        self.n_shards = n_shards
         self.staleness, self.stealing, self.concurrency = staleness, stealing, concurrency
-        self.clocks = [0] * n_shards
-        self.slowest = 0
-        self.home = [s * n_workers // n_shards for s in range(n_shards)]
-        self.workers: dict[int, Flight | None] = dict.fromkeys(range(n_workers))
-        patience = math.inf if stealing is None else stealing.patience
+        self.homes = Homes(n_shards, n_workers, common=stealing is not None)
+        self.depth = DEPTH if staleness > 0 and math.isfinite(retry) else 1
+        self.workers: dict[int, dict[Key, Flight]] = {w: {} for w in range(n_workers)}  # in the order of asking
+        patience = math.inf if stealing is None else stealing.patience * (SLACK if self.depth > 1 else 1.0)
         self.flights = Flights(n_shards, retry=retry, patience=patience, usual=usual)
         self._free: dict[int, None] = dict.fromkeys(range(n_workers))  # may have something to do
         self._parked: dict[int, None] = {}  # had nothing to do when last looked at
-        self._idle: dict[int, list[tuple[int, int]]] = {w: [] for w in range(n_workers)}  # heaps; some are out of date
-        self._all: list[tuple[int, int, int]] = []  # likewise, of all workers: what there is to steal
-        self._waits = [False] * n_shards
+        self._astray: list[Flight] = []
         self._asked: dict[int, set[int]] = {w: set() for w in range(n_workers)}
         self._unasked: dict[int, None] = {}
         self._number, self._pending = 0, set[int]()  # of the certificate under way: its number, who has not answered
-        self._counts = {0: n_shards}  # shards at each clock
-        for shard in range(n_shards):
-            self._make_idle(shard)
 
     # what the loop tells -------------------------------------------------------------------------------------------
     def arrived(self, message: Message, now: float) -> bool:
         """Take note of an answer; whether it is the first for its shard, clock and role."""
         key = (message.shard, message.clock, message.role)
-        flight = self.workers.get(message.worker)
-        if flight is not None and flight[:3] == key:
-            self.flights.land(flight, now)
-            self.workers[message.worker] = None
-            self._free[message.worker] = None
+        flight = self.workers.get(message.worker, {}).get(key)
+        if flight is not None:
+            self._land(flight, now, message.duration)
         if not self._awaited(key):
             return False
         self.flights.answered(key)
         if message.role == CERTIFY:
             self._pending.discard(message.shard)
             self._unask(message.shard)
-        else:
-            self._advance(message.shard)
+        elif self.homes.advance(message.shard):
+            self.wake()
         return True
+
+    def expects(self, message: Message) -> bool:
+        """Whether this answer of this worker has not come in before."""
+        return (message.shard, message.clock, message.role) in self.workers.get(message.worker, {})
+
+    def idle(self, worker: int, since: float) -> None:
+        """Take note that a worker has had nothing to do since a time: what it was asked before has gone astray."""
+        self._astray += [flight for flight in self.workers.get(worker, {}).values() if flight.last <= since]
 
     def ask(self, number: int) -> None:
         """Have every shard evaluated, for the certificate of this number: the next thing that its worker does."""
@@ -119,26 +124,26 @@ class Schedule:
         """Give a worker its shards back, or its share when it was not there at the start."""
         if worker in self.workers:
             self.lost(worker)
-        self.workers[worker] = None
+        self.workers[worker] = {}
         self._free[worker] = None
-        self._idle.setdefault(worker, [])
         self._asked.setdefault(worker, set())
-        for shard in self._share(worker):
+        for shard in self.homes.welcome(worker, self.workers):
             self._move(shard, worker)
         self.wake()
 
     def lost(self, worker: int) -> None:
-        """Take a worker out; its shards and its step go to others."""
-        flight = self.workers.pop(worker, None)
-        self._free.pop(worker, None)
-        self._parked.pop(worker, None)
-        if flight is not None and self.flights.drop(flight):
+        """Take a worker out; its shards and its steps go to others."""
+        for flight in self.workers.pop(worker, {}).values():
+            if not self.flights.drop(flight):
+                continue
             if flight.role == CERTIFY:
                 self._ask(flight.shard)
             else:
-                self._make_idle(flight.shard)
+                self.homes.give_back(flight.shard)
+        self._free.pop(worker, None)
+        self._parked.pop(worker, None)
         alive = sorted(self.workers)
-        orphans = [s for s in range(self.n_shards) if self.home[s] == worker]
+        orphans = [s for s in range(self.n_shards) if self.homes.of[s] == worker]
         for i, shard in enumerate(orphans):
             if alive:
                 self._move(shard, alive[(worker + 1 + i) % len(alive)])
@@ -146,10 +151,8 @@ class Schedule:
 
     # what the loop asks --------------------------------------------------------------------------------------------
     def assign(self, now: float) -> Iterator[Flight]:
-        """Yield the steps to start now."""
-        for again in self.flights.again(now):
-            self.workers[again.worker] = again
-            yield again
+        """Yield the steps to start now, and those to ask for again."""
+        yield from self._again(now)
         while self._free and len(self.flights) < self.concurrency:
             worker = next(iter(self._free))
             del self._free[worker]
@@ -158,100 +161,91 @@ class Schedule:
                 self._parked[worker] = None
                 continue
             flight = Flight(*chosen, worker, now, 1, now)
-            self.workers[worker] = flight
+            self.workers[worker][flight.key] = flight
+            if len(self.workers[worker]) < self.depth:
+                self._free[worker] = None
             self.flights.add(flight)
             yield flight
 
     @property
     def level(self) -> bool:
         """Whether all shards have reported equally often: a round has ended."""
-        return len(self._counts) == 1
+        return self.homes.level
 
     def next_look(self) -> float:
         """Return when to look again although nothing came in; ``inf`` if there is no need."""
-        takers = self.stealing is not None and bool(self._parked) and len(self.flights) < self.concurrency
-        return self.flights.next_look(idle=takers)
+        takers = self.stealing is not None and len(self.flights) < self.concurrency
+        return self.flights.next_look(self._parked if takers else ())
 
     def usual(self) -> float:
         """Return the usual time of a step."""
         return self.flights.usual()
 
-    # clocks and homes ----------------------------------------------------------------------------------------------
+    # steps under way -----------------------------------------------------------------------------------------------
+    def _land(self, flight: Flight, now: float, duration: float) -> None:
+        """Take note of a worker's answer.
+
+        Workers do what they are told in turn: what this one was last told before it has gone astray.
+        """
+        steps = self.workers[flight.worker]
+        if self.depth > 1 and flight.asked == 1:
+            for other in steps.values():
+                if other is flight:
+                    break
+                self._astray.append(other)
+        del steps[flight.key]
+        self.flights.land(flight, now, duration)
+        self._parked.pop(flight.worker, None)
+        self._free[flight.worker] = None
+
+    def _again(self, now: float) -> Iterator[Flight]:
+        astray, self._astray = self._astray, []
+        still = [flight for flight in astray if self.workers.get(flight.worker, {}).get(flight.key) is flight]
+        for again in self.flights.again(now, still):
+            steps = self.workers[again.worker]
+            del steps[again.key]
+            steps[again.key] = again
+            yield again
+
     def _awaited(self, key: Key) -> bool:
         """Whether nobody has answered this yet."""
         shard, clock, role = key
         if role == CERTIFY:
             return clock == self._number and shard in self._pending
-        return clock == self.clocks[shard] + 1
-
-    def _advance(self, shard: int) -> None:
-        clock = self.clocks[shard]
-        self.clocks[shard] = clock + 1
-        self._counts[clock + 1] = self._counts.get(clock + 1, 0) + 1
-        self._counts[clock] -= 1
-        if not self._counts[clock]:
-            del self._counts[clock]
-            if clock == self.slowest:
-                self.slowest = clock + 1
-                self.wake()
-        self._make_idle(shard)
-
-    def _make_idle(self, shard: int) -> None:
-        """Have a shard wait for a worker. Thieves begin at the far end of what a worker has to do."""
-        self._waits[shard] = True
-        heapq.heappush(self._idle[self.home[shard]], (self.clocks[shard], shard))
-        if self.stealing is not None:
-            heapq.heappush(self._all, (self.clocks[shard], -shard, shard))
+        return clock == self.homes.clocks[shard] + 1
 
     def _move(self, shard: int, worker: int) -> None:
-        old = self.home[shard]
-        self.home[shard] = worker
-        if self._waits[shard]:
-            heapq.heappush(self._idle[worker], (self.clocks[shard], shard))
+        old = self.homes.of[shard]
+        self.homes.move(shard, worker)
         if shard in self._asked[old]:
             self._asked[old].remove(shard)
             self._asked[worker].add(shard)
-
-    def _share(self, worker: int) -> list[int]:
-        """Return the shards that a worker gets when it comes: those it had at the start, or an even share.
-
-        Those that nobody is left for go with them.
-        """
-        left = [s for s in range(self.n_shards) if self.home[s] not in self.workers]
-        if worker < self.n_workers:
-            mine = {s for s in range(self.n_shards) if s * self.n_workers // self.n_shards == worker}
-            return sorted(mine.union(left))
-        owned = Counter(home for home in self.home if home in self.workers)
-        taken = left
-        while owned and max(owned.values()) > len(taken) + 1:
-            richest = max(owned, key=lambda w: (owned[w], -w))
-            taken.append(next(s for s in range(self.n_shards) if self.home[s] == richest and s not in taken))
-            owned[richest] -= 1
-        return taken
 
     # choosing ------------------------------------------------------------------------------------------------------
     def _pick(self, worker: int, now: float) -> Key | None:
         asked = self._take_asked(worker)
         if asked is not None:
             return asked, self._number, CERTIFY
+        slowest = self.homes.slowest
+        limit = slowest + self.staleness
         if self.stealing is None:
-            return self._step(self._take_idle(worker))
-        if self._pending or (self.staleness > 0 and not self._oldest(worker) - self.slowest < LAG):
-            urgent = self._step(self._steal(self.slowest)) or self.flights.overdue(now)
+            return self._step(self.homes.take(worker, limit))
+        if self._pending or (self.staleness > 0 and not self.homes.oldest(worker) - slowest < LAG):
+            urgent = self._step(self.homes.steal(slowest)) or self.flights.overdue(now, worker)
             if urgent is not None:
                 return urgent
-        limit = self.slowest + self.staleness
-        return self._step(self._take_idle(worker)) or self._step(self._steal(limit)) or self.flights.overdue(now)
+        own = self._step(self.homes.take(worker, limit))
+        return own or self._step(self.homes.steal(limit)) or self.flights.overdue(now, worker)
 
     def _step(self, shard: int | None) -> Key | None:
-        return None if shard is None else (shard, self.clocks[shard] + 1, STEP)
+        return None if shard is None else (shard, self.homes.clocks[shard] + 1, STEP)
 
     def _ask(self, shard: int) -> None:
-        self._asked[self.home[shard]].add(shard)
+        self._asked[self.homes.of[shard]].add(shard)
         self._unasked[shard] = None
 
     def _unask(self, shard: int) -> None:
-        self._asked[self.home[shard]].discard(shard)
+        self._asked[self.homes.of[shard]].discard(shard)
         self._unasked.pop(shard, None)
 
     def _take_asked(self, worker: int) -> int | None:
@@ -265,34 +259,3 @@ class Schedule:
             return None
         self._unask(shard)
         return shard
-
-    def _oldest(self, worker: int) -> float:
-        """Return the clock of the waiting shard at home here that is furthest behind."""
-        heap = self._idle[worker]
-        while heap and not self._valid(heap[0][1], heap[0][0], worker):
-            heapq.heappop(heap)
-        return heap[0][0] if heap else math.inf
-
-    def _valid(self, shard: int, clock: int, home: int) -> bool:
-        return self._waits[shard] and self.clocks[shard] == clock and self.home[shard] == home
-
-    def _take_idle(self, home: int) -> int | None:
-        if self._oldest(home) - self.slowest > self.staleness or not self._idle[home]:
-            return None
-        shard = heapq.heappop(self._idle[home])[1]
-        self._waits[shard] = False
-        return shard
-
-    def _steal(self, limit: float) -> int | None:
-        """Return a waiting shard of anybody's, among those furthest behind, if its clock is within the limit."""
-        while self._all:
-            clock, _, shard = self._all[0]
-            if not (self._waits[shard] and self.clocks[shard] == clock):
-                heapq.heappop(self._all)
-            elif clock > limit:
-                return None
-            else:
-                heapq.heappop(self._all)
-                self._waits[shard] = False
-                return shard
-        return None

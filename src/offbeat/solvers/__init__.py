@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from offbeat.solvers.newton_cg import NewtonCG
     from offbeat.solvers.proximal_gradient import ProximalGradient
     from offbeat.solvers.proximal_newton import ProximalNewton
+    from offbeat.solvers.saga import SAGA
     from offbeat.solvers.sdca import SDCA
     from offbeat.solvers.sgd import SGD
 
 __all__ = [
     "ADMM",
     "LBFGS",
+    "SAGA",
     "SDCA",
     "SGD",
     "DelayedProximalGradient",
@@ -36,6 +38,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "SAGA": "saga",
     "SDCA": "sdca",
     "SGD": "sgd",
     "ModelAveraging": "model_averaging",

@@ -23,10 +23,10 @@ class Query(NamedTuple):
     ``point`` is where the dual variables of all shards put the coefficients, before soft thresholds, intercept last;
     ``shrink`` is ``1 / (n l2)`` with all that is quadratic; ``threshold`` is ``l1 / l2``, or of length 0. ``sigma`` is
     the number of shards that move at once. ``warm`` says whether a first step sets dual variables to the slopes at the
-    point, not to zero; ``signs`` whether rows with a
-    positive dual variable are summed apart; ``room`` the rows of the largest shard. ``exact``
-    is ``1 / (n l2)`` with nothing else in it, and 1 for an intercept, 0 for none; of length 0 unless a single shard may
-    solve for its dual variables. ``threads`` share the rows of a shard.
+    point, not to zero; ``signs`` whether rows with a positive dual variable are summed apart; ``room`` the rows of the
+    largest shard. ``exact`` is ``1 / (n l2)`` with nothing else in it, and 1 for an intercept, 0 for none; of length 0
+    unless a single shard may solve for its dual variables. ``anchor`` is what the point is pulled to; shards only
+    repeat it. ``threads`` share the rows of a shard.
     """
 
     point: Floats
@@ -39,6 +39,7 @@ class Query(NamedTuple):
     epochs: int
     room: int
     exact: Floats
+    anchor: Floats
     threads: int = 1
 
     @property
@@ -76,8 +77,9 @@ class Contribution(NamedTuple):
     """What a shard puts on the board, all with the intercept last.
 
     ``gradient``: ``sum v theta x``; ``above``: the same where ``theta > 0``; ``slope`` and ``repair``: of the first
-    step, the loss gradient and ``sum v h x``. ``theta``, padded to the rows of the largest shard, is for whoever goes
-    on with this shard: its sum means nothing.
+    step, the loss gradient and ``sum v h x``. Later steps have the anchor that they were asked with in place of the
+    slope. ``theta``, padded to the rows of the largest shard, is for whoever goes on with this shard: its sum means
+    nothing.
     """
 
     gradient: Floats
@@ -150,7 +152,7 @@ def local_step(problem: Problem, shard: Shard, local: Local, query: Query) -> St
     )  # fmt: skip
     if better is not None:
         facts = facts._replace(exact=1.0, polished=1.0, intercept=better.intercept, dual=better.dual)
-    new = Contribution(gradient, above, none, none, facts, theta)
+    new = Contribution(gradient, above, query.anchor, none, facts, theta)
     return Step(Local(local.workspace, new, norms), new.flat(), work, "ascent")
 
 
@@ -177,31 +179,31 @@ def _repeated(problem: Problem, shard: Shard, local: Local, query: Query, theta:
 
 def _gradients(shard: Shard, local: Local, theta: Floats) -> tuple[Floats, Floats]:
     """Return what the dual variables stand for, in all and where they are positive: sums of changes gather rounding."""
-    from offbeat.kernels import sdca
+    from offbeat.kernels import dual_sums
 
     out, done = np.zeros((2, shard.source.shape[1] + 1)), 0
     for block, targets, ranges in shard.blocks(1.0, local.workspace):
         rows = int(ranges[-1, 1])
         part, goal = theta[done : done + rows], tuple(targets)
         if isinstance(block, CSR):
-            sdca.sparse_gradient(tuple(block), goal, part, out)
+            dual_sums.sparse_gradient(tuple(block), goal, part, out)
         else:
-            sdca.dense_gradient(block, goal, part, out)
+            dual_sums.dense_gradient(block, goal, part, out)
         done += rows
     return out[0], out[1]
 
 
 def _conjugates(problem: Problem, shard: Shard, theta: Floats) -> Floats:
-    from offbeat.kernels import sdca
+    from offbeat.kernels import dual_sums
 
     out = np.zeros((2, 2))
-    sdca.conjugates(problem.loss, (shard.y, shard.weight, shard.offset), theta[: shard.n_rows], out)
+    dual_sums.conjugates(problem.loss, (shard.y, shard.weight, shard.offset), theta[: shard.n_rows], out)
     return out
 
 
 def _started(problem: Problem, shard: Shard, local: Local, query: Query) -> Contribution:
     """Return the evaluation of the start; its slopes are the first dual variables where the start is warm."""
-    from offbeat.kernels import sdca
+    from offbeat.kernels import dual_sums
 
     theta, done = np.zeros(max(query.room, shard.n_rows)), 0
     w, b = np.ascontiguousarray(query.coef), float(query.point[-1])
@@ -210,9 +212,9 @@ def _started(problem: Problem, shard: Shard, local: Local, query: Query) -> Cont
         rows = int(ranges[-1, 1])
         part, goal = theta[done : done + rows], tuple(targets)
         if isinstance(block, CSR):
-            sdca.sparse_start(problem.loss, tuple(block), goal, w, b, query.shrink, part, (head, sums))
+            dual_sums.sparse_start(problem.loss, tuple(block), goal, w, b, query.shrink, part, (head, sums))
         else:
-            sdca.dense_start(problem.loss, block, goal, w, b, query.shrink, part, (head, sums))
+            dual_sums.dense_start(problem.loss, block, goal, w, b, query.shrink, part, (head, sums))
         done += rows
     slope, repair = sums[0], sums[2]
     if not query.warm:

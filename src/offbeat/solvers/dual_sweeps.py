@@ -50,17 +50,17 @@ class _Rows(NamedTuple):
 
 def measured(shard: Shard, workspace: Workspace, shrink: Floats) -> Norms:
     """Return the norms of the rows, without the intercept."""
-    from offbeat.kernels import sdca
+    from offbeat.kernels import dual_sums
 
     out, row, done, ones = np.empty(shard.n_rows), np.zeros(shrink.size - 1), 0, shard.source.resident
     for block, _, ranges in shard.blocks(1.0, workspace):
         part = out[done : done + int(ranges[-1, 1])]
         if isinstance(block, CSR):
-            sdca.sparse_norms(tuple(block), shrink, row, part)
+            dual_sums.sparse_norms(tuple(block), shrink, row, part)
             entries = block.data[int(block.indptr[0]) : int(block.indptr[-1])]
             ones = ones and bool(np.all(entries == 1.0))
         else:
-            sdca.dense_norms(block, shrink, row, part)
+            dual_sums.dense_norms(block, shrink, row, part)
         done += len(part)
     return Norms(out, shrink, ones)
 
@@ -112,7 +112,7 @@ def _again(rows: _Rows, rule: Rule, point: Floats, some: NDArray[np.int64]) -> f
 
 def _side_by_side(rows: _Rows, some: NDArray[np.int64]) -> _Rows:
     """Return copies of some rows: what is visited many times should lie together."""
-    from offbeat.kernels import sdca
+    from offbeat.kernels import dual_sums
 
     assert isinstance(rows.block, CSR)
     indptr, indices, data = rows.block
@@ -122,7 +122,7 @@ def _side_by_side(rows: _Rows, some: NDArray[np.int64]) -> _Rows:
         np.empty(count, indices.dtype),
         np.empty(min(count, data.size), data.dtype),
     )
-    sdca.copied(tuple(rows.block), some, tuple(block))
+    dual_sums.copied(tuple(rows.block), some, tuple(block))
     target = tuple(_frozen(each[some]) if each.size else each for each in rows.target)
     return _Rows(CSR(*map(_frozen, block)), target, rows.theta[some], rows.norms[some])
 

@@ -14,6 +14,7 @@ from offbeat.data.shard import Point, Shard, Sums, Workspace
 from offbeat.data.source import CSR
 from offbeat.problem import Floats, Problem
 from offbeat.sideways.protocol import Step
+from offbeat.solvers import class_products
 
 EVALUATE, PRODUCT, DIAGONAL, BLOCK = "gradient", "product", "diagonal", "block of the Hessian"
 HEAD = 4
@@ -26,7 +27,8 @@ class Query(NamedTuple):
     """What a shard is asked: to evaluate ``at``, or for a product, the diagonal or a block of the Hessian there.
 
     ``number`` says which evaluation the Hessian is of; a shard that does not hold it evaluates ``at`` again.
-    ``direction`` has shape (k + 1,); ``columns`` are those of the block.
+    ``direction`` has shape (k + 1,), flat over columns and classes with one intercept a class where there are several;
+    ``columns`` are those of the block.
     """
 
     what: str
@@ -37,11 +39,11 @@ class Query(NamedTuple):
 
 
 class Local(NamedTuple):
-    """Curvature of each row, ``v l''(z)``, at the evaluation with this number."""
+    """Curvature of each row at the evaluation with this number: ``v l''(z)``; of several classes, their shares."""
 
     workspace: Workspace
     number: int = -1
-    bend: Floats | None = None
+    bend: NDArray[Any] | None = None
 
 
 def local_step(problem: Problem, shard: Shard, local: Local, query: Query) -> Step:
@@ -58,10 +60,12 @@ def local_step(problem: Problem, shard: Shard, local: Local, query: Query) -> St
     return Step(local, answer(shard, local.workspace, local.bend, query), work, query.what)
 
 
-def evaluate(problem: Problem, shard: Shard, workspace: Workspace, at: Point) -> tuple[Floats, Floats]:
+def evaluate(problem: Problem, shard: Shard, workspace: Workspace, at: Point) -> tuple[Floats, NDArray[Any]]:
     """Return the sums of `Shard.evaluate`, flat, and the curvature of each row."""
     from offbeat.kernels import products
 
+    if problem.n_outputs > 1:
+        return class_products.evaluate(shard, workspace, at)
     k = at.coef.size
     head, gradient, repair = np.zeros(HEAD), np.zeros(k), np.zeros(k if at.repair else 0)
     out, bend, done = (head, gradient, repair), np.empty(shard.n_rows), 0
@@ -82,10 +86,12 @@ def evaluate(problem: Problem, shard: Shard, workspace: Workspace, at: Point) ->
     return Sums(head, gradient, repair if at.repair else None, None).flat(), bend
 
 
-def _diagonal(shard: Shard, workspace: Workspace, bend: Floats, query: Query) -> Floats:
+def _diagonal(shard: Shard, workspace: Workspace, bend: NDArray[Any], query: Query) -> Floats:
     """Return the diagonal of the Hessian, the intercept last; then the number of stored entries."""
     from offbeat.kernels import products
 
+    if query.at.intercept.size > 1:
+        return class_products.diagonal(shard, workspace, bend, query.at)
     center, done, stored = query.at.center, 0, 0
     out, total = np.zeros((center.size, 2)), float(bend.sum())
     for block, _, ranges in shard.blocks(1.0, workspace):
@@ -103,9 +109,11 @@ def _diagonal(shard: Shard, workspace: Workspace, bend: Floats, query: Query) ->
     return np.concatenate([out[:, 1], [total, stored]])
 
 
-def _product(shard: Shard, workspace: Workspace, bend: Floats, query: Query) -> Floats:
+def _product(shard: Shard, workspace: Workspace, bend: NDArray[Any], query: Query) -> Floats:
     from offbeat.kernels import products
 
+    if query.at.intercept.size > 1:
+        return class_products.product(shard, workspace, bend, query.at, query.direction)
     center, w, b = query.at.center, query.direction[:-1], float(query.direction[-1])
     out, done = np.zeros(query.direction.size), 0
     for block, _, ranges in shard.blocks(1.0, workspace):

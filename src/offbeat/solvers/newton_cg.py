@@ -110,10 +110,8 @@ class NewtonCG:
             raise ProblemError(f"most of NewtonCG is {self.most}; give a whole number from 1")
 
     def check(self, problem: Problem) -> None:
-        """Raise `ProblemError` for penalties with kinks or bounds, losses with kinks, and several outputs."""
+        """Raise `ProblemError` for penalties with kinks or bounds, and losses with kinks."""
         descent.check_smooth("NewtonCG", problem)
-        if problem.n_outputs > 1:
-            raise ProblemError(f"NewtonCG does not solve the {problem.loss.name} loss; use LBFGS or ProximalGradient")
 
     def init_local(self, problem: Problem, shard: Shard, contribution: Floats | None = None) -> Local:
         """Return scratch memory: curvatures are found again at the next query."""
@@ -123,8 +121,9 @@ class NewtonCG:
         """Return the first state and query."""
         x = evaluation.start(info)
         query = Query(EVALUATE, evaluation.query(info, x), 0, np.empty(0), NOWHERE)
-        unit = np.append(1.0 / info.scale, 1.0 if info.reference.fit_intercept else 0.0)
-        return NewtonCGState(info, x, query, np.append(info.penalty.curvature(), 0.0), unit), query
+        m = info.n_outputs
+        unit = np.append(np.repeat(1.0 / info.scale, m), np.full(m, 1.0 if info.reference.fit_intercept else 0.0))
+        return NewtonCGState(info, x, query, np.append(info.penalty.curvature(), np.zeros(m)), unit), query
 
     def local_step(self, problem: Problem, shard: Shard, local: Any, query: Any) -> Step:
         """Evaluate a point, or give a product or a block of the Hessian."""
@@ -141,6 +140,8 @@ class NewtonCG:
                 state = self._turned(state)
         elif what == DIAGONAL:
             state = _chosen(state, total)
+            if state.info.n_outputs > 1:
+                state = self._begun(state)
         elif what == BLOCK:
             state = self._begun(_factored(state, total))
         else:
@@ -257,6 +258,10 @@ def _chosen(state: NewtonCGState, total: Floats) -> NewtonCGState:
     """Take in the diagonal; ask for the Hessian of the columns that matter most."""
     scale = state.info.scale
     diagonal = np.maximum(total[:-1] * state.unit**2 / state.info.n_rows, 0.0)
+    if state.info.n_outputs > 1:
+        whole = diagonal + state.bend
+        whole += LEAST * max(float(np.max(whole)), 1e-300)
+        return replace(state, solver=preconditioner.only_diagonal(whole), diagonal=diagonal)
     share = FIRST if state.solver is None else 1.0
     columns = preconditioner.choose(diagonal[:-1], state.bend[:-1], scale, float(total[-1]), share)
     return replace(state, query=state.query._replace(what=BLOCK, columns=columns), diagonal=diagonal)

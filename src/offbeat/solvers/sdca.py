@@ -37,8 +37,8 @@ PULL = 5.0  # weight of the intercept's own column of ones, over that of a row: 
 class SDCAState(State):
     """Where the hub stands, in the units of the columns, intercept last: the query under way, ``l2`` and ``l1``.
 
-    ``pull`` is the weight of the squared distance from ``anchor``, which moves once a round, in which shards make
-    ``steps`` in all; ``x`` is the last point; ``momentum`` says how far ahead of the next one the anchor is put.
+    ``pull`` is the weight of the squared distance from ``anchor``, which moves once a round; ``x`` is the last point;
+    ``momentum`` says how far ahead of the next one the anchor is put.
     ``opening`` is the certified start: a warm one may need no better point, but a better bound.
     """
 
@@ -50,7 +50,6 @@ class SDCAState(State):
     anchor: Floats
     x: Floats
     momentum: float = 0.0
-    steps: float = 0.0
     opening: Progress | None = None
 
 
@@ -138,18 +137,9 @@ class SDCA:
         alone = info.n_shards == 1 and not smooth and not l1.any()
         exact = np.append(shrink[:-1], float(info.reference.fit_intercept)) if alone else np.empty(0)
         query = Query(
-            at,
-            shrink,
-            np.empty(0),
-            sigma,
-            info.warm and smooth,
-            signs,
-            info.seed,
-            self.epochs,
-            room,
-            exact,
+            at, shrink, np.empty(0), sigma, info.warm and smooth, signs, info.seed, self.epochs, room, exact, at,
             self.threads or 1,
-        )
+        )  # fmt: skip
         return SDCAState(info, query, l2, l1, np.zeros_like(l2), at, at), query
 
     def local_step(self, problem: Problem, shard: Shard, local: Any, query: Any) -> Step:
@@ -169,7 +159,7 @@ class SDCA:
         else:
             state = _moved(state, sums)
         state = replace(state, candidate=_candidate(state, sums))
-        query = state.query._replace(point=_point(state, sums.gradient))
+        query = state.query._replace(point=_point(state, sums.gradient), anchor=state.anchor)
         return _proved(replace(state, query=query)), query
 
 
@@ -184,21 +174,21 @@ def _proved(state: SDCAState) -> SDCAState:
 def _moved(state: SDCAState, sums: Contribution) -> SDCAState:
     """Return the state at the next point, with an anchor ahead of it unless that points uphill.
 
-    The anchor waits for news of as many steps as there are shards: it is a multiplier of the intercept's constraint,
-    and each move of it is one of the method of multipliers.
-
     Dropping such momentum is the restart of O'Donoghue & Candes 2015 (Found. Comput. Math. 15:715).
+
+    The anchor is a multiplier of the intercept's constraint, and each move of it one of the method of multipliers. What
+    it is counted from is the anchor that the shards were asked with, not the one that is remembered: among peers, those
+    that lost their state may have made another round of it than the rest, and would disagree about it for ever.
     """
-    steps = sums.facts.steps
     if sums.facts.exact:
         x = np.append(-sums.gradient[:-1] * state.query.exact[:-1], sums.facts.intercept)
-        return replace(state, x=x, anchor=x, steps=steps)
+        return replace(state, x=x, anchor=x)
+    if not sums.facts.first:
+        state = replace(state, anchor=sums.slope / state.info.n_shards)
     x = _primal(state, _point(state, sums.gradient))
-    if steps < state.steps + state.info.n_shards - 0.5:
-        return replace(state, x=x)
     ahead = float((state.anchor - x)[:-1] @ (x - state.x)[:-1]) <= 0.0
     anchor = x + state.momentum * (x - state.x) if ahead and state.momentum else x
-    return replace(state, x=x, anchor=anchor, steps=steps)
+    return replace(state, x=x, anchor=anchor)
 
 
 def _point(state: SDCAState, gradient: Floats) -> Floats:

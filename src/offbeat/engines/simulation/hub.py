@@ -15,19 +15,25 @@ from offbeat.engines.simulation.faults import Join
 from offbeat.engines.simulation.world import HUB, World
 from offbeat.errors import ProblemError
 from offbeat.sideways.loop import Outcome
-from offbeat.sideways.messages import Arrived, Event, Failed, Interrupted, Joined, Lost, Message, Run, Tick, Wait
+from offbeat.sideways.messages import Arrived, Event, Failed, Idle, Interrupted, Joined, Lost, Message, Run, Tick, Wait
 
+HINT = 0.1  # of the time of its last step: how long a worker is idle before it says so, if messages can be lost
+HINTS = 3  # doublings of that
 HEADER = 64  # bytes of a message besides its numbers
 
 
 class _Machine:
-    """A worker: what it is doing, what waits, what it answered last for each shard, which shards it has loaded."""
+    """A worker: what it is doing, what waits, what it answered last for each shard, which shards it has loaded.
+
+    And since when it has been idle, and how long its last step took.
+    """
 
     def __init__(self) -> None:
         self.running: Run | None = None
         self.queue: deque[Run] = deque()
         self.answers: dict[tuple[str, int], Message] = {}
         self.held: set[int] = set()
+        self.idle, self.usual = 0.0, 0.0
 
 
 class Cluster:
@@ -52,6 +58,8 @@ class Cluster:
         n_shards = len(steps.shards)
         for shard in range(n_shards):
             self._machines[shard * world.n_workers // n_shards].held.add(shard)
+        for worker in self._machines:
+            self._rest(worker)
         world.schedule_crashes(self._down, self._up)
         for number, join in enumerate(world.conditions.of(Join)):
             world.at(join.at, partial(self._join, world.n_workers + number))
@@ -95,7 +103,10 @@ class Cluster:
 
     def _work(self, worker: int) -> None:
         machine = self._machines[worker]
-        if machine.running is not None or not machine.queue:
+        if machine.running is not None:
+            return
+        if not machine.queue:
+            self._rest(worker)
             return
         command = machine.running = machine.queue.popleft()
         foreign = command.shard not in machine.held
@@ -114,10 +125,27 @@ class Cluster:
         if self.world.lives[worker] != message.incarnation:
             return
         machine = self._machines[worker]
-        machine.running = None
+        machine.running, machine.usual = None, message.duration
         machine.answers[message.role, message.shard] = message
         self._reply(worker, message)
         self._work(worker)
+
+    def _rest(self, worker: int) -> None:
+        """Have a worker say that it is idle, from time to time while it is."""
+        if not self.world.unreliable:
+            return
+        machine = self._machines[worker]
+        machine.idle = since = self.world.now
+        first = HINT * (machine.usual or self.world.conditions.compute.typical)
+
+        def hint(count: int) -> None:
+            if self._machines[worker] is not machine or machine.running is not None or machine.idle != since:
+                return
+            now = self.world.now
+            self.world.send(worker, HUB, HEADER, lambda: self._inbox.append(Idle(worker, now, self.world.now)))
+            self.world.at(now + first * 2.0 ** min(count, HINTS), partial(hint, count + 1))
+
+        self.world.at(since + first, partial(hint, 1))
 
     def _reply(self, worker: int, message: Message) -> None:
         size = HEADER + message.payload.nbytes
@@ -130,6 +158,7 @@ class Cluster:
         self._inbox.append(Lost(worker, self.world.now, self.world.lives[worker] - 1))
 
     def _up(self, worker: int) -> None:
+        self._rest(worker)
         self._inbox.append(Joined(worker, self.world.now, self.world.lives[worker]))
 
     def _join(self, worker: int) -> None:

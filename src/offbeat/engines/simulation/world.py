@@ -88,6 +88,7 @@ class World:
         self._duplicates = conditions.of(Duplicate)
         self._delays = conditions.of(Delay)
         self._partitions = conditions.of(Partition)
+        self.unreliable = bool(self._losses or self._partitions)
         self._pauses: dict[int, list[Pause]] = {}
         self._disk = sum(each.seconds for each in conditions.of(SlowDisk))
         for pause in sorted(conditions.of(Pause), key=lambda pause: pause.at):

@@ -1,0 +1,266 @@
+"""Steps along single rows whose variance vanishes: epochs over dense and sparse rows, and the sums they start from.
+
+A row ``a`` moves the point along ``(l' - m) a + g``: ``m`` is the slope that the row had in the epoch before (Defazio,
+Bach & Lacoste-Julien 2014, NIPS, eq. 1-3) or has at a fixed point, the anchor (Johnson & Zhang 2013, NIPS), and ``g``
+the mean of these ``m a``. As rows are visited without replacement, ``g`` is kept for an epoch: to follow the changes of
+rows that will not be visited again would count them twice (De & Goldstein 2016, ICDM, algorithm 1).
+
+Sparse rows move on their support alone, along ``copies * g`` (Leblond, Pedregosa & Lacoste-Julien 2017, AISTATS, eq. 4)
+and with a proximal step to match (Pedregosa, Leblond & Lacoste-Julien 2017, NIPS, algorithm 1).
+
+All is in the units of the columns, about ``center``, the intercept last. A step in scaled
+coordinates is a step with a rate for each coordinate. A weight is a part of its row's loss: slopes are ``v l'(z)``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import carray
+
+from offbeat.kernels import protocol  # noqa: F401  (teaches Numba the methods of losses and penalties)
+from offbeat.kernels.compiled import kernel
+from offbeat.kernels.pointers import pointer
+
+REASSOCIATE = {"reassoc", "contract", "nsz", "arcp"}  # NaN and infinity keep their meaning
+STEPS = 60  # of a search in one dimension, at most
+CLOSE = 1e-9
+MERGE = 32  # rows after which a thread shares its move
+LOSS, CROSS, CONJUGATE, BAD, STEEP = 0, 1, 2, 3, 4
+"""What epochs add up: ``v l(z)`` at the moving point; slope of the tangent times ``z`` there; ``t z - v l(z)`` of the
+new tangents (both without offsets); rows whose slope is not finite; and the largest ``v l''`` times the squared length
+of a row in the metric of the step, where steps are implicit."""
+
+
+@kernel(error_model="numpy")
+def implicit(loss, z, y, weight, old, reach):
+    """Return the predictor of a row after a step along it from ``z``, for losses whose slope may grow without bound.
+
+    A step that is taken with the slope where it ends cannot overshoot, however long (Defazio 2016, NIPS, Point-SAGA):
+    ``z' + reach (v l'(z') - old) = z``. ``reach`` is the squared length of the row in the metric of the step.
+    """
+    slope = weight * loss.derivative(z, y)
+    if slope == old or not slope == slope:
+        return z
+    low, high, width = z, z, 1.0
+    for _ in range(STEPS):
+        if slope > old:
+            high, low = low, low - width
+            if low + reach * (weight * loss.derivative(low, y) - old) <= z:
+                break
+        else:
+            low, high = high, high + width
+            if high + reach * (weight * loss.derivative(high, y) - old) >= z:
+                break
+        width *= 2.0
+    at = low if slope > old else high
+    for _ in range(STEPS):
+        rest = at - z + reach * (weight * loss.derivative(at, y) - old)
+        low, high = (low, at) if rest > 0.0 else (at, high)
+        new = at - rest / (1.0 + reach * weight * loss.second_derivative(at, y))
+        if not low <= new <= high:
+            new = 0.5 * (low + high)
+        moved = abs(new - at)
+        at = new
+        if moved <= CLOSE * (1.0 + abs(at)) or not low < high:
+            break
+    return at
+
+
+@kernel(error_model="numpy", inline="always")
+def seen(loss, predictors, base, y, weight, old, sums):
+    """Return the new slope of a row, or the old one where it is not finite; add what the estimate of the gap needs.
+
+    ``predictors`` are those before the step and where the slope is taken.
+    """
+    z, at = predictors
+    new = weight * loss.derivative(at, y)
+    if not abs(new) < np.inf:
+        sums[BAD] += 1.0
+        return old
+    sums[LOSS] += weight * loss.value(z, y)
+    sums[CROSS] += old * (z - base)
+    sums[CONJUGATE] += new * (at - base) - weight * loss.value(at, y)
+    return new
+
+
+@kernel(fastmath=REASSOCIATE, error_model="numpy", inline="always")
+def dense_predict(X, i, center, x):
+    """Return the predictor of a dense row."""
+    z = 0.0
+    for j in range(X.shape[1]):
+        z += (float(X[i, j]) - center[j]) * x[j]
+    return z + x[X.shape[1]]
+
+
+@kernel(fastmath=REASSOCIATE, error_model="numpy", inline="always")
+def dense_length(X, i, center, rate):
+    """Return the squared length of a dense row, intercept included, in a metric."""
+    length = 0.0
+    for j in range(X.shape[1]):
+        d = float(X[i, j]) - center[j]
+        length += rate[j] * d * d
+    return length + rate[X.shape[1]]
+
+
+@kernel(fastmath=REASSOCIATE, error_model="numpy", inline="always")
+def _dense_move(penalty, X, i, changes, state, metric, rule):
+    """Take a step along a dense row; add the row, times its slope, to the gradient that is gathered."""
+    x, average, fresh = state
+    center, rate, _ = metric
+    shrink, factor, strength = rule
+    change, slope = changes
+    k = X.shape[1]
+    if shrink.shape[0] > 0:
+        for j in range(k):
+            d = float(X[i, j]) - center[j]
+            x[j] = shrink[j] * (x[j] - rate[j] * (change * d + average[j]))
+    else:
+        for j in range(k):
+            d = float(X[i, j]) - center[j]
+            f = factor[j]
+            v = x[j] - rate[j] * (change * d + average[j])
+            x[j] = penalty.prox(f * v, rate[j] * f * f, strength[j]) / f
+    for j in range(k):  # a loop of its own: fewer arrays in one, or they are not vectorised
+        fresh[j] += slope * (float(X[i, j]) - center[j])
+    x[k] -= rate[k] * (change + average[k])
+    fresh[k] += slope
+
+
+@kernel(fastmath=REASSOCIATE, error_model="numpy", inline="always")
+def _dense_row(loss, penalty, X, row, target, table, i, state, metric, rule, sums):
+    """Visit a row; ``i`` is where its target and slope are."""
+    y, v, offset = target
+    weight = v[i] if v.shape[0] > 0 else 1.0
+    base = offset[i] if offset.shape[0] > 0 else 0.0
+    z = dense_predict(X, row, metric[0], state[0]) + base
+    old = table[i]
+    at = z
+    if metric[2]:
+        reach = dense_length(X, row, metric[0], metric[1])
+        sums[STEEP] = max(sums[STEEP], reach * weight * loss.second_derivative(z, y[i]))
+        at = implicit(loss, z, y[i], weight, old, reach)
+    new = seen(loss, (z, at), base, y[i], weight, old, sums)
+    table[i] = new
+    _dense_move(penalty, X, row, (new - old, new), state, metric, rule)
+
+
+@kernel(fastmath=REASSOCIATE, error_model="numpy")
+def _dense_rows(loss, penalty, X, start, target, table, order, state, metric, rule, sums):
+    """Visit rows of an array whose first row has this number among targets and slopes."""
+    for r in range(order.shape[0]):
+        i = order[r]
+        _dense_row(loss, penalty, X, i - start, target, table, i, state, metric, rule, sums)
+
+
+@kernel(fastmath=REASSOCIATE, error_model="numpy")
+def dense_epoch(loss, penalty, X, target, table, order, state, metric, rule, sums):
+    """Visit rows of a dense block in the given order, with a step after each.
+
+    Parameters
+    ----------
+    loss, penalty : NamedTuple
+    X : ndarray, shape (n, k)
+    target : tuple of three float64 arrays, shape (n,)
+        ``y``, weights ``v`` (length 0: ones), offsets (length 0: zeros).
+    table : ndarray, shape (n,)
+        Slopes ``v l'(z)`` as last seen; updated.
+    order : ndarray of int64
+    state : tuple of three arrays, shape (k + 1,)
+        The point, which moves; the average gradient; the gradient of this epoch, which is added up.
+    metric : tuple
+        ``center`` (k,); ``rate`` (k + 1,); whether steps along rows are to be implicit.
+    rule : tuple
+        ``shrink`` (k,), by which a ridge or no penalty shrinks, or of length 0: then the prox, with ``factor`` (k,) and
+        ``weight`` (k,).
+    sums : ndarray, shape (5,)
+        Receives the sums named above.
+    """
+    _dense_rows(loss, penalty, X, 0, target, table, order, state, metric, rule, sums)
+
+
+@kernel(fastmath=REASSOCIATE, error_model="numpy")
+def dense_pieces(loss, penalty, pieces, target, table, order, state, metric, rule, sums):
+    """Do as `dense_epoch` for an array that lies in pieces, one below the other.
+
+    Parameters
+    ----------
+    pieces : tuple
+        An array of the pieces' type; their addresses and, with the number of rows last, their first rows, int64.
+    """
+    like, addresses, edges = pieces
+    r = 0
+    while r < order.shape[0]:
+        piece = np.searchsorted(edges, order[r], side="right") - 1
+        start, stop, first = edges[piece], edges[piece + 1], r
+        while r < order.shape[0] and start <= order[r] < stop:
+            r += 1
+        X = carray(pointer(addresses[piece], like), (stop - start, like.shape[1]))
+        _dense_rows(loss, penalty, X, start, target, table, order[first:r], state, metric, rule, sums)
+
+
+@kernel(error_model="numpy")
+def dense_shared(loss, penalty, X, target, table, order, state, metric, rule, sums):
+    """Do as `dense_epoch` beside other threads that move the same point.
+
+    A thread moves a copy, and adds the move to the shared point after every `MERGE` rows: were all to write to the same
+    few cache lines after every row, they would wait for each other's memory. Nothing locks the point. An addition that
+    comes between reading and writing of another thread's is lost: the point is then a little behind, and goes on from
+    where it is. The table has one writer a row, the gradient that is gathered is the thread's own, and the average does
+    not change during an epoch: nothing that the certificate or the next epoch rest on is ever lost.
+    """
+    shared, average, fresh = state
+    x, base = shared.copy(), shared.copy()
+    for first in range(0, order.shape[0], MERGE):
+        for j in range(shared.shape[0]):
+            base[j] = shared[j]
+            x[j] = base[j]
+        rows = order[first : first + MERGE]
+        dense_epoch(loss, penalty, X, target, table, rows, (x, average, fresh), metric, rule, sums)
+        for j in range(shared.shape[0]):
+            shared[j] += x[j] - base[j]
+
+
+@kernel(fastmath=REASSOCIATE, error_model="numpy")
+def dense_visit(loss, penalty, X, target, points, order, state, metric, rule, sums):
+    """Do as `dense_epoch` with slopes at two fixed points, and no table.
+
+    Parameters
+    ----------
+    points : tuple of two arrays, shape (k + 1,)
+        The anchor, at which the average gradient was taken, and the point at which the gradient is to be taken now.
+    """
+    y, v, offset = target
+    anchor, point = points
+    for r in range(order.shape[0]):
+        i = order[r]
+        weight = v[i] if v.shape[0] > 0 else 1.0
+        base = offset[i] if offset.shape[0] > 0 else 0.0
+        z = dense_predict(X, i, metric[0], state[0]) + base
+        fixed = dense_predict(X, i, metric[0], anchor) + base
+        here = dense_predict(X, i, metric[0], point) + base
+        reach = dense_length(X, i, metric[0], metric[1]) if metric[2] else 0.0
+        changes = compared(loss, (z, fixed, here), base, y[i], weight, reach, sums)
+        _dense_move(penalty, X, i, changes, state, metric, rule)
+
+
+@kernel(error_model="numpy")
+def compared(loss, predictors, base, y, weight, reach, sums):
+    """Return the slope at the moving point less that at the anchor, and the slope at the point of the new tangents.
+
+    With a ``reach`` above zero, the step is that of `implicit`.
+    """
+    z, fixed, here = predictors
+    old = weight * loss.derivative(fixed, y)
+    at = z
+    if reach > 0.0:
+        sums[STEEP] = max(sums[STEEP], reach * weight * loss.second_derivative(z, y))
+        at = implicit(loss, z, y, weight, old, reach)
+    slope = weight * loss.derivative(here, y)
+    change = weight * loss.derivative(at, y) - old
+    if not (abs(change) < np.inf and abs(slope) < np.inf):
+        sums[BAD] += 1.0
+        return 0.0, 0.0
+    sums[LOSS] += weight * loss.value(z, y)
+    sums[CROSS] += slope * (z - base)
+    sums[CONJUGATE] += slope * (here - base) - weight * loss.value(here, y)
+    return change, slope

@@ -1,0 +1,130 @@
+"""The shard's side of `NewtonCG` for several classes: evaluations that keep the shares of each row, and products.
+
+All is in the units of the columns, about their centres, flat over columns and classes, with the intercepts last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from offbeat.data.shard import Point, Shard, Sums, Targets, Workspace, head_size
+from offbeat.data.source import CSR, Block
+from offbeat.problem import Floats
+
+Shares = NDArray[np.float32]
+
+
+def evaluate(shard: Shard, workspace: Workspace, at: Point) -> tuple[Floats, Shares]:
+    """Return the sums of `Shard.evaluate`, flat, and the probability of each class in each row."""
+    from offbeat.kernels import classes
+
+    n_classes = at.intercept.size
+    head, gradient = np.zeros(head_size(n_classes)), np.zeros(at.coef.shape)
+    shares, done = np.empty((shard.n_rows, n_classes), np.float32), 0
+    for block, targets, _ in shard.blocks(1.0, workspace):
+        for part, (y, v, offset) in _parts(block, targets):
+            rows = slice(done, done + len(y))
+            z = _predictors(part, at.coef, at.intercept, at.center)
+            if offset.size:
+                z += offset[:, None].astype(z.dtype)
+            classes.softmax_rows(z, y, v, head)
+            classes.keep_shares(z, y, v, shares[rows])
+            _add(part, z, at.center, gradient)
+            done += len(y)
+    head[-1] += shard.n_rows
+    if shard.source.sparse:
+        gradient -= np.outer(at.center, head[1:-2])
+    return Sums(head, gradient.ravel(), None, None).flat(), shares
+
+
+def product(shard: Shard, workspace: Workspace, shares: Shares, at: Point, direction: Floats) -> Floats:
+    """Return the product of the Hessian with a direction."""
+    from offbeat.kernels import classes
+
+    n_classes = at.intercept.size
+    w, b = np.ascontiguousarray(direction[:-n_classes].reshape(at.coef.shape)), direction[-n_classes:]
+    out, total, done = np.zeros(at.coef.shape), np.zeros(n_classes), 0
+    for block, targets, _ in shard.blocks(1.0, workspace):
+        if isinstance(block, CSR):
+            n = len(targets.y)
+            kept = shares[done : done + n]
+            classes.sparse_product(tuple(block), kept, targets.weight, w, b - at.center @ w, out, total)
+            done += n
+            continue
+        for part, (y, v, _) in _parts(block, targets):
+            p = shares[done : done + len(y)]
+            t = _predictors(part, w, b, at.center)
+            t = p * (t - np.sum(p * t, axis=1, keepdims=True))
+            if v.size:
+                t *= v[:, None]
+            total += t.sum(axis=0)
+            _add(part, t, at.center, out)
+            done += len(y)
+    if shard.source.sparse:
+        out -= np.outer(at.center, total)
+    return np.concatenate([out.ravel(), total])
+
+
+def diagonal(shard: Shard, workspace: Workspace, shares: Shares, at: Point) -> Floats:
+    """Return the diagonal of the Hessian; then the number of stored entries."""
+    from offbeat.kernels import classes
+
+    n_classes, stored, done = at.intercept.size, 0, 0
+    first, second, total = np.zeros(at.coef.shape), np.zeros(at.coef.shape), np.zeros(n_classes)
+    for block, targets, _ in shard.blocks(1.0, workspace):
+        n = len(targets.y)
+        kept = shares[done : done + n]
+        if isinstance(block, CSR):
+            classes.sparse_diagonal(tuple(block), kept, targets.weight, first, second, total)
+            stored += block.n_stored
+        else:
+            d = kept * (1.0 - kept)
+            d = d * targets.weight[:, None] if targets.weight.size else d
+            second += ((block - at.center) ** 2).T @ d
+            total += d.sum(axis=0)
+            stored += block.size
+        done += n
+    if shard.source.sparse:
+        center = at.center[:, None]
+        second += center * (center * total - 2.0 * first)
+    return np.concatenate([second.ravel(), total, [stored]])
+
+
+def _parts(block: Block, targets: Targets) -> Iterator[tuple[Block, Targets]]:
+    """Yield some hundred rows at a time, with their targets."""
+    from offbeat.kernels import classes
+
+    n = len(targets.y)
+    for a in range(0, n, classes.ROWS):
+        rows = slice(a, min(a + classes.ROWS, n))
+        own = Targets(*(values[rows] if values.size else values for values in targets))
+        if isinstance(block, CSR):
+            yield CSR(block.indptr[a : rows.stop + 1], block.indices, block.data), own
+        else:
+            yield block[rows], own
+
+
+def _predictors(block: Block, coef: Floats, intercept: Floats, center: Floats) -> NDArray[Any]:
+    from offbeat.kernels import classes
+
+    if isinstance(block, CSR):
+        z = np.empty((len(block.indptr) - 1, intercept.size))
+        classes.sparse_predict(tuple(block), coef, intercept - center @ coef, 0, z)
+        return z
+    dense: NDArray[Any] = (block - center.astype(block.dtype)) @ coef.astype(block.dtype)
+    dense += intercept.astype(block.dtype)
+    return dense
+
+
+def _add(block: Block, theta: NDArray[Any], center: Floats, out: Floats) -> None:
+    """Add ``X'theta``: about zero where the rows are sparse."""
+    from offbeat.kernels import classes
+
+    if isinstance(block, CSR):
+        classes.sparse_gradient(tuple(block), theta, 0, out)
+    else:
+        out += (block - center.astype(block.dtype)).T @ theta
