@@ -30,6 +30,7 @@ from offbeat.sideways.protocol import Candidate, DataInfo, Progress, State, Step
 from offbeat.solvers import dual_rows
 from offbeat.solvers.dual_rows import Contribution, Local, Query
 
+PATIENCE = 20  # rounds in which the gap should halve
 PULL = 5.0  # weight of the intercept's own column of ones, over that of a row: measured, 3 to 10 are alike
 
 
@@ -39,7 +40,8 @@ class SDCAState(State):
 
     ``pull`` is the weight of the squared distance from ``anchor``, which moves once a round; ``x`` is the last point;
     ``momentum`` says how far ahead of the next one the anchor is put.
-    ``opening`` is the certified start: a warm one may need no better point, but a better bound.
+    ``opening`` is the certified start: a warm one may need no better point, but a better bound. ``goal`` is half of the
+    least estimate of the gap when ``rounds`` began to be counted; ``ease`` is what the pull divides the difficulty by.
     """
 
     info: DataInfo
@@ -51,6 +53,9 @@ class SDCAState(State):
     x: Floats
     momentum: float = 0.0
     opening: Progress | None = None
+    ease: float = 1.0
+    goal: float = math.inf
+    rounds: int = 0
 
 
 @dataclass(frozen=True)
@@ -158,7 +163,7 @@ class SDCA:
             state = _first(problem, state, sums)
         else:
             state = _moved(state, sums)
-        state = replace(state, candidate=_candidate(state, sums))
+        state = _patient(replace(state, candidate=_candidate(state, sums)))
         query = state.query._replace(point=_point(state, sums.gradient), anchor=state.anchor)
         return _proved(replace(state, query=query)), query
 
@@ -189,6 +194,23 @@ def _moved(state: SDCAState, sums: Contribution) -> SDCAState:
     ahead = float((state.anchor - x)[:-1] @ (x - state.x)[:-1]) <= 0.0
     anchor = x + state.momentum * (x - state.x) if ahead and state.momentum else x
     return replace(state, x=x, anchor=anchor)
+
+
+def _patient(state: SDCAState) -> SDCAState:
+    """Return a state that asks for more epochs between moves of the anchor, where these have led nowhere.
+
+    A point that is moved ahead of rough solutions may wander for ever; theory wants each of them to be solved to some
+    accuracy, of which most problems have no need (Lin, Mairal & Harchaoui 2015, NIPS: Catalyst).
+    """
+    if state.candidate is None or not state.candidate.estimate < math.inf or not state.momentum:
+        return state
+    if state.candidate.estimate <= state.goal:
+        return replace(state, goal=0.5 * state.candidate.estimate, rounds=0)
+    if state.rounds < PATIENCE:
+        return replace(state, rounds=state.rounds + 1)
+    # Ease is the square root of the difficulty: the pulled problem is as difficult, and takes about as many epochs.
+    epochs = max(state.query.epochs, min(2 * state.query.epochs, math.ceil(state.ease)))
+    return replace(state, query=state.query._replace(epochs=epochs), rounds=0)
 
 
 def _point(state: SDCAState, gradient: Floats) -> Floats:
@@ -226,7 +248,7 @@ def _first(problem: Problem, state: SDCAState, sums: Contribution) -> SDCAState:
     threshold = state.l1 / total[:-1] if state.l1.any() else np.empty(0)
     query = state.query._replace(shrink=shrink, threshold=threshold)
     momentum = 0.0 if ease == 1.0 else (1.0 - root) / (1.0 + root)
-    return replace(state, progress=progress, opening=progress, query=query, pull=pull, momentum=momentum)
+    return replace(state, progress=progress, opening=progress, query=query, pull=pull, ease=ease, momentum=momentum)
 
 
 def _iterate(info: DataInfo, x: Floats) -> Iterate:
