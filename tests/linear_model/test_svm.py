@@ -10,7 +10,8 @@ import sklearn.svm as reference
 from numpy.typing import NDArray
 from scipy import sparse
 
-from offbeat.errors import ProblemError
+from offbeat import Problem, losses, penalties, solve
+from offbeat.errors import DataError, ProblemError, TargetError
 from offbeat.linear_model import LinearSVC, LinearSVR
 
 Floats = NDArray[np.float64]
@@ -136,3 +137,54 @@ def test_extreme_strengths(rng: np.random.Generator, loss: str, C: float) -> Non
     X, y, _ = points(rng)
     model = LinearSVC(loss=loss, C=C, tol=1e-2, max_iter=20_000).fit(X, y)
     assert model.status_ == "converged"
+
+
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_array], ids=["dense", "csr"])
+@pytest.mark.parametrize("loss", ["hinge", "squared_hinge"])
+def test_rows_of_zeros_and_a_column_that_never_occurs(rng: np.random.Generator, container: Any, loss: str) -> None:
+    X, y, _ = points(rng)
+    X[10:40] = 0.0
+    X[:, 2] = 0.0
+    model = LinearSVC(loss=loss, tol=1e-4).fit(container(X), y)
+    assert model.status_ == "converged"
+    assert abs(model.coef_[0, 2]) <= 1e-12
+    np.testing.assert_allclose(model.decision_function(container(X))[10:40], model.intercept_[0])
+
+
+@pytest.mark.parametrize("loss", ["hinge", "squared_hinge"])
+def test_a_row_that_is_repeated_counts_as_its_weight(rng: np.random.Generator, loss: str) -> None:
+    X, y, _ = points(rng, n=40)
+    times = np.append(20_000, np.ones(39, dtype=int))
+    repeated = LinearSVC(loss=loss, tol=1e-7).fit(np.repeat(X, times, axis=0), np.repeat(y, times))
+    weighted = LinearSVC(loss=loss, tol=1e-7).fit(X, y, sample_weight=times.astype(float))
+    assert repeated.status_ == weighted.status_ == "converged"
+    one, other = repeated.certificate_, weighted.certificate_
+    assert max(one.dual, other.dual) <= min(one.primal, other.primal) * (1.0 + 1e-9)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_is_not_finite_is_named(value: float) -> None:
+    X = np.ones((6, 2))
+    X[4, 1] = value
+    for model, y in ((LinearSVC(), [0, 1, 0, 1, 0, 1]), (LinearSVR(), [0.0, 1.0, 2.0, 1.0, 0.0, 1.0])):
+        with pytest.raises(DataError, match=r"(?s)NaN|infinit"):
+            model.fit(X, y)
+    with pytest.raises(TargetError, match="Input y contains .* the first is row 1"):
+        LinearSVR().fit(np.ones((2, 1)), [1.0, value])
+
+
+def test_one_class_is_refused_and_three_are_fitted_one_by_one() -> None:
+    X = np.arange(6.0)[:, None]
+    with pytest.raises(TargetError, match="only one class, 'a'"):
+        LinearSVC().fit(X, ["a"] * 6)
+    assert LinearSVC().fit(X, ["a", "a", "b", "b", "c", "c"]).coef_.shape == (3, 1)
+    with pytest.raises(TargetError, match="takes two classes"):
+        solve(Problem(losses.Hinge(), penalties.L2(0.1)), X, np.arange(6.0) % 3)
+
+
+@pytest.mark.parametrize("C", [1e-6, 1e6])
+@pytest.mark.parametrize("loss", ["epsilon_insensitive", "squared_epsilon_insensitive"])
+def test_extreme_strengths_of_regressors(rng: np.random.Generator, loss: str, C: float) -> None:
+    X, _, _ = points(rng)
+    y = X @ np.array([1.0, -2.0, 0.0, 0.5, 3.0]) + rng.standard_normal(len(X))
+    assert LinearSVR(loss=loss, C=C, epsilon=0.1, tol=1e-2, max_iter=20_000).fit(X, y).status_ == "converged"
