@@ -12,6 +12,7 @@ column of ones.
 
 from __future__ import annotations
 
+import numpy as np
 from numba.extending import overload
 
 from offbeat.kernels import protocol  # noqa: F401  (teaches Numba the methods of losses)
@@ -85,14 +86,14 @@ def _predictor(indices, data, first, last, point, threshold):
     z = 0.0
     if threshold.shape[0] > 0:
         for p in range(first, last):
-            j = indices[p]
+            j = np.uintp(indices[p])
             z += (data[p] if data.shape[0] > 0 else 1.0) * _soft(point[j], threshold[j])
     elif data.shape[0] > 0:
         for p in range(first, last):
-            z += data[p] * point[indices[p]]
+            z += data[p] * point[np.uintp(indices[p])]
     else:
         for p in range(first, last):
-            z += point[indices[p]]
+            z += point[np.uintp(indices[p])]
     return z
 
 
@@ -101,14 +102,14 @@ def _add(indices, data, first, last, point, factor, shrink, even):
     """Add a row, times ``factor`` and ``shrink`` (``even`` where that is the same everywhere), to ``point``."""
     if even == 0.0:
         for p in range(first, last):
-            j = indices[p]
+            j = np.uintp(indices[p])
             point[j] += factor * (data[p] if data.shape[0] > 0 else 1.0) * shrink[j]
     elif data.shape[0] > 0:
         for p in range(first, last):
-            point[indices[p]] += factor * even * data[p]
+            point[np.uintp(indices[p])] += factor * even * data[p]
     else:
         for p in range(first, last):
-            point[indices[p]] += factor * even
+            point[np.uintp(indices[p])] += factor * even
 
 
 @kernel(error_model="numpy")
