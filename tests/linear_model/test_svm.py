@@ -169,7 +169,7 @@ def test_what_is_not_finite_is_named(value: float) -> None:
     for model, y in ((LinearSVC(), [0, 1, 0, 1, 0, 1]), (LinearSVR(), [0.0, 1.0, 2.0, 1.0, 0.0, 1.0])):
         with pytest.raises(DataError, match=r"(?s)NaN|infinit"):
             model.fit(X, y)
-    with pytest.raises(TargetError, match="Input y contains .* the first is row 1"):
+    with pytest.raises(TargetError, match=r"Input y contains .* the first is row 1"):
         LinearSVR().fit(np.ones((2, 1)), [1.0, value])
 
 
