@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import warnings
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 
 from offbeat import codec
 from offbeat.codec import Decoder, Encoder
-from offbeat.data.dataset import Dataset
+from offbeat.data.dataset import VECTORS, Data
 from offbeat.diagnostics.files import atomic_write
 from offbeat.errors import DataError, ProblemError
 from offbeat.inspection import Options
@@ -31,7 +30,6 @@ from offbeat.sideways.protocol import DataInfo, Solver
 FORMAT = "offbeat checkpoint"
 VERSION = 1
 INFO = "info"
-VECTORS = {"y": "targets", "weight": "weights", "offset": "offsets"}
 SAME = 1e-6  # relative difference that another order of summing may explain
 FilePath = str | os.PathLike[str]
 
@@ -145,7 +143,7 @@ def _expect(cls: type, value: Any) -> Any:
     return value
 
 
-def facts_of(problem: Problem, solver: Solver, info: DataInfo, options: Options, dataset: Dataset) -> dict[str, Any]:
+def facts_of(problem: Problem, solver: Solver, info: DataInfo, options: Options, dataset: Data) -> dict[str, Any]:
     """Return what two fits must have in common for one to continue the other, in words and numbers.
 
     Parameters
@@ -154,7 +152,7 @@ def facts_of(problem: Problem, solver: Solver, info: DataInfo, options: Options,
     solver : Solver
     info : DataInfo
     options : Options
-    dataset : Dataset
+    dataset : Data
     """
     return {
         "number of rows": info.n_rows,
@@ -163,14 +161,10 @@ def facts_of(problem: Problem, solver: Solver, info: DataInfo, options: Options,
         "penalty": repr(problem.penalty),
         "intercept": options.fit_intercept,
         "standardised": options.standardize,
-        **{name: _fingerprint(getattr(dataset, name)) for name in VECTORS},
+        **dataset.facts(),
         "solver": repr(solver),
         "barrier": info.staleness == 0,
     }
-
-
-def _fingerprint(values: NDArray[np.float64]) -> str:
-    return f"{zlib.crc32(np.ascontiguousarray(values).tobytes()):08x}"
 
 
 def resume(path: FilePath, facts: Mapping[str, Any], info: DataInfo) -> tuple[DataInfo, Snapshot]:
@@ -276,3 +270,26 @@ def keeper(path: FilePath, info: DataInfo, facts: Mapping[str, Any]) -> Callable
             warnings.warn(message, stacklevel=2)
 
     return keep
+
+
+def continuing(
+    problem: Problem, solver: Solver, info: DataInfo, options: Options, dataset: Data, old: FilePath | None,
+    new: FilePath | None,
+) -> tuple[DataInfo, Snapshot | None, Callable[[Any], Any] | None]:  # fmt: skip
+    """Return what the solver is to know, what the fit continues from, and what keeps its snapshots.
+
+    Parameters
+    ----------
+    problem, solver, info, options, dataset
+        Of the fit.
+    old, new : path, optional
+        Checkpoint to continue from, and the one to keep.
+    """
+    if old is None and new is None:
+        return info, None, None
+    snapshot, keep, facts = None, None, facts_of(problem, solver, info, options, dataset)
+    if old is not None:
+        info, snapshot = resume(old, facts, info)
+    if new is not None:
+        keep = keeper(new, info, facts)
+    return info, snapshot, keep

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from offbeat import engines, solvers
-from offbeat.data.dataset import Dataset
+from offbeat.data.dataset import Data
 from offbeat.engines.base import Engine
 from offbeat.errors import ProblemError
 from offbeat.problem import Problem
@@ -25,7 +25,7 @@ SMALL = 1 << 17  # values below which threads cost more than they save
 
 def solver(
     problem: Problem,
-    dataset: Dataset,
+    dataset: Data,
     wanted: Solver | Literal["auto"],
     *,
     shared: bool = False,
@@ -44,62 +44,72 @@ def solver(
     if wanted != "auto":
         if isinstance(wanted, (str, type)) or not hasattr(wanted, "global_step"):
             raise ProblemError(f'solver is {wanted!r}; give "auto" or an object such as offbeat.solvers.Newton()')
+        if getattr(wanted, "whole", False) and dataset.cluster is not None:
+            raise ProblemError(f"{wanted.name} needs all rows in one place, and these lie on a cluster: use another")
         return wanted, "asked for"
     k = dataset.n_columns
     if not getattr(problem.loss, "smooth", True):
-        return _for_kinks(problem, staleness)
-    if many_columns(problem, dataset) and not shared:
+        return _for_kinks(problem, staleness, whole=dataset.cluster is None)
+    if many_columns(problem, dataset) and not shared and dataset.cluster is None:
         return solvers.ProximalNewton(), f"{k:,} columns and a penalty that selects among them: working sets"
     if problem.n_outputs == 1:
         if problem.loss.quadratic and k <= GRAM_COLUMNS:
             return solvers.Newton(), f"squared loss, {k:,} columns: one pass for the Gram matrix, then no data"
-        limit = SPARSE_NEWTON_COLUMNS if dataset.source.sparse else NEWTON_COLUMNS
+        limit = SPARSE_NEWTON_COLUMNS if dataset.sparse else NEWTON_COLUMNS
         if k <= limit:
             return solvers.Newton(), f"{k:,} columns: the Hessian is cheap, Newton needs few passes"
-    if _many_margins(problem, dataset) and not shared and staleness == 0.0:
+    if _many_margins(problem, dataset) and not shared and staleness == 0.0 and dataset.cluster is None:
         return solvers.SDCA(threads=1), f"sparse, {k:,} columns, and rows beyond the margin count for nothing"
-    if problem.penalty.smooth and dataset.source.sparse and not shared:
+    if problem.penalty.smooth and dataset.sparse and not shared:
         return solvers.NewtonCG(), f"sparse, {k:,} columns: Hessian products, preconditioned by the frequent columns"
     if problem.penalty.smooth:
         return solvers.LBFGS(), f"{k:,} columns and a smooth penalty: only gradients, with curvature from their changes"
     return solvers.ProximalGradient(), f"{k:,} columns and a penalty with kinks: accelerated proximal gradient"
 
 
-def _for_kinks(problem: Problem, staleness: float) -> tuple[Solver, str]:
-    """Return the solver for a loss that has no derivative somewhere."""
+def _for_kinks(problem: Problem, staleness: float, *, whole: bool) -> tuple[Solver, str]:
+    """Return the solver for a loss that has no derivative somewhere; ``whole`` says whether rows can be one shard."""
     name, why = problem.loss.name, "each shard solves its own part of the dual"
     if name == "hinge" and staleness > 0.0:
         return solvers.ADMM(), f"the hinge loss has a kink, and there are no rounds: {why}"
+    if name == "hinge" and not whole:
+        return solvers.ADMM(), f"the hinge loss has a kink: {why}"
     try:
         solvers.SDCA().check(problem)
     except ProblemError:
         return solvers.ADMM(), f"the {name} loss has a kink, and the penalty no ridge: {why}"
-    return solvers.SDCA(threads=1), f"the {name} loss has a kink: its dual is solved row by row"
+    chosen = solvers.SDCA(threads=1) if whole else solvers.SDCA()
+    return chosen, f"the {name} loss has a kink: its dual is solved row by row"
 
 
-def _many_margins(problem: Problem, dataset: Dataset) -> bool:
+def _many_margins(problem: Problem, dataset: Data) -> bool:
     """Whether it is a smooth support vector machine on rows such as words, which share few columns."""
     ridge = problem.penalty.name == "l2" and problem.penalty.alpha > 0.0 and problem.penalty.weights is None
-    words = dataset.source.sparse and dataset.n_columns > WORDS * dataset.n_rows
+    words = dataset.sparse and dataset.n_columns > WORDS * dataset.n_rows
     return ridge and words and problem.loss.name in ("squared-hinge", "squared-epsilon-insensitive")
 
 
-def many_columns(problem: Problem, dataset: Dataset) -> bool:
+def many_columns(problem: Problem, dataset: Data) -> bool:
     """Whether the penalty selects among so many columns that a working set of them is the thing to look at."""
     if problem.n_outputs > 1 or not getattr(problem.loss, "smooth", True):
         return False
     if problem.penalty.name not in SELECTING or not getattr(problem.penalty, "l1_ratio", 1.0) > 0.0:
         return False
     k = dataset.n_columns
-    return k > (SPARSE_NEWTON_COLUMNS if dataset.source.sparse else max(WIDE * dataset.n_rows, WIDE_COLUMNS))
+    return k > (SPARSE_NEWTON_COLUMNS if dataset.sparse else max(WIDE * dataset.n_rows, WIDE_COLUMNS))
 
 
-def engine(dataset: Dataset, wanted: Engine | Literal["auto"]) -> Engine:
+def engine(dataset: Data, wanted: Engine | Literal["auto"]) -> Engine:
     """Return the engine to use: threads for large local data."""
     if wanted != "auto":
         if isinstance(wanted, (str, type)) or not hasattr(wanted, "run"):
             raise ProblemError(f'engine is {wanted!r}; give "auto" or an object such as offbeat.engines.Threads()')
+        if dataset.cluster is not None and wanted.name != dataset.cluster.engine().name:
+            raise ProblemError(f'the data lies on {dataset.cluster.engine().name}: leave engine at "auto"')
         return wanted
+    if dataset.cluster is not None:
+        place: Engine = dataset.cluster.engine()
+        return place
     size = dataset.n_rows * min(dataset.n_columns, 100)
     threads = engines.Threads()
     return threads if size > SMALL and threads.n_workers > 1 else engines.Serial()
@@ -115,10 +125,14 @@ def check_staleness(chosen: Solver, staleness: float) -> None:
         raise ProblemError(f"{chosen.name} needs rounds (staleness=0): {hint}, or leave staleness at 0")
 
 
-def stealing(wanted: Stealing | Literal["auto"] | None, staleness: float, topology: Topology) -> Stealing | None:
-    """Return whether shards may move: by default in asynchronous fits with a hub."""
+def stealing(
+    wanted: Stealing | Literal["auto"] | None, staleness: float, topology: Topology, engine: Engine
+) -> Stealing | None:
+    """Return whether shards may move: by default in asynchronous fits with a hub, and where a worker may hang."""
     if wanted == "auto":
-        return Stealing() if staleness > 0 and isinstance(topology, Hub) else None
+        if not isinstance(topology, Hub):
+            return None
+        return Stealing() if staleness > 0 else getattr(engine, "hung", None)
     if wanted is not None and not isinstance(topology, Hub):
         raise ProblemError("stealing needs topology=Hub(): among peers every worker keeps its own shard")
     return wanted

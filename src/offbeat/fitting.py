@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast
 
@@ -12,14 +13,14 @@ import numpy as np
 
 from offbeat import checkpoint as checkpoints
 from offbeat import choice
-from offbeat.data.dataset import Dataset
-from offbeat.data.load import as_dataset
+from offbeat.data.dataset import Data
 from offbeat.data.shard import Shard
 from offbeat.diagnostics.progress import Progress as Display
 from offbeat.diagnostics.trace import Trace
 from offbeat.engines.base import Engine, Listener, Steps
 from offbeat.engines.interrupt import interruptible
-from offbeat.errors import DataError, ProblemError
+from offbeat.engines.placing import data_of
+from offbeat.errors import ProblemError
 from offbeat.inspection import Options, inspect
 from offbeat.problem import Floats, Problem
 from offbeat.sideways.loop import Best, Outcome, Policy, Snapshot, hub_loop
@@ -85,8 +86,9 @@ def solve(
     ----------
     problem : Problem
         Loss and penalty.
-    X : array, sparse matrix, table or path, shape (n_rows, n_columns)
-        NumPy, SciPy, pandas, polars, pyarrow; ``.npy``, Parquet (file or folder), CSV, libsvm. Not copied.
+    X : array, sparse matrix, table, path or Dask collection, shape (n_rows, n_columns)
+        NumPy, SciPy, pandas, polars, pyarrow; ``.npy``, Parquet (file or folder), CSV, libsvm; Dask arrays, data frames
+        and lists of delayed arrays, which stay on their cluster. Not copied.
     y : array of shape (n_rows,), or column name
         Targets; in {0, 1} for logistic and squared hinge, class indices for multinomial.
     solver : Solver or "auto"
@@ -153,7 +155,7 @@ def solve(
     >>> offbeat.solve(Problem(losses.Squared(), penalties.L2(1e-3)), X, y).certificate.satisfied
     True
     """
-    dataset = as_dataset(X, y, sample_weight=sample_weight, offset=offset, memory_budget=memory_budget)
+    dataset = data_of(X, y, sample_weight=sample_weight, offset=offset, memory_budget=memory_budget, engine=engine)
     settings = Settings(
         solver, engine, staleness, topology or Hub(), max_iter, time_limit, callback, random_state, progress,
         stealing, concurrency, checkpoint=checkpoint, checkpoint_every=checkpoint_every, resume=resume,
@@ -161,7 +163,7 @@ def solve(
     return fit(problem, dataset, Options(fit_intercept, standardize, tol, _start(start, problem, dataset)), settings)
 
 
-def _start(start: tuple[Any, Any] | None, problem: Problem, dataset: Dataset) -> tuple[Floats, Floats] | None:
+def _start(start: tuple[Any, Any] | None, problem: Problem, dataset: Data) -> tuple[Floats, Floats] | None:
     if start is None:
         return None
     coef, intercept = np.asarray(start[0], np.float64), np.atleast_1d(np.asarray(start[1], np.float64))
@@ -172,13 +174,14 @@ def _start(start: tuple[Any, Any] | None, problem: Problem, dataset: Dataset) ->
     return coef, intercept
 
 
-def fit(problem: Problem, dataset: Dataset, options: Options, settings: Settings) -> Solution:
+def fit(problem: Problem, dataset: Data, options: Options, settings: Settings) -> Solution:
     """Solve a problem on a data set that is ready: what `solve` and the estimators share.
 
     Parameters
     ----------
     problem : Problem
-    dataset : Dataset
+    dataset : Data
+        If it lies on a cluster, that may forget it afterwards.
     options : Options
     settings : Settings
 
@@ -186,30 +189,42 @@ def fit(problem: Problem, dataset: Dataset, options: Options, settings: Settings
     -------
     solution : Solution
     """
+    try:
+        return _fit(problem, dataset, options, settings)
+    finally:
+        dataset.release()
+
+
+def _fit(problem: Problem, dataset: Data, options: Options, settings: Settings) -> Solution:
     started = time.perf_counter()
     _check(problem, dataset, options, settings)
     solver, reason = choice.solver(problem, dataset, settings.solver, staleness=settings.staleness)
     solver.check(problem)
     choice.check_staleness(solver, settings.staleness)
     engine = choice.engine(dataset, settings.engine)
-    stealing = choice.stealing(settings.stealing, settings.staleness, settings.topology)
+    workers = engine.n_workers
+    stealing = choice.stealing(settings.stealing, settings.staleness, settings.topology, engine)
     limit = math.inf if settings.time_limit is None else settings.time_limit
     trace = Trace()
-    trace.metadata.update(solver=solver.name, reason=reason, engine=engine.name, workers=str(engine.n_workers))
+    trace.metadata.update(solver=solver.name, reason=reason, engine=engine.name, workers=str(workers))
     trace.metadata.update({"clock": "virtual"} if engine.virtual else {})
     trace.metadata.update(rows=str(dataset.n_rows), columns=str(dataset.n_columns))
-    with interruptible() as interrupted, _display(solver, dataset, options, settings) as display:
+    with ExitStack() as stack:
+        interrupted = stack.enter_context(interruptible())
+        display = stack.enter_context(Display(solver.name, options.tol, dataset.n_rows, verbose=settings.progress))
         cancelled = _canceller(interrupted.is_set, started, math.inf if engine.virtual else limit)
-        count = engine.n_workers * (stealing.shards_per_worker if stealing else 1)
-        shards = dataset.shards(1 if getattr(solver, "whole", False) else count, cancelled)
-        shards = [shard for shard in shards if shard.n_rows]  # where rows lie in pieces, some may have none
+        count = workers * (stealing.shards_per_worker if stealing else 1)
+        shards = stack.enter_context(
+            _placed(engine, dataset.shards(1 if getattr(solver, "whole", False) else count, cancelled))
+        )
         info = inspect(problem, dataset, shards, engine, options)
-        at_once = int(min(engine.n_workers, len(shards), settings.concurrency))
+        at_once = int(min(workers, len(shards), settings.concurrency))
         info = replace(info, at_once=at_once, staleness=settings.staleness, seed=settings.random_state or 0)
         display.scale = info.reference.objective
-        info, snapshot, keep = _continuing(problem, solver, info, options, dataset, settings)
+        files = settings.resume, settings.checkpoint
+        info, snapshot, keep = checkpoints.continuing(problem, solver, info, options, dataset, *files)
         policy = Policy(
-            len(shards), min(engine.n_workers, len(shards)), settings.staleness, settings.topology, settings.max_iter,
+            len(shards), min(workers, len(shards)), settings.staleness, settings.topology, settings.max_iter,
             limit, _in_original(settings.callback, info), settings.concurrency, stealing, engine.retry, engine.usual,
             save_every=math.inf if keep is None else settings.checkpoint_every, watch=settings.watch,
         )  # fmt: skip
@@ -219,11 +234,20 @@ def fit(problem: Problem, dataset: Dataset, options: Options, settings: Settings
             display.update(row)
 
         trace.metadata.update({} if snapshot is None else {"resumed at": f"update {snapshot.clock}"})
-        report = trace.metadata.update
-        listener = Listener(record, keep or Listener.save, report=report, cancelled=cancelled, started=started)
+        listener = Listener(record, keep or Listener.save, trace.metadata.update, cancelled, started=started)
         with np.errstate(over="ignore", invalid="ignore"):  # trial points may overflow: solvers look at what they get
             outcome = _run(engine, solver, problem, info, policy, shards, listener, snapshot)
     return solution_of(problem, dataset, info, outcome, trace, time.perf_counter() - started)
+
+
+@contextmanager
+def _placed(engine: Engine, shards: list[Shard]) -> Iterator[list[Shard]]:
+    """Have shards where the engine runs steps, as long as that lasts; of rows in pieces, some may have none."""
+    placed = engine.place([shard for shard in shards if shard.n_rows])
+    try:
+        yield placed
+    finally:
+        engine.release(placed)
 
 
 def _run(
@@ -241,35 +265,14 @@ def _run(
     return Outcome(best.progress, "time_limit" if late else "interrupted", best.passes, best.updates)
 
 
-def _continuing(
-    problem: Problem, solver: Solver, info: DataInfo, options: Options, dataset: Dataset, settings: Settings
-) -> tuple[DataInfo, Snapshot | None, Callable[[Any], Any] | None]:
-    """Return what the solver is to know, what the fit continues from, and what keeps its snapshots."""
-    snapshot, keep = None, None
-    if settings.resume is None and settings.checkpoint is None:
-        return info, snapshot, keep
-    facts = checkpoints.facts_of(problem, solver, info, options, dataset)
-    if settings.resume is not None:
-        info, snapshot = checkpoints.resume(settings.resume, facts, info)
-    if settings.checkpoint is not None:
-        keep = checkpoints.keeper(settings.checkpoint, info, facts)
-    return info, snapshot, keep
-
-
-def _display(solver: Solver, dataset: Dataset, options: Options, settings: Settings) -> Display:
-    return Display(solver.name, options.tol, dataset.n_rows, verbose=settings.progress)
-
-
 def _canceller(interrupted: Callable[[], bool], started: float, limit: float) -> Callable[[], bool]:
     if math.isinf(limit):
         return interrupted
     return lambda: interrupted() or time.perf_counter() - started >= limit
 
 
-def _check(problem: Problem, dataset: Dataset, options: Options, settings: Settings) -> None:
-    if dataset.y.size != dataset.n_rows:
-        raise DataError("no target was given: pass y, or the name of the target column")
-    problem.loss.check_target(dataset.y)
+def _check(problem: Problem, dataset: Data, options: Options, settings: Settings) -> None:
+    dataset.check_target(problem.loss)
     if not options.tol >= 0.0:
         raise ProblemError(f"tol is {options.tol}; it must be a number of at least 0")
     if settings.checkpoint is not None:

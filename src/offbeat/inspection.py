@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from offbeat.data import sums
-from offbeat.data.chunks import in_memory
-from offbeat.data.dataset import Dataset
-from offbeat.data.shard import Shard, Workspace
+from offbeat.data.dataset import Data
+from offbeat.data.shard import Moments, Point, Shard, Workspace, moments_of
 from offbeat.engines.base import Engine
 from offbeat.problem import Floats, Problem, Reference, Separable
 from offbeat.sideways import evaluation
@@ -37,13 +36,13 @@ class Options:
     start: tuple[Floats, Floats] | None = None
 
 
-def inspect(problem: Problem, dataset: Dataset, shards: list[Shard], engine: Engine, options: Options) -> DataInfo:
+def inspect(problem: Problem, dataset: Data, shards: list[Shard], engine: Engine, options: Options) -> DataInfo:
     """Look at the data once, or at a sample of it where any centre and scale will do.
 
     Parameters
     ----------
     problem : Problem
-    dataset : Dataset
+    dataset : Data
     shards : list of Shard
     engine : Engine
         Takes the moments of the shards side by side.
@@ -60,8 +59,8 @@ def inspect(problem: Problem, dataset: Dataset, shards: list[Shard], engine: Eng
     null, reference = _null_model(problem, shards, engine, options)
     info = DataInfo(
         dataset.n_rows, dataset.n_columns, problem.n_outputs, center, scale, penalty, reference,
-        (np.zeros(dataset.n_columns * problem.n_outputs), null), dataset.source.sparse, rarity,
-        len(shards), max(shard.n_rows for shard in shards), resident=in_memory(dataset.source),
+        (np.zeros(dataset.n_columns * problem.n_outputs), null), dataset.sparse, rarity,
+        len(shards), max(shard.n_rows for shard in shards), resident=dataset.in_memory,
     )  # fmt: skip
     if classes or not _has_dual(penalty):
         few = 1.0 if classes else min(1.0, NORM_ROWS / info.n_rows)
@@ -83,37 +82,36 @@ def _has_dual(penalty: Separable) -> bool:
     return min(penalty.dual_scale(ones), penalty.dual_scale(-ones)) > 0.0
 
 
+def _payload(problem: Problem, point: Point, shard: Shard) -> Floats:
+    return evaluation.local_step(problem, shard, Workspace(), point).payload
+
+
 def _null_gradient(problem: Problem, info: DataInfo, shards: list[Shard], engine: Engine, fraction: float) -> Floats:
     """Return the loss gradient at ``w = 0`` on a sample: what gradients are small relative to."""
     point = evaluation.query(info, evaluation.Iterate(*info.start), fraction=fraction)
     board = Board(len(shards))
-    payloads = engine.map(lambda shard: evaluation.local_step(problem, shard, Workspace(), point)[1], shards)
-    for i, payload in enumerate(payloads):
+    for i, payload in enumerate(engine.map(partial(_payload, problem, point), shards)):
         board.put(Message(0, 0, 0, i, 1, "step", payload))
     at, _ = evaluation.gather(info, board, point)
     return at.gradient
+
+
+def _shard_moments(fraction: float, shard: Shard) -> Moments:
+    return shard.moments(fraction, Workspace())
 
 
 def _moments(
     shards: list[Shard], engine: Engine, fraction: float, center: bool, *, exact: bool
 ) -> tuple[Floats, Floats, Floats]:
     """Return centres (zeros when columns must not move), scales (ones for constant columns) and rarities."""
-    if fraction < 1.0:  # a few rows: threads would cost more than they save
-        parts = [shard.moments(fraction, Workspace()) for shard in shards]
-    else:
-        parts = engine.map(lambda shard: shard.moments(fraction, Workspace()), shards)
+    # On a few rows, threads would cost more than they save.
+    parts = engine.map(partial(_shard_moments, fraction), shards, light=fraction < 1.0)
     with np.errstate(invalid="ignore", over="ignore"):  # columns that are not finite keep centre 0 and scale 1
-        total = np.sum([each for each, _ in parts], axis=0)
-        k = (total.size - 1) // 2
-        weight = total[-1] if total[-1] > 0 else 1.0
-        first, second = total[:k] / weight, total[k:-1] / weight
-        mean = sums.first_row(shards[0]) + first
-        variance = np.maximum(second - first**2, 0.0)
+        mean, variance, largest = moments_of(parts)
         spread = variance if center or exact else variance + mean**2
-        largest = np.max([each for _, each in parts], axis=0) + np.abs(first)
         scale, rarity = _scale(mean, np.sqrt(spread), largest, exact=exact)
     mean[~np.isfinite(mean)] = 0.0
-    return (mean if center else np.zeros(k)), scale, rarity
+    return (mean if center else np.zeros(len(mean))), scale, rarity
 
 
 def _scale(mean: Floats, spread: Floats, largest: Floats, *, exact: bool) -> tuple[Floats, Floats]:
@@ -131,7 +129,7 @@ def _scale(mean: Floats, spread: Floats, largest: Floats, *, exact: bool) -> tup
 def _null_model(problem: Problem, shards: list[Shard], engine: Engine, options: Options) -> tuple[Floats, Reference]:
     """Return the best intercept at ``w = 0``, and the reference of certificates there."""
     if problem.n_outputs > 1:
-        return _null_classes(problem, shards, options)
+        return _null_classes(problem, shards, engine, options)
     targets = _Targets(problem.loss, shards, engine)
     b, (total, _, _, at_zero) = _best_constant(targets) if options.fit_intercept else (0.0, targets.sums(0.0))
     n = targets.n_rows
@@ -143,31 +141,39 @@ class _Targets:
     """Targets, weights and offsets of all shards: what the null model is fitted to, without a look at the features."""
 
     def __init__(self, loss: Any, shards: list[Shard], engine: Engine) -> None:
-        self.loss, self.shards, self.engine = loss, shards, engine
+        self.loss, self._shards, self._engine = loss, shards, engine
         self.n_rows = sum(shard.n_rows for shard in shards)
-        self.has_offset = any(shard.offset.size for shard in shards)
 
     def sums(self, b: float) -> tuple[float, float, float, float]:
         """Return the sums of loss, its two derivatives, and the conjugate at zero, with the intercept ``b``."""
-        from offbeat.kernels.rows import loss_sum
-
-        def one(shard: Shard) -> tuple[float, ...]:
-            z = shard.offset + b if shard.offset.size else np.array([b])
-            return tuple(loss_sum(self.loss, z, shard.y, shard.weight))
-
         few = self.n_rows < PARALLEL_ROWS
-        parts = [one(shard) for shard in self.shards] if few else self.engine.map(one, self.shards)
+        parts = self._engine.map(partial(_loss_sums, self.loss, b), self._shards, light=few)
         total, slope, bend, at_zero = np.sum(parts, axis=0)
         return float(total), float(slope), float(bend), float(at_zero)
 
     def start(self) -> float:
         """Return the link of the mean target, less the mean offset."""
-        total = weight = offset = 0.0
-        for shard in self.shards:
-            total += float(shard.y @ shard.weight if shard.weight.size else shard.y.sum())
-            weight += float(shard.weight.sum() if shard.weight.size else shard.n_rows)
-            offset += float(shard.offset.sum()) if shard.offset.size else 0.0
-        return float(self.loss.link(total / weight)) - offset / self.n_rows
+        total, weight, offset = np.sum(self._engine.map(_target_sums, self._shards, light=True), axis=0)
+        return float(self.loss.link(total / weight)) - float(offset) / self.n_rows
+
+
+def _loss_sums(loss: Any, b: float, shard: Shard) -> tuple[float, ...]:
+    from offbeat.kernels.rows import loss_sum
+
+    z = shard.offset + b if shard.offset.size else np.array([b])
+    return tuple(loss_sum(loss, z, shard.y, shard.weight))
+
+
+def _target_sums(shard: Shard) -> tuple[float, float, float]:
+    """Return the sums of weighted targets, of weights and of offsets."""
+    y = float(shard.y @ shard.weight if shard.weight.size else shard.y.sum())
+    weight = float(shard.weight.sum() if shard.weight.size else shard.n_rows)
+    return y, weight, float(shard.offset.sum()) if shard.offset.size else 0.0
+
+
+def _class_counts(n_classes: int, shard: Shard) -> Floats:
+    weight = shard.weight if shard.weight.size else None
+    return np.bincount(shard.y.astype(np.int64), weights=weight, minlength=n_classes).astype(np.float64)
 
 
 def _best_constant(targets: _Targets) -> tuple[float, tuple[float, float, float, float]]:
@@ -210,12 +216,9 @@ def _best_kink(targets: _Targets) -> tuple[float, tuple[float, float, float, flo
     return min(ends, key=lambda end: end[1][0])
 
 
-def _null_classes(problem: Problem, shards: list[Shard], options: Options) -> tuple[Floats, Reference]:
+def _null_classes(problem: Problem, shards: list[Shard], engine: Engine, options: Options) -> tuple[Floats, Reference]:
     """Return log class shares as intercepts, and the entropy of the classes as the reference."""
-    counts = np.zeros(problem.n_outputs)
-    for shard in shards:
-        weight = shard.weight if shard.weight.size else None
-        counts += np.bincount(shard.y.astype(np.int64), weights=weight, minlength=problem.n_outputs)
+    counts = np.sum(engine.map(partial(_class_counts, problem.n_outputs), shards, light=True), axis=0)
     shares = counts / counts.sum()
     mean_weight = float(counts.sum()) / sum(shard.n_rows for shard in shards)
     logs = np.log(np.maximum(shares, 1e-300))

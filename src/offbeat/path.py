@@ -81,7 +81,7 @@ def start(problem: Problem, dataset: Dataset, options: Options, engine: Engine, 
     -------
     start : Start
     """
-    problem.loss.check_target(dataset.y)
+    dataset.check_target(problem.loss)
     shards = dataset.shards(engine.n_workers)
     info = inspect(problem, dataset, shards, engine, options)
     point = evaluation.query(info, Iterate(*info.start), hessian=gram and problem.loss.quadratic)

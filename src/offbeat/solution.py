@@ -6,12 +6,12 @@ import logging
 import math
 import warnings
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from offbeat.data.dataset import Dataset
-from offbeat.data.diagnose import diagnose_non_finite
+from offbeat.data.dataset import Data
 from offbeat.diagnostics.trace import Trace
 from offbeat.errors import ConvergenceWarning, DataError, ProblemError
 from offbeat.problem import Certificate, Floats, Problem
@@ -63,21 +63,15 @@ class Solution:
     seconds: float
 
 
-def not_finite(dataset: Dataset) -> DataError:
+def not_finite(dataset: Data) -> DataError:
     """Return the error for a loss that came out as NaN or infinite: which columns are to blame.
 
     Parameters
     ----------
-    dataset : Dataset
+    dataset : Data
         Searched by blocks.
     """
-    return DataError(
-        _bad_columns(dataset) or "the loss is not finite at the starting point: scale the columns or the target"
-    )
-
-
-def _bad_columns(dataset: Dataset) -> str | None:
-    return diagnose_non_finite(dataset.source, dataset.feature_names)
+    return DataError(dataset.fault() or "the loss is not finite at the starting point: scale the columns or the target")
 
 
 def wrong_loss(loss: Any, y: Floats) -> str | None:
@@ -114,14 +108,14 @@ def wrong_loss(loss: Any, y: Floats) -> str | None:
 
 
 def solution_of(
-    problem: Problem, dataset: Dataset, info: DataInfo, outcome: Outcome, trace: Trace, seconds: float
+    problem: Problem, dataset: Data, info: DataInfo, outcome: Outcome, trace: Trace, seconds: float
 ) -> Solution:
     """Return what a loop ended with in the units of the columns; warn if it is short of the tolerance.
 
     Parameters
     ----------
     problem : Problem
-    dataset : Dataset
+    dataset : Data
     info : DataInfo
     outcome : Outcome
     trace : Trace
@@ -140,11 +134,12 @@ def solution_of(
     ConvergenceWarning
     """
     best = outcome.best
-    if outcome.status in ("not finite", "diverged", "stalled") and (fault := wrong_loss(problem.loss, dataset.y)):
+    doubtful = outcome.status in ("not finite", "diverged", "stalled")
+    if doubtful and (fault := dataset.fault(partial(wrong_loss, problem.loss))):
         raise ProblemError(fault)
     if best is None and outcome.status in ("not finite", "stalled"):
         raise not_finite(dataset)
-    if best is None and outcome.status == "diverged" and (cause := _bad_columns(dataset)):
+    if best is None and outcome.status == "diverged" and (cause := dataset.fault()):
         raise DataError(cause)
     if best is None:
         nothing = Certificate(
@@ -161,7 +156,7 @@ def solution_of(
         kind = "gap" if c.kind == "duality gap" else "gradient"
         reached = f"stopped after {outcome.passes:.3g} passes with a relative {kind} of {c.relative_gap:.3g}"
         advice = ADVICE.get(outcome.status, outcome.status)
-        warnings.warn(f"{reached} (tol={c.tolerance:g}): {advice}", ConvergenceWarning, stacklevel=4)
+        warnings.warn(f"{reached} (tol={c.tolerance:g}): {advice}", ConvergenceWarning, stacklevel=5)
     log.info("%s after %.3g passes, %.3f s: relative gap %.3g", outcome.status, outcome.passes, seconds, c.relative_gap)
     if info.n_outputs == 1:
         return Solution(coef[:, 0], float(intercept[0]), c, trace, outcome.status, outcome.passes, seconds)

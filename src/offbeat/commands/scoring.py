@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from offbeat import choice
 from offbeat.data.dataset import Dataset
 from offbeat.data.diagnose import diagnose_non_finite
-from offbeat.data.shard import Workspace
+from offbeat.data.shard import Workspace, moments_of
 from offbeat.errors import DataError
 from offbeat.linear_model._predict import linear_predictor
 from offbeat.model import Model
@@ -181,8 +181,5 @@ def _deviations(dataset: Dataset) -> Floats:
     engine = choice.engine(dataset, "auto")
     fraction = 1.0 if dataset.source.resident else min(1.0, SAMPLE_ROWS / dataset.n_rows)
     shards = dataset.shards(engine.n_workers)
-    parts = engine.map(lambda shard: shard.moments(fraction, Workspace())[0], shards)
-    total = np.sum(parts, axis=0)
-    k = (total.size - 1) // 2
-    first, second = total[:k] / total[-1], total[k:-1] / total[-1]
-    return np.asarray(np.sqrt(np.maximum(second - first**2, 0.0)))
+    parts = engine.map(lambda shard: shard.moments(fraction, Workspace()), shards)
+    return np.asarray(np.sqrt(moments_of(parts)[1]))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from offbeat.data.arrays import CSRSource, array_source, sparse_source
+from offbeat.data.arrays import ConvertedSource, CSRSource, DenseSource, array_source, sparse_source
 from offbeat.data.source import CSR, Block, Floats, Source, check_range, scratch
 from offbeat.errors import DataError
 
@@ -102,20 +102,37 @@ def chunked_source(chunks: Sequence[Any]) -> ChunkedSource:
         ...
     offbeat.errors.DataError: Chunk 1 of X has 2 columns, chunk 0 has 3. All chunks must have the same columns.
     """
-    parts: tuple[Source, ...] = tuple(
-        array_source(c) if isinstance(c, np.ndarray) else sparse_source(c) for c in chunks
-    )
-    first = parts[0]
-    for i, part in enumerate(parts):
+    sources = [array_source(c) if isinstance(c, np.ndarray) else sparse_source(c) for c in chunks]
+    return stacked(sources, [f"Chunk {i} of X" for i in range(len(sources))])
+
+
+def stacked(sources: Sequence[Source], names: Sequence[str]) -> ChunkedSource:
+    """Put sources one below the other.
+
+    Parameters
+    ----------
+    sources : sequence of Source
+    names : sequence of str
+        What to call each in errors.
+
+    Raises
+    ------
+    DataError
+        They do not fit together: says which does not.
+    """
+    first = sources[0]
+    for name, part in zip(names, sources, strict=True):
         if part.shape[1] != first.shape[1]:
             raise DataError(
-                f"Chunk {i} of X has {part.shape[1]} columns, chunk 0 has {first.shape[1]}. "
+                f"{name} has {part.shape[1]} columns, {names[0].removesuffix(' of X').lower()} has {first.shape[1]}. "
                 "All chunks must have the same columns."
             )
         if part.sparse != first.sparse or part.dtype != first.dtype:
             one, other = (f"{'sparse ' if p.sparse else ''}{p.dtype}" for p in (part, first))
-            raise DataError(f"Chunk {i} of X is {one}, chunk 0 is {other}. Convert them to one type.")
-    parts = _alike(parts)
+            raise DataError(
+                f"{name} is {one}, {names[0].removesuffix(' of X').lower()} is {other}. Convert them to one type."
+            )
+    parts = _alike(tuple(sources))
     edges = np.cumsum([0, *(part.shape[0] for part in parts)])
     return ChunkedSource(parts, tuple(edges.tolist()))
 
@@ -175,3 +192,28 @@ def joined(values: Any) -> Any:
         whole: NDArray[Any] = np.concatenate(values)
         return whole
     return values
+
+
+def alone(source: Source, start: int, stop: int) -> Source:
+    """Return some rows of a source that is in memory as a source of their own; any other as it is.
+
+    Examples
+    --------
+    >>> alone(array_source(np.arange(6.0).reshape(3, 2)), 1, 2).read(0, 1)
+    array([[2., 3.]])
+    """
+    if isinstance(source, ChunkedSource):
+        pieces = [
+            alone(part, max(start - edge, 0), min(stop - edge, part.shape[0]))
+            for part, edge in zip(source.parts, source.edges, strict=False)
+            if start < edge + part.shape[0] and edge < stop
+        ]
+        return stacked(pieces, [f"Chunk {i} of X" for i in range(len(pieces))])
+    block = source.read(start, stop) if in_memory(source) or isinstance(source, ConvertedSource) else None
+    if block is None:
+        return source
+    if isinstance(block, CSR):
+        first, last = int(block.indptr[0]), int(block.indptr[-1])
+        own = CSR(block.indptr - block.indptr[0], block.indices[first:last], block.data[first:last])
+        return CSRSource(own, source.shape[1])
+    return DenseSource(block)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -161,8 +162,26 @@ class LevelScan:
 
     def observe(self, batch: pa.RecordBatch | pa.Table) -> None:
         """Add the levels that appear in some rows; missing values are left for the reader to report."""
+        self._add({name: _unique(batch.column(name), self._kinds[name]) for name in self._levels})
+
+    def merge(self, other: LevelScan) -> None:
+        """Add the levels that another scan, of the same columns, has seen.
+
+        Raises
+        ------
+        DataError
+            The columns are others, or of another kind.
+        """
+        if list(self._kinds) != list(other._kinds):
+            raise DataError(f"the columns are {', '.join(other._kinds)}; those before are {', '.join(self._kinds)}")
+        for name, kind in self._kinds.items():
+            if kind != other._kinds[name]:
+                raise DataError(f"column {name!r} is {other._kinds[name]} here and {kind} before. Convert it to one.")
+        self._add(other._levels)
+
+    def _add(self, found: Mapping[str, Iterable[Level]]) -> None:
         for name, levels in self._levels.items():
-            levels.update(_unique(batch.column(name), self._kinds[name]))
+            levels.update(found[name])
             if len(levels) > MAX_LEVELS:
                 raise DataError(
                     f"Column {name!r} has more than {MAX_LEVELS:,} different values: it looks like free text "

@@ -2,26 +2,78 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from offbeat.data.chunks import in_memory
+from offbeat.data.diagnose import diagnose_non_finite
 from offbeat.data.shard import STREAM_BYTES, Shard
 from offbeat.data.source import Source
+from offbeat.errors import DataError
 
 if TYPE_CHECKING:
     from offbeat.data.encoding import Encoder
 
 Float64s = NDArray[np.float64]
+VECTORS = {"y": "targets", "weight": "weights", "offset": "offsets"}
+
+
+class Data(Protocol):
+    """What a fit asks of its data, be it in this process (`Dataset`) or on a cluster (`placed.PlacedDataset`)."""
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+
+    @property
+    def n_columns(self) -> int:
+        """Number of features."""
+
+    @property
+    def sparse(self) -> bool:
+        """Whether rows are sparse."""
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether all rows are in memory, in a form that kernels read."""
+
+    @property
+    def cluster(self) -> Any:
+        """Where the rows are; None if in this process."""
+
+    @property
+    def encoder(self) -> Encoder | None:
+        """How the columns of a table became features."""
+
+    @property
+    def target(self) -> str | None:
+        """Name of the target column."""
+
+    def shards(self, count: int, cancelled: Callable[[], bool] = ...) -> list[Shard]:
+        """Cut the rows into at most ``count`` shards of nearly equal size, by reference."""
+
+    def check_target(self, loss: Any) -> None:
+        """Raise `TargetError` unless there is a target, and one that fits the loss."""
+
+    def fault(self, check: Callable[[Float64s], str | None] | None = None) -> str | None:
+        """Say what is wrong with the features, or what a check finds in the targets; None when nothing is."""
+
+    def facts(self) -> dict[str, Any]:
+        """Return what tells this data from another: what a checkpoint is compared by."""
+
+    def release(self) -> None:
+        """Have the cluster forget what was loaded for this; nothing is to be done for data of this process."""
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Features and targets, wherever they live.
+    """Features and targets in this process, in memory or in files.
 
     Parameters
     ----------
@@ -58,6 +110,38 @@ class Dataset:
     def n_columns(self) -> int:
         """Number of features."""
         return self.source.shape[1]
+
+    @property
+    def sparse(self) -> bool:
+        """Whether rows are sparse."""
+        return self.source.sparse
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether all rows are in memory, in a form that kernels read."""
+        return in_memory(self.source)
+
+    @property
+    def cluster(self) -> None:
+        """None: the rows are in this process."""
+        return None
+
+    def check_target(self, loss: Any) -> None:
+        """Raise `TargetError` unless there is a target, and one that fits the loss."""
+        if self.y.size != self.n_rows:
+            raise DataError("no target was given: pass y, or the name of the target column")
+        loss.check_target(self.y)
+
+    def fault(self, check: Callable[[Float64s], str | None] | None = None) -> str | None:
+        """Say what is wrong with the features, or what a check finds in the targets; None when nothing is."""
+        return check(self.y) if check is not None else diagnose_non_finite(self.source, self.feature_names)
+
+    def facts(self) -> dict[str, Any]:
+        """Return what tells this data from another: what a checkpoint is compared by."""
+        return {name: f"{zlib.crc32(getattr(self, name).tobytes()):08x}" for name in VECTORS}
+
+    def release(self) -> None:
+        """Do nothing: it goes with the last that refers to it."""
 
     def shards(self, count: int, cancelled: Callable[[], bool] = lambda: False) -> list[Shard]:
         """Cut the rows into at most ``count`` shards of nearly equal size, by reference."""

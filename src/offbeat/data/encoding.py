@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -122,15 +122,13 @@ class Encoder:
         scan = LevelScan(table.schema)
         for batch in table.select(scan.categorical).to_batches():
             scan.observe(batch)
-        return cls.from_scan(scan.columns(table.num_rows), table.schema, options)
+        return cls.from_scan(scan.columns(table.num_rows), matrix_dtype(table.schema), options)
 
     @classmethod
-    def from_scan(
-        cls, columns: tuple[Column, ...], schema: pa.Schema, options: EncoderOptions | None = None
-    ) -> Encoder:
+    def from_scan(cls, columns: tuple[Column, ...], dtype: str, options: EncoderOptions | None = None) -> Encoder:
         """Build an encoder from columns whose levels are known; see `fit`."""
         chosen = options or EncoderOptions()
-        encoder = cls(columns, _matrix_dtype(schema), False, chosen.drop_first, chosen.unknown)
+        encoder = cls(columns, dtype, False, chosen.drop_first, chosen.unknown)
         width = len(encoder.feature_names)
         if width == 0:
             raise DataError("Found 0 feature(s): every column has a single level, and the first is dropped.")
@@ -262,13 +260,17 @@ class Encoder:
         return layout
 
 
-def _matrix_dtype(schema: pa.Schema) -> str:
-    # Booleans and categories become zeros and ones: they take the type of the other columns.
+def matrix_dtype(fields: Iterable[pa.Field]) -> str:
+    """Return the type of a matrix that columns go into: float32 where all numbers are that short.
+
+    Booleans and categories become zeros and ones: they take the type of the other columns.
+    """
     import pyarrow as pa
     import pyarrow.types as at
 
-    numbers = [field.type for field in schema if at.is_primitive(field.type) and not at.is_boolean(field.type)]
-    numbers += [field.type for field in schema if at.is_decimal(field.type)]
+    types = [field.type for field in fields]
+    numbers = [dtype for dtype in types if at.is_primitive(dtype) and not at.is_boolean(dtype)]
+    numbers += [dtype for dtype in types if at.is_decimal(dtype)]
     short = numbers and all(dtype in (pa.float16(), pa.float32()) for dtype in numbers)
     return "float32" if short else "float64"
 

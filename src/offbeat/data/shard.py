@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from offbeat.data.chunks import cuts
+from offbeat.data.chunks import alone, cuts
 from offbeat.data.source import CSR, Block, Source
 
 Float64s = NDArray[np.float64]
@@ -66,6 +66,38 @@ class Sums(NamedTuple):
         rest = rest[size:] if point.repair else rest
         hessian = rest.reshape(size + n_outputs, -1) if point.hessian else None
         return cls(head, gradient, repair, hessian)
+
+
+class Moments(NamedTuple):
+    """Columns of a shard: sum of weights, weighted mean and sum of squared deviations; all values are within reach.
+
+    ``reach`` is the largest absolute difference from ``origin``, an arbitrary row.
+    """
+
+    weight: float
+    mean: Float64s
+    squares: Float64s
+    origin: Float64s
+    reach: Float64s
+
+
+def moments_of(parts: list[Moments]) -> tuple[Float64s, Float64s, Float64s]:
+    """Return mean, variance and a bound of the distance from the mean of the columns of several shards.
+
+    Source: Chan, Golub & LeVeque 1983, on pairs of samples.
+
+    Examples
+    --------
+    >>> one, two = np.array([1.0]), np.array([2.0])
+    >>> moments_of([Moments(1.0, one, 0 * one, one, 0 * one), Moments(1.0, two, 0 * two, two, 0 * two)])
+    (array([1.5]), array([0.25]), array([0.5]))
+    """
+    total = sum(part.weight for part in parts) or 1.0
+    origin = parts[0].origin
+    mean: Float64s = origin + np.sum([part.weight * (part.mean - origin) for part in parts], axis=0) / total
+    squares: Float64s = np.sum([part.squares + part.weight * (part.mean - mean) ** 2 for part in parts], axis=0)
+    reach: Float64s = np.max([part.reach + np.abs(mean - part.origin) for part in parts], axis=0)
+    return mean, squares / total, reach
 
 
 def head_size(n_outputs: int) -> int:
@@ -135,6 +167,14 @@ class Shard:
             (data[first:last], indices[first:last], indptr - indptr[0]), shape=(self.n_rows, self.source.shape[1])
         )
 
+    def alone(self) -> Shard:
+        """Return this shard without the rows of others: what is sent to another process.
+
+        Files stay where they are, and are read there.
+        """
+        source = alone(self.source, self.start, self.stop)
+        return self if source is self.source else replace(self, source=source, start=0, stop=self.n_rows)
+
     def ranges(self, fraction: float = 1.0) -> NDArray[np.int64]:
         """Return runs of rows (start, stop), evenly spread over the shard, that hold about this fraction of it."""
         n = self.n_rows
@@ -182,15 +222,13 @@ class Shard:
 
         return sums.evaluate(self, loss, point, workspace)
 
-    def moments(self, fraction: float, workspace: Workspace) -> tuple[Float64s, Float64s]:
-        """Return moments of the columns about the source's first row.
+    def moments(self, fraction: float, workspace: Workspace) -> Moments:
+        """Return the weight, mean and squared deviations of the columns, on a fraction of the rows.
 
-        Returns
-        -------
-        sums : ndarray, shape (2 k + 1,)
-            ``sum v x``, ``sum v x^2`` and ``sum v``.
-        largest : ndarray, shape (k,)
-            Largest absolute value.
+        Parameters
+        ----------
+        fraction : float
+        workspace : Workspace
         """
         from offbeat.data import sums
 

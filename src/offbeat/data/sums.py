@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from offbeat.data.shard import Float64s, Point, Shard, Sums, Targets, Workspace, head_size
+from offbeat.data.shard import Float64s, Moments, Point, Shard, Sums, Targets, Workspace, head_size
 from offbeat.data.source import CSR, Block
 from offbeat.kernels import rows
 
@@ -117,7 +117,7 @@ def _center(out: Sums, center: Float64s) -> None:
         out.hessian[-1, :-1] = out.hessian[:-1, -1]
 
 
-def first_row(shard: Shard) -> Float64s:
+def _first_row(shard: Shard) -> Float64s:
     """Return the first row of a dense source: a shift that frees variances of cancellation. Zeros when sparse."""
     k = shard.source.shape[1]
     if shard.source.sparse:
@@ -125,13 +125,17 @@ def first_row(shard: Shard) -> Float64s:
     return np.asarray(shard.source.read(0, 1), dtype=np.float64).reshape(k)
 
 
-def moments(shard: Shard, fraction: float, workspace: Workspace) -> tuple[Float64s, Float64s]:
+def moments(shard: Shard, fraction: float, workspace: Workspace) -> Moments:
     """Return moments and largest deviations; see `Shard.moments`."""
-    shift = first_row(shard)
-    out, largest = np.zeros(2 * shift.size + 1), np.zeros(shift.size)
+    origin = _first_row(shard)
+    k = origin.size
+    out, reach = np.zeros(2 * k + 1), np.zeros(k)
     for block, targets, ranges in shard.blocks(fraction, workspace):
         if isinstance(block, CSR):
-            rows.sparse_moments(tuple(block), targets.weight, ranges, out, largest)
+            rows.sparse_moments(tuple(block), targets.weight, ranges, out, reach)
         else:
-            rows.dense_moments(block, targets.weight, ranges, shift, out, largest)
-    return out, largest
+            rows.dense_moments(block, targets.weight, ranges, origin, out, reach)
+    weight = float(out[-1])
+    with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is dealt with by those who asked
+        first = out[:k] / (weight or 1.0)
+        return Moments(weight, origin + first, np.maximum(out[k:-1] - weight * first**2, 0.0), origin, reach)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from offbeat.data.arrays import CSRSource, DenseSource
 from offbeat.data.columns import LevelScan
 from offbeat.data.convert import MissingValuesError, missing_count, plain_values
-from offbeat.data.encoding import Encoder, EncoderOptions
+from offbeat.data.encoding import Encoder, EncoderOptions, matrix_dtype
 from offbeat.data.matrix import MatrixWriter, index_dtype
 from offbeat.data.source import CSR, Source
 from offbeat.errors import DataError, TargetError
@@ -76,18 +76,29 @@ def fit_encoder(table: Tabular, names: Sequence[str], options: EncoderOptions | 
     >>> fit_encoder(table, ["dest"]).feature_names
     ['dest=LAX', 'dest=SFO']
     """
+    scan = scan_levels(table, names)
+    return Encoder.from_scan(scan.columns(table.n_rows), matrix_dtype(table.schema.field(n) for n in names), options)
+
+
+def scan_levels(table: Tabular, names: Sequence[str]) -> LevelScan:
+    """Look at columns of a table: their kinds, and the levels that appear in those that hold categories.
+
+    Raises
+    ------
+    DataError
+        See `fit_encoder`.
+    """
     import pyarrow as pa
 
     check_columns(table, names)
     missing = table.known_missing(names)
     if missing:
         raise MissingValuesError(missing)
-    schema = pa.schema([table.schema.field(name) for name in names])
-    scan = LevelScan(schema)
+    scan = LevelScan(pa.schema([table.schema.field(name) for name in names]))
     if scan.categorical:
         for batch in table.batches(scan.categorical):
             scan.observe(batch)
-    return Encoder.from_scan(scan.columns(table.n_rows), schema, options)
+    return scan
 
 
 def check_columns(table: Tabular, names: Sequence[str]) -> None:

@@ -8,13 +8,15 @@ from offbeat._lazy import lazily
 
 if TYPE_CHECKING:
     from offbeat.engines import faults as faults
+    from offbeat.engines.dask import Dask
     from offbeat.engines.serial import Serial
     from offbeat.engines.simulated import Simulated
     from offbeat.engines.threads import Threads
 
-__all__ = ["Serial", "Simulated", "Threads"]
+__all__ = ["Dask", "Serial", "Simulated", "Threads"]
 
 _HOMES = {
+    "Dask": "dask",
     "Serial": "serial",
     "Simulated": "simulated",
     "Threads": "threads",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import count
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -18,7 +19,7 @@ from offbeat.data.shard import Shard, Workspace
 from offbeat.problem import Problem
 from offbeat.sideways import evaluation
 from offbeat.sideways.loop import Outcome
-from offbeat.sideways.messages import CERTIFY, Command, Event, Floats, Message, Row, Run
+from offbeat.sideways.messages import CERTIFY, Command, Event, Message, Row, Run
 from offbeat.sideways.port import Program, within
 from offbeat.sideways.protocol import Solver, Step
 from offbeat.sideways.topologies import Broadcast, Peers
@@ -68,8 +69,14 @@ class Engine(Protocol):
     def retry(self) -> float:
         """Multiples of the usual time after which to ask again; ``inf`` when no message is ever lost."""
 
-    def map(self, function: Callable[[Shard], T], shards: Iterable[Shard]) -> list[T]:
-        """Return ``function`` of each shard, in order."""
+    def map(self, function: Callable[[Shard], T], shards: Iterable[Shard], *, light: bool = False) -> list[T]:
+        """Return ``function`` of each shard, in order; ``light``: it takes less time than handing it to a thread."""
+
+    def place(self, shards: list[Shard]) -> list[Shard]:
+        """Return shards where steps of this engine can run: as they are, if that is in this process."""
+
+    def release(self, shards: list[Shard]) -> None:
+        """Let go of shards that were placed, wherever they are still referred to."""
 
     def drive(self, loop: Loop, steps: Steps, listener: Listener) -> Outcome:
         """Interpret a hub loop to its end."""
@@ -126,20 +133,23 @@ class Steps:
     """Local states and the step of every shard: the only mutable part of a run besides the loop.
 
     A local state belongs to a shard as a worker last saw it. A worker that gets a shard whose newest step was made
-    elsewhere starts from the shard's contribution.
+    elsewhere starts from the shard's contribution: each execution of a step has a stamp, by which it is known again.
 
     Parameters
     ----------
     solver, problem
         Whose steps.
-    shards : list of Shard
+    shards : sequence or mapping of int to Shard
+    first : int
+        First stamp, above 0: those that steps of the same run elsewhere give must be others.
     """
 
-    def __init__(self, solver: Solver, problem: Problem, shards: list[Shard]) -> None:
-        self._solver = solver
-        self._problem = problem
-        self.shards = shards
-        self._locals: dict[tuple[int, int], tuple[int, Floats, Any]] = {}
+    def __init__(
+        self, solver: Solver, problem: Problem, shards: Sequence[Shard] | Mapping[int, Shard], first: int = 1
+    ) -> None:
+        self.solver, self.problem, self.shards = solver, problem, shards
+        self._locals: dict[tuple[int, int], tuple[int, Any]] = {}
+        self._stamps = count(first)
         self._workspaces: dict[int, Workspace] = {}
         self._pace: dict[int, float] = {}
         self.allowance: Callable[[int, int, float], float] = self._measured
@@ -151,17 +161,25 @@ class Steps:
         with np.errstate(over="ignore", invalid="ignore"):  # solvers look at what comes back
             if command.role == CERTIFY:
                 workspace = self._workspaces.setdefault(worker, Workspace())
-                return evaluation.local_step(self._problem, shard, workspace, command.query)
-            held = self._locals.get((worker, command.shard))
-            if held is not None and _continues(command, held[0], held[1]):
-                local = held[2]
+                return evaluation.local_step(self.problem, shard, workspace, command.query)
+            if self.holds(command, worker):
+                local = self._locals[worker, command.shard][1]
             else:
-                local = self._solver.init_local(self._problem, shard, command.contribution)
+                local = self.solver.init_local(self.problem, shard, command.contribution)
             query = within(command.query, lambda seconds: self.allowance(worker, command.shard, seconds))
-            step = self._solver.local_step(self._problem, shard, local, query)
+            step = self.solver.local_step(self.problem, shard, local, query)
         self._pace[worker] = (time.perf_counter() - begun) / max(step.work * shard.n_rows, 1e-9)
-        self._locals[worker, command.shard] = (command.clock, step.payload, step.local)
-        return step
+        stamp = next(self._stamps)
+        self._locals[worker, command.shard] = (stamp, step.local)
+        return step._replace(stamp=stamp)
+
+    def holds(self, command: Run, worker: int) -> bool:
+        """Whether a worker has the local state that goes with the shard's newest contribution.
+
+        Another worker's answer may have come first, or this one may have been asked twice.
+        """
+        held = self._locals.get((worker, command.shard))
+        return held is not None and held[0] == command.stamp
 
     def _measured(self, worker: int, shard: int, seconds: float) -> float:
         """Return the work on a shard that a worker does in a time, at the pace of its last step; one pass at first."""
@@ -174,15 +192,16 @@ class Steps:
         self._workspaces.pop(worker, None)
 
 
-def _continues(command: Run, clock: int, payload: Floats) -> bool:
-    """Whether a local state goes with the shard's newest contribution: another worker's answer may have come first."""
-    newest = command.contribution
-    return clock == command.clock - 1 and (newest is None or newest is payload)
-
-
 def answer(command: Run, worker: int, step: Step, started: float, duration: float, incarnation: int = 0) -> Message:
     """Return the message that brings a step's contribution to the loop."""
     return Message(
         0, worker, incarnation, command.shard, command.clock, step.kind, step.payload, started, duration,
-        step.work, command.role,
+        step.work, command.role, step.stamp,
     )  # fmt: skip
+
+
+def nbytes(query: Any) -> int:
+    """Return the size of the arrays in a query."""
+    if isinstance(query, np.ndarray):
+        return query.nbytes
+    return sum(nbytes(part) for part in query) if isinstance(query, tuple) else 8

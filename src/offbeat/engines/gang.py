@@ -3,67 +3,47 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from offbeat.data.shard import Cancelled, Shard
+from offbeat.data.shard import Shard
 from offbeat.engines.base import Listener
-from offbeat.sideways.messages import Message, Row, Wait
-from offbeat.sideways.port import BasePort, Program, begin, cost
+from offbeat.engines.port import RealPort, Stop, follow
+from offbeat.sideways.messages import Message
+from offbeat.sideways.port import Program, begin
 from offbeat.sideways.topologies import Peers
 
-POLL = 0.05  # seconds between looks at the wish to stop
 
+class _Queue:
+    """The post of one rank: messages are handed over in memory."""
 
-class _Switchboard:
-    """Queues of all ranks, and the flag that ends the run."""
+    def __init__(self, queues: list[_Queue]) -> None:
+        self._queues = queues  # of all ranks, by rank
+        self._messages: deque[Message] = deque()
+        self._news = threading.Event()
 
-    def __init__(self, n_ranks: int, listener: Listener) -> None:
-        self.queues: list[deque[Message]] = [deque() for _ in range(n_ranks)]
-        self.news = [threading.Event() for _ in range(n_ranks)]
-        self.stop = threading.Event()
-        self.listener = listener
+    def push(self, message: Message, to: Sequence[int]) -> None:
+        """Put a message into the queues of these ranks."""
+        for rank in to:
+            self._queues[rank].put(message)
 
-    def now(self) -> float:
-        return time.perf_counter() - self.listener.started
-
-    def over(self) -> bool:
-        """Whether all ranks should end."""
-        if self.listener.cancelled():
-            self.stop.set()
-        return self.stop.is_set()
-
-
-class _Port(BasePort):
-    """A port whose messages are handed over in memory."""
-
-    def __init__(self, board: _Switchboard, worker: int, topology: Peers) -> None:
-        n = len(board.queues)
-        super().__init__(worker, n, 0, topology.neighbours(worker, n))
-        self._board = board
-
-    def push(self, message: Message, to: Sequence[int] | None = None) -> None:
-        """Put a message into the queues of the neighbours."""
-        for rank in self.neighbours if to is None else to:
-            self._board.queues[rank].append(message)
-            self._board.news[rank].set()
+    def put(self, message: Message) -> None:
+        """Take a message from any rank."""
+        self._messages.append(message)
+        self._news.set()
 
     def poll(self) -> list[Message]:
         """Return what has come in since the last call."""
-        self._board.news[self.worker].clear()
-        queue = self._board.queues[self.worker]
-        return [queue.popleft() for _ in range(len(queue))]
+        self._news.clear()
+        return [self._messages.popleft() for _ in range(len(self._messages))]
 
-    def record(self, row: Row) -> None:
-        """Keep a row of the trace."""
-        self._board.listener.record(row)
-
-    def now(self) -> float:
-        """Return seconds since the run began."""
-        return self._board.now()
+    def wait(self, seconds: float) -> bool:
+        """Wait until something has come in, but no longer than that."""
+        if not self._messages:
+            self._news.wait(max(seconds, 0.0))
+        return bool(self._messages)
 
 
 def run_gang(
@@ -90,51 +70,28 @@ def run_gang(
     BaseException
         What the first failing rank raised; the others are stopped.
     """
-    board = _Switchboard(len(shards), listener)
+    stop = Stop(listener.cancelled)
+    queues: list[_Queue] = []
+    queues.extend(_Queue(queues) for _ in shards)
 
     def rank(worker: int) -> Any:
-        generator = begin(program, _Port(board, worker, topology), shards[worker])
+        port = RealPort(queues[worker], worker, len(shards), topology, listener)
+        generator = begin(program, port, shards[worker])
         try:
-            return _follow(generator, board, worker, slowdown.get(worker, 1.0))
+            return follow(generator, port, stop, slowdown.get(worker, 1.0))
         except BaseException as error:
-            board.stop.set()
+            stop.set()
             error.add_note(f"raised by rank {worker}")
             raise
         finally:
             generator.close()
             if worker == 0 and listener.lead_ends:
-                board.stop.set()
+                stop.set()
 
     with ThreadPoolExecutor(len(shards), thread_name_prefix="offbeat") as pool:
         futures = [pool.submit(rank, worker) for worker in range(len(shards))]
         try:
             return [future.result() for future in futures]
         finally:
-            board.stop.set()
-
-
-def _follow(generator: Generator[Any, None, Any], board: _Switchboard, worker: int, factor: float) -> Any:
-    """Run a program from step to step; None when it is stopped before its end."""
-    begun = board.now()
-    while not board.over():
-        try:
-            said = next(generator)
-        except StopIteration as end:
-            return end.value
-        except Cancelled:
-            return None
-        if isinstance(said, Wait):
-            _sleep(board, worker, said.until)
-            begun = board.now()
-            continue
-        cost(said)
-        if factor > 1.0:
-            board.stop.wait((factor - 1.0) * (board.now() - begun))
-        begun = board.now()
-    return None
-
-
-def _sleep(board: _Switchboard, worker: int, until: float) -> None:
-    """Wait for a message, for a time, or for the end of the run."""
-    while not board.over() and not board.queues[worker] and board.now() < until:
-        board.news[worker].wait(min(POLL, max(until - board.now(), 0.0)))
+            stop.set()
+            queues.clear()  # they know each other: what nobody polled would stay until the next garbage collection

@@ -41,7 +41,14 @@ class Serial:
         """One."""
         return 1
 
-    def map(self, function: Callable[[Shard], T], shards: Iterable[Shard]) -> list[T]:
+    def place(self, shards: list[Shard]) -> list[Shard]:
+        """Return the shards as they are."""
+        return shards
+
+    def release(self, shards: list[Shard]) -> None:
+        """Do nothing: they go with the last that refers to them."""
+
+    def map(self, function: Callable[[Shard], T], shards: Iterable[Shard], *, light: bool = False) -> list[T]:
         """Return ``function`` of each shard, in order."""
         return [function(shard) for shard in shards]
 

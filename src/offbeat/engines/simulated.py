@@ -90,14 +90,21 @@ class Simulated:
         """When to ask again: after a few times the usual time, if anything can go wrong at all."""
         return RETRY if self.faults else math.inf
 
-    def map(self, function: Callable[[Shard], T], shards: Iterable[Shard]) -> list[T]:
+    def place(self, shards: list[Shard]) -> list[Shard]:
+        """Return the shards as they are."""
+        return shards
+
+    def release(self, shards: list[Shard]) -> None:
+        """Do nothing: they go with the last that refers to them."""
+
+    def map(self, function: Callable[[Shard], T], shards: Iterable[Shard], *, light: bool = False) -> list[T]:
         """Return ``function`` of each shard, in order; takes no virtual time."""
         with one_blas_thread():
             return [function(shard) for shard in shards]
 
     def drive(self, loop: Loop, steps: Steps, listener: Listener) -> Outcome:
         """Interpret a hub loop to its end."""
-        world = self._world(steps.shards)
+        world = self._world([steps.shards[i] for i in range(len(steps.shards))])
         with one_blas_thread():
             outcome = Cluster(world, steps, listener, self.after).run(loop)
         _tell(world, listener)

@@ -70,8 +70,17 @@ class Threads:
         """Number of threads."""
         return self.workers or available_cores()
 
-    def map(self, function: Callable[[Shard], T], shards: Iterable[Shard]) -> list[T]:
-        """Return ``function`` of each shard, in order."""
+    def place(self, shards: list[Shard]) -> list[Shard]:
+        """Return the shards as they are."""
+        return shards
+
+    def release(self, shards: list[Shard]) -> None:
+        """Do nothing: they go with the last that refers to them."""
+
+    def map(self, function: Callable[[Shard], T], shards: Iterable[Shard], *, light: bool = False) -> list[T]:
+        """Return ``function`` of each shard, in order; in the calling thread if that is light."""
+        if light:
+            return [function(shard) for shard in shards]
         with one_blas_thread(), ThreadPoolExecutor(self.n_workers) as pool:
             return list(pool.map(function, shards))
 

@@ -50,9 +50,12 @@ class Flights:
         Multiples of the usual time after which another worker should try.
     usual : float
         Guess of the time of a step, in seconds, until steps have been seen.
+    least : float
+        Seconds after which another worker should try, at least.
     """
 
-    def __init__(self, n_shards: int, *, retry: float, patience: float, usual: float) -> None:
+    def __init__(self, n_shards: int, *, retry: float, patience: float, usual: float, least: float = 0.0) -> None:
+        self._least = least
         self._retry, self._patience, self._guess, self._usual = retry, patience, usual, usual
         self._levels: list[dict[Place, Flight]] = [{}]  # by how often asked for; each in the order of asking
         self._copies: dict[Key, int] = {}  # how many workers are at a step that nobody has answered
@@ -128,7 +131,7 @@ class Flights:
     def overdue(self, now: float, worker: int) -> Key | None:
         """Return the oldest step that takes so long that this worker should try, too, unless two are at it."""
         for key, flight in self._lone.items():
-            if flight.sent + self._patience * self.usual() > now:
+            if flight.sent + self._overdue() > now:
                 break
             if flight.worker != worker:
                 return key
@@ -142,7 +145,7 @@ class Flights:
             due = min(map(self._due, first), default=math.inf)
         if idle:
             oldest = next((f for f in self._lone.values() if len(idle) > 1 or f.worker not in idle), None)
-            due = min(due, math.inf if oldest is None else oldest.sent + self._patience * self.usual())
+            due = min(due, math.inf if oldest is None else oldest.sent + self._overdue())
         return due
 
     def forget_times(self) -> None:
@@ -156,6 +159,9 @@ class Flights:
         if self._unused > seen / 8 and seen >= self._enough:
             self._usual, self._unused = max(median(self._recent), LEAST), 0
         return self._usual
+
+    def _overdue(self) -> float:
+        return max(self._patience * self.usual(), self._least)
 
     def _due(self, flight: Flight) -> float:
         return flight.last + self._retry * 2.0 ** min(flight.asked - 1, DOUBLINGS) * max(self.usual(), LEAST)

@@ -33,6 +33,7 @@ from offbeat.sideways.topologies import Hub, Topology
 
 LAST_LOOK = ("max_iter", "stalled")
 """Reasons to stop that wait for a certificate of what has been reached: a fit that never looked has nothing else."""
+ELSEWHERE = -1  # stamp of a step of another run: nobody holds what goes with it
 
 
 @dataclass(frozen=True)
@@ -166,8 +167,10 @@ class _HubRun:
         if flight.role == CERTIFY:
             return Run(flight.shard, flight.clock, self.certifier.point, flight.worker, CERTIFY)
         slot = self.board.slot(flight.shard)
-        last = None if slot is None else slot.payload
-        return Run(flight.shard, flight.clock, self.query, flight.worker, contribution=last)
+        if slot is None:
+            return Run(flight.shard, flight.clock, self.query, flight.worker)
+        last, stamp = slot.payload, slot.stamp
+        return Run(flight.shard, flight.clock, self.query, flight.worker, contribution=last, stamp=stamp)
 
     def take(self, event: Event) -> list[Row]:
         """Take in an event; return what is to be recorded."""
@@ -203,7 +206,7 @@ class _HubRun:
         self.best.progress = old.best
         for message in old.contributions:
             if message is not None:
-                self.board.put(message._replace(clock=0, incarnation=0))
+                self.board.put(message._replace(clock=0, incarnation=0, stamp=ELSEWHERE))
 
     def _arrived(self, event: Arrived) -> list[Row]:
         message = event.message

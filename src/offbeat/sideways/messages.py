@@ -26,7 +26,8 @@ class Message(NamedTuple):
 
     ``kind`` says what the step did, in a word or two, for the reader of a trace; ``started`` and
     ``duration`` are seconds of the engine's clock; ``payload`` is flat; ``work`` is what the step cost, in passes over
-    the shard for a gradient; ``role`` is what the payload is for: `STEP`, `CERTIFY`, `ASK`, `HELLO` or `WHERE`.
+    the shard for a gradient; ``role`` is what the payload is for: `STEP`, `CERTIFY`, `ASK`, `HELLO` or `WHERE`;
+    ``stamp`` tells this execution of the step from all others, 0 when nobody asks.
     """
 
     run: int
@@ -40,6 +41,7 @@ class Message(NamedTuple):
     duration: float = 0.0
     work: float = 1.0
     role: str = STEP
+    stamp: int = 0
 
 
 class Row(NamedTuple):
@@ -66,7 +68,7 @@ class Run(NamedTuple):
     """Command: run a step of the shard at this query on this worker.
 
     ``contribution`` is the newest that the shard has sent: what a worker that does not hold the shard's state starts
-    from.
+    from; ``stamp`` is that of its message: a worker that holds the state which goes with it goes on from there.
     """
 
     shard: int
@@ -75,6 +77,7 @@ class Run(NamedTuple):
     worker: int = 0
     role: str = STEP
     contribution: Floats | None = None
+    stamp: int = 0
 
 
 class Wait(NamedTuple):

@@ -67,13 +67,15 @@ class Progress:
 class Step(NamedTuple):
     """What a step of a shard gives: its new local state, its contribution (flat), and what it cost.
 
-    ``work`` is in passes over the shard for a gradient; ``kind`` says in a word or two what was done.
+    ``work`` is in passes over the shard for a gradient; ``kind`` says in a word or two what was done; ``stamp`` is the
+    engine's, see `messages.Message`.
     """
 
     local: Any
     payload: Floats
     work: float = 1.0
     kind: str = ""
+    stamp: int = 0
 
 
 class Candidate(NamedTuple):

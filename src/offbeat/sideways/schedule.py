@@ -25,6 +25,8 @@ class Stealing:
         A step that has been under way for so many times the usual time is run a second time, elsewhere.
     shards_per_worker : int
         How finely the data is cut, so that there is something to move.
+    least : float
+        Seconds that such a step has been under way, at least.
 
     Examples
     --------
@@ -34,6 +36,7 @@ class Stealing:
 
     patience: float = 2.0
     shards_per_worker: int = 4
+    least: float = 0.0
 
 
 class Schedule:
@@ -70,7 +73,8 @@ class Schedule:
         self.depth = DEPTH if staleness > 0 and math.isfinite(retry) else 1
         self.workers: dict[int, dict[Key, Flight]] = {w: {} for w in range(n_workers)}  # in the order of asking
         patience = math.inf if stealing is None else stealing.patience * (SLACK if self.depth > 1 else 1.0)
-        self.flights = Flights(n_shards, retry=retry, patience=patience, usual=usual)
+        least = 0.0 if stealing is None else stealing.least
+        self.flights = Flights(n_shards, retry=retry, patience=patience, usual=usual, least=least)
         self._free: dict[int, None] = dict.fromkeys(range(n_workers))  # may have something to do
         self._parked: dict[int, None] = {}  # had nothing to do when last looked at
         self._astray: list[Flight] = []

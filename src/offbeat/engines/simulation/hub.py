@@ -7,9 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import numpy as np
-
-from offbeat.engines.base import Listener, Loop, Steps, answer
+from offbeat.engines.base import Listener, Loop, Steps, answer, nbytes
 from offbeat.engines.interpreter import interpret
 from offbeat.engines.simulation.faults import Join
 from offbeat.engines.simulation.world import HUB, World
@@ -165,13 +163,6 @@ class Cluster:
         self.world.add(worker)
         self._machines[worker] = _Machine()
         self._inbox.append(Joined(worker, self.world.now))
-
-
-def nbytes(query: Any) -> int:
-    """Return the size of the arrays in a query."""
-    if isinstance(query, np.ndarray):
-        return query.nbytes
-    return sum(nbytes(part) for part in query) if isinstance(query, tuple) else 8
 
 
 def _same(command: Run, other: Run | None) -> bool:

@@ -1,0 +1,193 @@
+"""Parts of a data set that lies on a cluster: what is done to each where it lies, by the code that local data uses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from offbeat.data.chunks import stacked
+from offbeat.data.dataset import VECTORS, Dataset, Float64s
+from offbeat.data.load import as_dataset, target_values
+from offbeat.data.opening import open_data
+from offbeat.data.shard import Shard
+from offbeat.data.vectors import target_vector, weight_vector
+from offbeat.errors import DataError, OffbeatError, TargetError
+
+if TYPE_CHECKING:
+    from offbeat.data.columns import LevelScan
+    from offbeat.data.encoding import Encoder
+
+Labels: TypeAlias = Callable[[Any], tuple[NDArray[Any], Float64s]]
+"""Returns the classes among some labels, sorted, and the number of the class of each."""
+
+
+class Part(NamedTuple):
+    """Rows as they are on the cluster; ``number`` is the place among all parts. Targets may be a column's name."""
+
+    number: int
+    X: Any
+    y: Any = None
+    weight: Any = None
+    offset: Any = None
+
+
+class Facts(NamedTuple):
+    """What the coordinator knows of a part; ``kind`` in words; ``weight`` and ``counts`` add up weights or rows.
+
+    ``scan`` has the columns of a table, with the levels that appear, and ``dtype`` the type that numbers need.
+    """
+
+    n_rows: int
+    n_columns: int = 0
+    kind: str = ""
+    weight: float = 0.0
+    classes: NDArray[Any] | None = None
+    counts: Float64s | None = None
+    scan: LevelScan | None = None
+    dtype: str = ""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How parts become shards.
+
+    Parameters
+    ----------
+    encoder : Encoder, optional
+        Of tables.
+    classes : ndarray, optional
+        Labels, of which targets become the numbers; with ``labels``, and the ``factors`` of their weights.
+    scale : float
+        What weights are divided by.
+    target : str, optional
+        Name of the target column.
+    """
+
+    encoder: Encoder | None = None
+    labels: Labels | None = None
+    classes: NDArray[Any] | None = None
+    factors: Float64s | None = None
+    scale: float = 1.0
+    target: str | None = None
+
+
+@contextmanager
+def blaming(number: int) -> Iterator[None]:
+    """Say which part an error is about.
+
+    Examples
+    --------
+    >>> with blaming(3):
+    ...     raise DataError("NaN")
+    Traceback (most recent call last):
+        ...
+    offbeat.errors.DataError: partition 3: NaN
+    """
+    try:
+        yield
+    except OffbeatError as error:
+        kind: type[OffbeatError] = TargetError if isinstance(error, TargetError) else DataError
+        raise kind(f"partition {number}: {error}") from None
+
+
+def survey(labels: Labels | None, part: Part) -> Facts:
+    """Look at a part: its shape and type, its classes where labels are wanted, its columns where it is a table.
+
+    Raises
+    ------
+    OffbeatError
+        It cannot be used: names the part.
+    """
+    with blaming(part.number):
+        opened = open_data(part.X)
+        n_rows = opened.n_rows
+        if n_rows == 0:
+            return Facts(0)
+        weight = _weights(part, opened)
+        facts = Facts(n_rows, weight=float(weight.sum()) if weight.size else float(n_rows))
+        if labels is not None:
+            classes, codes = labels(target_values(opened, part.y))
+            counts = np.bincount(codes.astype(np.intp), weight if weight.size else None, len(classes))
+            facts = facts._replace(classes=classes, counts=counts.astype(np.float64))
+        if opened.table is not None:
+            return facts._replace(kind="table", scan=_scan(opened.table, part), dtype=_dtype(opened.table, part))
+        assert opened.source is not None
+        source = opened.source
+        kind = f"{'sparse ' if source.sparse else ''}{source.dtype}"
+        return facts._replace(n_columns=source.shape[1], kind=kind)
+
+
+def _roles(part: Part) -> list[str]:
+    return [role for role in part[2:] if isinstance(role, str)]
+
+
+def _weights(part: Part, opened: Any) -> Float64s:
+    from offbeat.data.tabular import column_values
+
+    values = column_values(opened.table, part.weight) if isinstance(part.weight, str) else part.weight
+    return np.empty(0) if values is None else weight_vector(values, opened.n_rows)
+
+
+def _scan(table: Any, part: Part) -> LevelScan:
+    from offbeat.data.tabular import scan_levels
+
+    return scan_levels(table, [name for name in table.schema.names if name not in _roles(part)])
+
+
+def _dtype(table: Any, part: Part) -> str:
+    from offbeat.data.encoding import matrix_dtype
+
+    roles = _roles(part)
+    return matrix_dtype([field for field in table.schema if field.name not in roles])
+
+
+def targets_of(recipe: Recipe, part: Part) -> Float64s:
+    """Return the targets of a part, as numbers; the features are left alone."""
+    with blaming(part.number):
+        opened = open_data(part.X)
+        values = target_values(opened, part.y)
+        if recipe.labels is None or recipe.classes is None:
+            return target_vector(values, opened.n_rows)
+        classes, codes = recipe.labels(values)
+        return np.searchsorted(recipe.classes, classes)[codes.astype(np.intp)].astype(np.float64)
+
+
+def dataset_of(recipe: Recipe, part: Part) -> Dataset:
+    """Return a part as a data set of its own, encoded as all are.
+
+    Raises
+    ------
+    OffbeatError
+        It cannot be used: names the part.
+    """
+    with blaming(part.number):
+        y = targets_of(recipe, part) if recipe.labels is not None else part.y
+        dataset = as_dataset(
+            part.X, y, sample_weight=part.weight, offset=part.offset, encoder=recipe.encoder, target=recipe.target
+        )
+        weight = dataset.weight
+        if recipe.factors is not None:
+            factors = recipe.factors[dataset.y.astype(np.intp)]
+            weight = factors * weight if weight.size else factors
+        return replace(dataset, weight=weight / recipe.scale if weight.size else weight)
+
+
+def shard_of(recipe: Recipe, parts: Sequence[Part]) -> Shard:
+    """Return parts as one shard: rows are not copied, targets are."""
+    whole = joined_dataset(recipe, parts)
+    return whole.shards(1)[0]
+
+
+def joined_dataset(recipe: Recipe, parts: Sequence[Part]) -> Dataset:
+    """Return parts as one data set, one below the other."""
+    each = [dataset_of(recipe, part) for part in parts]
+    if len(each) == 1:
+        return each[0]
+    y, weight, offset = (np.concatenate([getattr(one, name) for one in each]) for name in VECTORS)
+    source = stacked([one.source for one in each], [f"Partition {part.number}" for part in parts])
+    return replace(each[0], source=source, y=y, weight=weight, offset=offset)

@@ -1,0 +1,186 @@
+"""Dask's collections as parts: arrays, data frames, lists of delayed objects, Parquet files read by the workers."""
+
+from __future__ import annotations
+
+import math
+import os
+import warnings
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from dask.base import is_dask_collection, tokenize
+from dask.delayed import delayed
+
+from offbeat.data.vectors import raw_vector
+from offbeat.errors import DataError
+
+VECTOR_NAMES = ("y", "sample_weight", "offset")
+
+
+class Blocks(NamedTuple):
+    """Delayed parts of features, targets, weights and offsets; None or a column's name where there are none."""
+
+    X: list[Any]
+    vectors: list[list[Any] | str | None]
+
+
+def is_placed(X: Any) -> bool:
+    """Whether an object is a Dask collection, or a list of delayed objects."""
+    if isinstance(X, list | tuple):
+        return bool(X) and all(is_dask_collection(part) for part in X)
+    return is_dask_collection(X)
+
+
+def blocks_of(X: Any, vectors: Sequence[Any]) -> Blocks:
+    """Return the parts of features and vectors, row for row.
+
+    Parameters
+    ----------
+    X : dask array or data frame, list of delayed, path or list of paths of Parquet files
+    vectors : sequence of (dask array or series, list of delayed, array, column name or None)
+        Targets, weights, offsets.
+
+    Raises
+    ------
+    DataError
+        They have different rows, as far as can be told now.
+    """
+    if isinstance(X, str | os.PathLike):
+        X = parquet_parts(X)
+    if isinstance(X, list | tuple):
+        return Blocks(list(X), [_like_parts(v, len(X), name) for v, name in zip(vectors, VECTOR_NAMES, strict=True)])
+    if hasattr(X, "npartitions") and hasattr(X, "columns"):
+        return _frame(X, vectors)
+    return _array(X, vectors)
+
+
+def _array(X: Any, vectors: Sequence[Any]) -> Blocks:
+    if X.ndim != 2:
+        raise DataError(f"Expected 2D array, got {X.ndim}D array instead: X must have rows and columns.")
+    if X.numblocks[1] > 1:
+        warnings.warn(
+            f"X has {X.numblocks[1]} chunks of columns, which are put together: use X.rechunk({{1: -1}}) to do so once",
+            UserWarning,
+            stacklevel=7,
+        )
+        X = X.rechunk({1: -1})
+    rows = X.chunks[0]
+    if any(_numbered(v) for v in vectors) and any(map(math.isnan, rows)):
+        X = X.copy()
+        X.compute_chunk_sizes()
+        rows = X.chunks[0]
+    each = [_aligned(v, rows, name) for v, name in zip(vectors, VECTOR_NAMES, strict=True)]
+    return Blocks(list(X.to_delayed().ravel()), each)
+
+
+def _numbered(values: Any) -> bool:
+    """Whether rows of a vector can be told by their number only: then those of X must be known."""
+    return values is not None and not isinstance(values, str) and not is_placed(values)
+
+
+def _aligned(values: Any, rows: tuple[float, ...], name: str) -> list[Any] | str | None:
+    """Return a vector cut where the rows of X are."""
+    if values is None or isinstance(values, str):
+        return values
+    if isinstance(values, list | tuple) and is_placed(values):
+        return _like_parts(values, len(rows), name)
+    if not is_dask_collection(values):
+        return _cut(values, rows, name)
+    if hasattr(values, "to_dask_array"):
+        values = values.to_dask_array()
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    mine = values.chunks[0]
+    unknown = any(map(math.isnan, (*rows, *mine)))
+    if unknown and len(mine) != len(rows):
+        raise DataError(
+            f"X has {len(rows)} chunks of rows, {name} has {len(mine)}, and not all their sizes are known: call "
+            "compute_chunk_sizes() on both"
+        )
+    if not unknown and sum(mine) != sum(rows):
+        raise DataError(
+            f"Found input variables with inconsistent numbers of samples: X has {sum(rows):,} rows, {name} has "
+            f"{sum(mine):,}."
+        )
+    if not unknown and mine != rows:
+        values = values.rechunk((rows,))
+    return list(values.to_delayed().ravel())
+
+
+def _cut(values: Any, rows: tuple[float, ...], name: str) -> list[Any]:
+    vector = raw_vector(values, name, DataError)
+    if len(vector) != sum(rows):
+        raise DataError(
+            f"Found input variables with inconsistent numbers of samples: X has {int(sum(rows)):,} rows, {name} has "
+            f"{len(vector):,}."
+        )
+    return list(np.split(vector, np.cumsum(np.array(rows[:-1], dtype=np.int64))))
+
+
+def _frame(X: Any, vectors: Sequence[Any]) -> Blocks:
+    each: list[list[Any] | str | None] = []
+    for values, name in zip(vectors, VECTOR_NAMES, strict=True):
+        if values is None or isinstance(values, str):
+            each.append(values)
+        elif hasattr(values, "npartitions") and hasattr(values, "divisions"):
+            if values.npartitions != X.npartitions and X.known_divisions and values.known_divisions:
+                values = values.repartition(divisions=X.divisions)
+            each.append(_like_parts(values.to_delayed(), X.npartitions, name))
+        elif is_dask_collection(values):
+            each.append(_like_parts(list(values.to_delayed().ravel()), X.npartitions, name))
+        else:
+            rows = tuple(X.map_partitions(len).compute())
+            each.append(_cut(values, rows, name))
+    return Blocks(list(X.to_delayed()), each)
+
+
+def _like_parts(values: Any, count: int, name: str) -> list[Any] | str | None:
+    if values is None or isinstance(values, str):
+        return values
+    if not isinstance(values, list | tuple) or len(values) != count:
+        raise DataError(
+            f"X has {count} partitions, and {name} is not a list of as many: give one for each, or the name of a column"
+        )
+    return list(values)
+
+
+def parquet_parts(path: Any, rows: int = 1 << 17) -> list[Any]:
+    """Return delayed tables of the row groups of Parquet files: a worker reads each from the file.
+
+    Parameters
+    ----------
+    path : path of a file, or of a folder of files, that all workers see
+    rows : int
+        Of a part, at least, where a file has that many.
+    """
+    import pyarrow.parquet as pq
+
+    files = [os.fspath(path)]
+    if os.path.isdir(path):
+        files = sorted(f"{path}/{name}" for name in os.listdir(path) if name.endswith(".parquet"))
+    if not files:
+        raise DataError(f"the folder {os.fspath(path)!r} has no .parquet files")
+    parts = []
+    for file in files:
+        try:
+            meta = pq.ParquetFile(file).metadata
+        except (OSError, ValueError) as error:
+            raise DataError(f"{file!r} cannot be read as Parquet: {error}") from None
+        groups: list[int] = []
+        count = 0
+        for group in range(meta.num_row_groups):
+            groups.append(group)
+            count += meta.row_group(group).num_rows
+            if count >= rows or group == meta.num_row_groups - 1:
+                key = f"offbeat-read-{tokenize(file, os.path.getmtime(file), groups)}"
+                parts.append(delayed(read_groups)(file, groups, dask_key_name=key))
+                groups, count = [], 0
+    return parts
+
+
+def read_groups(file: str, groups: list[int]) -> Any:
+    """Return row groups of a Parquet file as a table."""
+    import pyarrow.parquet as pq
+
+    return pq.ParquetFile(file).read_row_groups(groups)

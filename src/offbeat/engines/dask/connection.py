@@ -1,0 +1,55 @@
+"""Which client to use: the one given, that of the running task, or the current one."""
+
+from __future__ import annotations
+
+import threading
+
+from distributed import Client, default_client, get_client, get_worker, secede
+
+from offbeat.errors import ProblemError
+
+_OWN = threading.local()
+
+
+def connection(client: Client | None) -> Client:
+    """Return a client that this thread may wait on.
+
+    Raises
+    ------
+    ProblemError
+        There is none, or its connection is closed.
+    """
+    found = current() if client is None else client
+    if found is None:
+        raise ProblemError("there is no Dask client: make one with distributed.Client(), or give engines.Dask(client)")
+    if found.status not in ("running", "connecting"):
+        raise ProblemError(f"the Dask client is {found.status}: make a new one with distributed.Client()")
+    return found
+
+
+def current() -> Client | None:
+    """Return the client of the running task, which then gives its thread to others, or the last that was made."""
+    if _in_task():
+        step_aside()
+        client: Client = get_client()
+        return client
+    try:
+        found: Client = default_client()
+        return found
+    except ValueError:
+        return None
+
+
+def step_aside() -> None:
+    """In a task, let the worker run others meanwhile: those of the fit may need its thread."""
+    if _in_task() and not getattr(_OWN, "aside", False):
+        secede()
+        _OWN.aside = True
+
+
+def _in_task() -> bool:
+    try:
+        get_worker()
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,163 @@
+"""The engine: a client, its workers, and where a run's steps go."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar, cast
+
+from distributed import Client
+
+from offbeat.data.shard import Shard
+from offbeat.engines.base import Listener, Loop, Steps, run_program
+from offbeat.engines.dask import remote
+from offbeat.engines.dask.cluster import RemoteShard, gathered, task_key
+from offbeat.engines.dask.connection import connection
+from offbeat.engines.dask.hub import Host
+from offbeat.engines.interpreter import interpret
+from offbeat.errors import ProblemError
+from offbeat.sideways.loop import Outcome
+from offbeat.sideways.port import Program
+from offbeat.sideways.schedule import Stealing
+from offbeat.sideways.topologies import Peers
+
+T = TypeVar("T")
+PATIENCE = 20.0  # times the usual time of a step, after which a worker counts as hung and another one tries
+LEAST = 5.0  # seconds of that, at least
+
+
+@dataclass(frozen=True, eq=False)
+class Dask:
+    """Run steps on the workers of a Dask cluster, next to the data.
+
+    Parameters
+    ----------
+    client : distributed.Client, optional
+        By default the current one: that of the running task, or the last that was made.
+    timeout : float
+        Seconds to wait for workers when there are none.
+    slowdown : mapping of int to float, optional
+        Factors by which ranks are slowed with sleeps after each step: to see what stragglers do to a fit. Threads of
+        workers have ranks in the order of the workers' addresses.
+
+    Examples
+    --------
+    >>> from distributed import Client
+    >>> import dask.array as da
+    >>> import offbeat
+    >>> from offbeat import Problem, engines, losses, penalties
+    >>> with Client(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as client:
+    ...     X = da.random.default_rng(0).normal(size=(1000, 3), chunks=(250, 3)).persist()
+    ...     y = (X.sum(axis=1) > 0).astype(float)
+    ...     problem = Problem(losses.Logistic(), penalties.L2(1e-3))
+    ...     offbeat.solve(problem, X, y, engine=engines.Dask(client)).status
+    'converged'
+    """
+
+    client: Any = None
+    timeout: float = 30.0
+    slowdown: Mapping[int, float] = field(default_factory=dict)
+
+    name = "dask"
+    virtual = False
+    usual = math.inf
+    retry = math.inf
+    hung = Stealing(patience=PATIENCE, shards_per_worker=1, least=LEAST)
+    """When a worker counts as hung, in fits that would otherwise not move shards."""
+
+    def connect(self) -> Client:
+        """Return the client, for use in this thread."""
+        return connection(self.client)
+
+    def threads(self) -> dict[str, int]:
+        """Return the number of threads of each worker, by address.
+
+        Raises
+        ------
+        ProblemError
+            There is no worker, and none comes in time.
+        """
+        client = self.connect()
+        found = workers_of(client)
+        if not found:
+            try:
+                client.wait_for_workers(1, timeout=self.timeout)
+            except TimeoutError:
+                raise ProblemError(
+                    f"the Dask cluster has no workers, and none came within "
+                    f"{self.timeout:g} s: start some, or raise the timeout of engines.Dask"
+                ) from None
+            found = workers_of(client)
+        return found
+
+    @property
+    def n_workers(self) -> int:
+        """Number of threads of all workers."""
+        return sum(self.threads().values())
+
+    def place(self, shards: list[Shard]) -> list[Shard]:
+        """Send shards that are in this process to the workers, each to one; others are where they should be."""
+        if not shards or isinstance(shards[0], RemoteShard):
+            return shards
+        client = self.connect()
+        seats = [address for address, n in sorted(self.threads().items()) for _ in range(n)]
+        placed = []
+        ranks = min(len(seats), len(shards))
+        for number, shard in enumerate(shards):
+            rank = number * ranks // len(shards)
+            home = seats[rank]
+            alone = replace(shard.alone(), cancelled=_never)
+            (future,) = client.scatter([alone], workers=[home], hash=False)
+            placed.append(RemoteShard(number, shard.n_rows, rank, home, future))
+        return cast("list[Shard]", placed)
+
+    def release(self, shards: list[Shard]) -> None:
+        """Have the workers forget shards, even if a traceback still refers to them."""
+        for shard in cast("list[RemoteShard]", shards):
+            shard.future.release()
+
+    def map(self, function: Callable[[Shard], T], shards: Iterable[Shard], *, light: bool = False) -> list[T]:
+        """Return ``function`` of each shard, in order: where the shards are."""
+        client = self.connect()
+        func = getattr(function, "func", function)
+        name = getattr(func, "__name__", "look").strip("_<>").replace("_", "-")
+        futures = [
+            client.submit(
+                remote.on_shard, function, shard.future, key=task_key(name), workers=[shard.home],
+                allow_other_workers=True, pure=False,
+            )
+            for shard in cast("list[RemoteShard]", self.place(list(shards)))
+        ]  # fmt: skip
+        return cast("list[T]", gathered(client, futures))
+
+    def drive(self, loop: Loop, steps: Steps, listener: Listener) -> Outcome:
+        """Interpret a hub loop to its end: each step is a task."""
+        shards = self.place([steps.shards[i] for i in range(len(steps.shards))])
+        host = Host(self, self.connect(), steps, cast("list[RemoteShard]", shards), listener)
+        try:
+            return interpret(loop, host.start, host.next, listener)
+        finally:
+            host.close()
+
+    def gang(self, program: Program, shards: list[Shard], topology: Peers, listener: Listener) -> list[Any]:
+        """Run a program on every shard, each rank a task that stays on its worker."""
+        raise ProblemError(f"topology {topology.name} is not there on Dask yet: use topology.Hub()")
+
+    def run(self, program: Program, dataset: Any, *, topology: Peers | None = None) -> list[Any]:
+        """Run a user's program, one rank a thread; see `offbeat.engines.base.run_program`."""
+        return run_program(self, program, dataset, topology)
+
+
+def workers_of(client: Client) -> dict[str, int]:
+    """Return the number of threads of each worker that runs, by address."""
+    workers = client.scheduler_info(n_workers=-1)["workers"]
+    return {
+        address: int(facts["nthreads"])
+        for address, facts in workers.items()
+        if facts.get("status", "running") == "running"
+    }
+
+
+def _never() -> bool:
+    return False

@@ -1,0 +1,88 @@
+"""Who is in the cluster: ranks of a run, the workers they stand for, who came and who went."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from distributed import Client
+
+from offbeat.engines.dask.cluster import RemoteShard
+from offbeat.errors import ProblemError
+
+if TYPE_CHECKING:
+    from offbeat.engines.dask.engine import Dask
+
+EVERY = 1.0  # seconds between looks at who is there
+
+
+class Members:
+    """Threads of workers have ranks; those of a worker that goes are not used again.
+
+    The first ranks are those that the shards were cut for.
+
+    Parameters
+    ----------
+    engine : Dask
+    client : Client
+    shards : sequence of RemoteShard
+    """
+
+    def __init__(self, engine: Dask, client: Client, shards: Sequence[RemoteShard]) -> None:
+        self._engine, self._client = engine, client
+        self._addresses = {shard.rank: shard.home for shard in shards}
+        self._known = set(self._addresses.values()) | set(engine.threads())
+        self._count = len(self._addresses)
+        self._looked = 0.0
+        self._alone: float | None = None
+
+    def address(self, rank: int) -> str | None:
+        """Return the worker of a rank; None when it is gone."""
+        return self._addresses.get(rank)
+
+    def look(self, now: float) -> tuple[list[int], list[int]]:
+        """Return the ranks that came and those that went since the last look, at most once a second.
+
+        Raises
+        ------
+        ProblemError
+            The scheduler is gone, or all workers are, and none came back in time.
+        """
+        if self._client.status not in ("running", "connecting"):
+            raise ProblemError(
+                f"the Dask scheduler is gone (the client is {self._client.status}): start a cluster, and go on from "
+                "a checkpoint with resume= if the fit kept one"
+            )
+        if now - self._looked < EVERY:
+            return [], []
+        self._looked = now
+        return self._compare(self._here(), now)
+
+    def _here(self) -> dict[str, int]:
+        from offbeat.engines.dask.engine import workers_of
+
+        try:
+            return workers_of(self._client)
+        except (OSError, TimeoutError):  # the connection is being made anew, or will be reported as gone
+            return {address: 1 for address in self._known}
+
+    def _compare(self, here: dict[str, int], now: float) -> tuple[list[int], list[int]]:
+        went = [rank for rank, address in self._addresses.items() if address not in here]
+        for rank in went:
+            del self._addresses[rank]
+        came = []
+        for address in sorted(here.keys() - self._known):
+            for _ in range(here[address]):
+                self._addresses[self._count] = address
+                came.append(self._count)
+                self._count += 1
+        self._known = set(here)
+        if self._addresses:
+            self._alone = None
+        elif self._alone is None:
+            self._alone = now
+        elif now - self._alone > self._engine.timeout:
+            raise ProblemError(
+                f"all workers of the Dask cluster are gone, and none came back within {self._engine.timeout:g} s"
+            )
+        return came, went

@@ -1,0 +1,103 @@
+"""What runs on the workers of a Dask cluster. Everything it keeps there belongs to a run, and goes with it."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from offbeat.data.parts import Part, Recipe, shard_of
+from offbeat.data.shard import Shard
+from offbeat.engines.base import Steps, one_blas_thread
+from offbeat.problem import Problem
+from offbeat.sideways.messages import Floats, Run
+from offbeat.sideways.protocol import Solver
+
+_RUNS: dict[str, Steps] = {}
+_ENDED: deque[str] = deque(maxlen=1000)
+_LOCK = threading.Lock()
+STAMPS = 1 << 62
+
+
+class Work(NamedTuple):
+    """A step to be run: of which run, by which solver, for which rank; the factor by which it is slowed."""
+
+    run: str
+    solver: Solver
+    problem: Problem
+    command: Run
+    slowdown: float = 1.0
+
+
+class Done(NamedTuple):
+    """What a step gave; without payload: the state that goes with the contribution is not here, send the latter."""
+
+    payload: Floats | None
+    work: float = 0.0
+    kind: str = ""
+    stamp: int = 0
+    duration: float = 0.0
+    worker: str = ""
+
+
+def step(shard: Shard, work: Work, query: Any) -> Done:
+    """Run a step of a shard."""
+    steps, command = _steps(work), work.command._replace(query=query)
+    steps.shards[command.shard] = shard  # type: ignore[index]
+    begun = time.perf_counter()
+    if command.stamp and command.contribution is None and not steps.holds(command, command.worker):
+        return Done(None)
+    with one_blas_thread():
+        made = steps.step(command, command.worker)
+    if work.slowdown > 1.0:
+        time.sleep((work.slowdown - 1.0) * (time.perf_counter() - begun))
+    return Done(made.payload, made.work, made.kind, made.stamp, time.perf_counter() - begun, _address())
+
+
+def _steps(work: Work) -> Steps:
+    """Return the local states of a run on this worker."""
+    with _LOCK:
+        found = _RUNS.get(work.run)
+        if found is None:
+            # Stamps of another worker must be others, and numbers that other workers drew are far from this one.
+            found = Steps(work.solver, work.problem, {}, random.SystemRandom().randrange(1, STAMPS))
+            if work.run not in _ENDED:
+                _RUNS[work.run] = found
+        return found
+
+
+def _address() -> str:
+    from distributed import get_worker
+
+    return str(get_worker().address)
+
+
+def forget(run: str) -> None:
+    """Drop what is left of a run; a step of it that still comes leaves nothing behind."""
+    with _LOCK:
+        _RUNS.pop(run, None)
+        _ENDED.append(run)
+
+
+def held() -> int:
+    """Return how many runs have left something on this worker."""
+    return len(_RUNS)
+
+
+def on_part(function: Callable[[Part], Any], number: int, X: Any, y: Any, weight: Any, offset: Any) -> Any:
+    """Return a function of a part."""
+    return function(Part(number, X, y, weight, offset))
+
+
+def make_shard(recipe: Recipe, numbers: list[int], columns: list[list[Any]]) -> Shard:
+    """Return parts as a shard; ``columns`` has features, targets, weights and offsets of each part."""
+    return shard_of(recipe, [Part(number, *values) for number, *values in zip(numbers, *columns, strict=True)])
+
+
+def on_shard(function: Callable[[Shard], Any], shard: Shard) -> Any:
+    """Return a function of a shard."""
+    with one_blas_thread():
+        return function(shard)

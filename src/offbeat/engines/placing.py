@@ -1,0 +1,55 @@
+"""Where data goes: what lies on a cluster stays there; everything else is a `Dataset` of this process."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from offbeat.data.dataset import Data
+from offbeat.data.load import as_dataset
+from offbeat.data.parts import Labels
+from offbeat.data.placed import PlacedDataset
+
+
+def lies_elsewhere(X: Any, engine: Any = "auto") -> bool:
+    """Whether data is, or is to be read, on a cluster: Dask collections, and files for an engine of one.
+
+    Examples
+    --------
+    >>> lies_elsewhere([[1.0, 2.0]])
+    False
+    """
+    first = X[0] if isinstance(X, list | tuple) and X else X
+    if type(first).__module__.partition(".")[0] in ("dask", "dask_expr"):
+        from offbeat.engines.dask.collections import is_placed
+
+        return is_placed(X)
+    path = str(X) if isinstance(X, str) or hasattr(X, "__fspath__") else ""
+    if getattr(engine, "name", None) != "dask" or not path:
+        return False
+    from pathlib import Path
+
+    return path.endswith(".parquet") or Path(path).is_dir()
+
+
+def placed(
+    X: Any, y: Any, *, sample_weight: Any = None, offset: Any = None, engine: Any = "auto", labels: Labels | None = None
+) -> PlacedDataset:
+    """Return data that `lies_elsewhere` as a data set there."""
+    from offbeat.engines.dask.placing import place
+
+    return place(X, y, sample_weight=sample_weight, offset=offset, engine=engine, labels=labels)
+
+
+def data_of(
+    X: Any,
+    y: Any = None,
+    *,
+    sample_weight: Any = None,
+    offset: Any = None,
+    memory_budget: Any = None,
+    engine: Any = "auto",
+) -> Data:
+    """Return whatever a user passes as a data set, where it is."""
+    if lies_elsewhere(X, engine):
+        return placed(X, y, sample_weight=sample_weight, offset=offset, engine=engine)
+    return as_dataset(X, y, sample_weight=sample_weight, offset=offset, memory_budget=memory_budget)
