@@ -27,6 +27,9 @@ def loss_values(loss: LossName, z: Floats, y: Floats) -> Floats:
         return np.asarray(np.logaddexp(0.0, z) - y * z)
     if loss == "squared":
         return np.asarray(0.5 * (z - y) ** 2)
+    if loss in ("hinge", "squared-hinge"):
+        margin = np.maximum(1.0 - (2.0 * y - 1.0) * z, 0.0)
+        return margin if loss == "hinge" else np.asarray(0.5 * margin**2)
     return np.asarray(np.exp(z) - y * z)
 
 
@@ -63,13 +66,17 @@ def null_intercept(problem: Problem) -> float:
     mean = float(problem.y.mean())
     if problem.loss == "logistic":
         return math.log(mean / (1.0 - mean))
+    if problem.loss == "hinge":
+        return math.copysign(1.0, mean - 0.5)
+    if problem.loss == "squared-hinge":
+        return 2.0 * mean - 1.0
     return math.log(mean) if problem.loss == "poisson" else mean
 
 
 def scale(problem: Problem) -> float:
     """Return what suboptimality is relative to: the objective at ``w = 0`` above the least any predictor could reach.
 
-    That floor is zero for squared and logistic loss. For Poisson it is not, and the objective itself, which may have
+    That floor is zero for all losses but one. For Poisson it is not, and the objective itself, which may have
     either sign, would be meaningless as a unit.
     """
     at_zero = float(loss_values(problem.loss, np.full(problem.n, null_intercept(problem)), problem.y).mean())
@@ -84,7 +91,7 @@ def lambda_max(loss: LossName, X: Array, y: Floats, fit_intercept: bool) -> floa
     if fit_intercept:
         mean = float(y.mean())
     else:
-        mean = {"logistic": 0.5, "squared": 0.0, "poisson": 1.0}[loss]
+        mean = {"logistic": 0.5, "squared": 0.0, "poisson": 1.0}[loss]  # the hinges have no such problem here
     gradient = np.zeros(X.shape[1])
     for rows, block in blocks(X):
         gradient += block.T @ (mean - y[rows])

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
-LossName = Literal["logistic", "squared", "poisson"]
+LossName = Literal["logistic", "squared", "poisson", "hinge", "squared-hinge"]
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Problem:
     Parameters
     ----------
     name : str
-    loss : {"logistic", "squared", "poisson"}
+    loss : {"logistic", "squared", "poisson", "hinge", "squared-hinge"}
     alphas : ndarray, shape (n_alphas,)
         More than one: a path, and the solver returns one row of coefficients for each.
     l1_ratio : float
@@ -87,7 +87,7 @@ class Problem:
     X : ndarray or csr_matrix, shape (n_rows, n_columns)
         An array is in C order; float64 or float32.
     y : ndarray, shape (n_rows,)
-        float64; in {0, 1} for the logistic loss.
+        float64; in {0, 1} for the logistic loss and the hinges. The squared hinge is halved, as all squares here.
     threads : int
         How many a solver may use.
     data : Path, optional
@@ -145,6 +145,11 @@ class Problem:
     def l2(self) -> float:
         """Factor of ``|w|^2 / 2``."""
         return self.alpha * (1.0 - self.l1_ratio)
+
+    @property
+    def svm_strength(self) -> float:
+        """``C`` of support vector machines: the weight of the sum of hinges, or of whole squares of them."""
+        return 1.0 / (self.n * self.alpha * (2.0 if self.loss == "squared-hinge" else 1.0))
 
     @property
     def signs(self) -> Floats:

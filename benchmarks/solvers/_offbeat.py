@@ -15,7 +15,10 @@ def stated(problem: Problem, alpha: float) -> Any:
     from offbeat import Problem as Stated
     from offbeat import losses, penalties
 
-    loss = {"logistic": losses.Logistic, "squared": losses.Squared, "poisson": losses.Poisson}[problem.loss]()
+    loss = {
+        "logistic": losses.Logistic, "squared": losses.Squared, "poisson": losses.Poisson, "hinge": losses.Hinge,
+        "squared-hinge": losses.SquaredHinge,
+    }[problem.loss]()  # fmt: skip
     if problem.l1_ratio == 0.0:
         return Stated(loss, penalties.L2(alpha))
     if problem.l1_ratio == 1.0:

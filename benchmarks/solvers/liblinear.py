@@ -1,6 +1,6 @@
-"""liblinear-official: trust-region Newton in the primal (ridge), coordinate descent with Newton (L1)."""
+"""liblinear-official: Newton in the primal (ridge), coordinate descent with Newton (L1), or in the dual (SVM)."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -8,16 +8,20 @@ from benchmarks.harness.problem import Floats, Problem
 from benchmarks.harness.solver import BaseSolver, Rung, only, tolerances
 
 RIDGE, LASSO = 0, 6
+HINGES = {"hinge": 3, "squared-hinge": 1}
 
 
 class Solver(BaseSolver):
     name, package, module = "liblinear", "liblinear-official", "liblinear"
     sparse = True
+    kinds: ClassVar[dict[str, int]] = HINGES
 
     def supports(self, problem: Problem) -> str | None:
-        reason = only(problem, ("logistic",))
+        reason = only(problem, ("logistic", *HINGES))
         if reason is None and 0 < problem.l1_ratio < 1:
             reason = "no elastic net"
+        if reason is None and problem.loss in HINGES and (problem.l1_ratio > 0 or problem.fit_intercept):
+            reason = "penalises the intercept" if problem.fit_intercept else "no L1 penalty in the dual"
         return reason
 
     def ladder(self, problem: Problem) -> list[Rung]:
@@ -30,8 +34,10 @@ class Solver(BaseSolver):
         # It keeps rows as lists of (index, value); from a dense array it would build them in Python, row by row.
         data = liblinearutil.problem(problem.signs, csr_matrix(problem.X))
         kind = LASSO if problem.l1_ratio == 1.0 else RIDGE
+        kind, C = self.kinds.get(problem.loss, kind), 1.0 / (problem.n * problem.alpha)
+        C = problem.svm_strength if problem.loss in HINGES else C
         bias = "-B 1 -R" if problem.fit_intercept else ""
-        options = f"-s {kind} -c {1.0 / (problem.n * problem.alpha):.17g} -e {rung['tol']:g} {bias} -q"
+        options = f"-s {kind} -c {C:.17g} -e {rung['tol']:g} {bias} -q"
         model = liblinearutil.train(data, liblinearutil.parameter(options))
         w = np.array(model.w[: problem.k + problem.fit_intercept])
         # The first label it meets is its positive class.

@@ -19,11 +19,17 @@ SPARSE_NEWTON_COLUMNS = 500
 SELECTING = ("l1", "elastic-net", "positive-elastic-net")
 WIDE = 1.0  # columns a row
 WIDE_COLUMNS = 200
+WORDS = 0.1  # columns a row, from which few columns are in many rows
 SMALL = 1 << 17  # values below which threads cost more than they save
 
 
 def solver(
-    problem: Problem, dataset: Data, wanted: Solver | Literal["auto"], *, shared: bool = False
+    problem: Problem,
+    dataset: Data,
+    wanted: Solver | Literal["auto"],
+    *,
+    shared: bool = False,
+    staleness: float = 0.0,
 ) -> tuple[Solver, str]:
     """Return the solver to use and the reason, in words.
 
@@ -43,7 +49,7 @@ def solver(
         return wanted, "asked for"
     k = dataset.n_columns
     if not getattr(problem.loss, "smooth", True):
-        return solvers.ADMM(), f"the {problem.loss.name} loss has a kink: each shard solves its own part of the dual"
+        return _for_kinks(problem, staleness, whole=dataset.cluster is None)
     if many_columns(problem, dataset) and not shared and dataset.cluster is None:
         return solvers.ProximalNewton(), f"{k:,} columns and a penalty that selects among them: working sets"
     if problem.n_outputs == 1:
@@ -52,11 +58,35 @@ def solver(
         limit = SPARSE_NEWTON_COLUMNS if dataset.sparse else NEWTON_COLUMNS
         if k <= limit:
             return solvers.Newton(), f"{k:,} columns: the Hessian is cheap, Newton needs few passes"
+    if _many_margins(problem, dataset) and not shared and staleness == 0.0 and dataset.cluster is None:
+        return solvers.SDCA(threads=1), f"sparse, {k:,} columns, and rows beyond the margin count for nothing"
     if problem.penalty.smooth and dataset.sparse and not shared:
         return solvers.NewtonCG(), f"sparse, {k:,} columns: Hessian products, preconditioned by the frequent columns"
     if problem.penalty.smooth:
         return solvers.LBFGS(), f"{k:,} columns and a smooth penalty: only gradients, with curvature from their changes"
     return solvers.ProximalGradient(), f"{k:,} columns and a penalty with kinks: accelerated proximal gradient"
+
+
+def _for_kinks(problem: Problem, staleness: float, *, whole: bool) -> tuple[Solver, str]:
+    """Return the solver for a loss that has no derivative somewhere; ``whole`` says whether rows can be one shard."""
+    name, why = problem.loss.name, "each shard solves its own part of the dual"
+    if name == "hinge" and staleness > 0.0:
+        return solvers.ADMM(), f"the hinge loss has a kink, and there are no rounds: {why}"
+    if name == "hinge" and not whole:
+        return solvers.ADMM(), f"the hinge loss has a kink: {why}"
+    try:
+        solvers.SDCA().check(problem)
+    except ProblemError:
+        return solvers.ADMM(), f"the {name} loss has a kink, and the penalty no ridge: {why}"
+    chosen = solvers.SDCA(threads=1) if whole else solvers.SDCA()
+    return chosen, f"the {name} loss has a kink: its dual is solved row by row"
+
+
+def _many_margins(problem: Problem, dataset: Data) -> bool:
+    """Whether it is a smooth support vector machine on rows such as words, which share few columns."""
+    ridge = problem.penalty.name == "l2" and problem.penalty.alpha > 0.0 and problem.penalty.weights is None
+    words = dataset.sparse and dataset.n_columns > WORDS * dataset.n_rows
+    return ridge and words and problem.loss.name in ("squared-hinge", "squared-epsilon-insensitive")
 
 
 def many_columns(problem: Problem, dataset: Data) -> bool:

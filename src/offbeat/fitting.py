@@ -198,7 +198,7 @@ def fit(problem: Problem, dataset: Data, options: Options, settings: Settings) -
 def _fit(problem: Problem, dataset: Data, options: Options, settings: Settings) -> Solution:
     started = time.perf_counter()
     _check(problem, dataset, options, settings)
-    solver, reason = choice.solver(problem, dataset, settings.solver)
+    solver, reason = choice.solver(problem, dataset, settings.solver, staleness=settings.staleness)
     solver.check(problem)
     choice.check_staleness(solver, settings.staleness)
     engine = choice.engine(dataset, settings.engine)

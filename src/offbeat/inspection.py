@@ -207,7 +207,9 @@ def _best_kink(targets: _Targets) -> tuple[float, tuple[float, float, float, flo
         if targets.sums(low)[1] <= 0.0 <= targets.sums(high)[1]:
             break
         low, high = 2.0 * low, 2.0 * high
-    while high - low > 1e-9 * (abs(low) + abs(high)):
+    for _ in range(100):  # bisections, which end where the best intercept is 0, too
+        if not high - low > 1e-9 * (abs(low) + abs(high)):
+            break
         middle = 0.5 * (low + high)
         low, high = (middle, high) if targets.sums(middle)[1] < 0.0 else (low, middle)
     ends = [(b, targets.sums(b)) for b in (low, high)]

@@ -24,7 +24,7 @@ def gradient(problem, coef, intercept):
     return np.array(found)
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", (*LOSSES, "hinge", "squared-hinge"))
 def test_objective_is_the_plain_sum(make_problem, loss):
     problem = make_problem(loss, l1_ratio=0.25, alphas=(0.3,), fit_intercept=True)
     w, b = np.linspace(-0.5, 0.5, 6), 0.2
@@ -35,6 +35,8 @@ def test_objective_is_the_plain_sum(make_problem, loss):
             "logistic": math.log1p(math.exp(z)) - target * z,
             "squared": (z - target) ** 2 / 2,
             "poisson": math.exp(z) - target * z,
+            "hinge": max(0.0, 1 - (2 * target - 1) * z),
+            "squared-hinge": max(0.0, 1 - (2 * target - 1) * z) ** 2 / 2,
         }[loss]
     expected = total / 300 + 0.3 * (0.25 * np.abs(w).sum() + 0.75 / 2 * (w @ w))
     assert objective.objectives(problem, w[None], np.array([b]))[0] == pytest.approx(expected, rel=1e-13)

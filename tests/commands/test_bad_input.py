@@ -30,6 +30,7 @@ from support.command_line import FIT, FullDisk, refusal, run
         ([*FIT, "--alpha", "-1"], "alpha of the penalty is -1.0"),
         ([*FIT, "--l1-ratio", "0.5"], "--l1-ratio belongs to the elastic-net penalty"),
         ([*FIT, "--delta", "2"], "--delta belongs to the huber loss"),
+        ([*FIT, "--epsilon", "2"], "--epsilon belongs to the epsilon-insensitive losses"),
         ([*FIT, "--penalty", "none", "--alpha", "1"], "needs a penalty"),
         ([*FIT, "--workers", "0"], "--workers is 0"),
         ([*FIT, "--max-iter", "0"], "--max-iter is 0"),

@@ -60,6 +60,9 @@ def test_fit_prints_certificate_metrics_and_effects(folder: Path) -> None:
             {"RMSE", "mean absolute error", "R2"},
         ),
         ("late", ["--loss", "squared-hinge"], {"AUC", "accuracy"}),
+        ("late", ["--loss", "hinge"], {"AUC", "accuracy"}),
+        ("cost", ["--loss", "epsilon-insensitive", "--epsilon", "0.2"], {"RMSE", "mean absolute error", "R2"}),
+        ("cost", ["--loss", "squared-epsilon-insensitive"], {"RMSE", "mean absolute error", "R2"}),
         ("band", ["--loss", "multinomial", "--alpha", "0.01"], {"log-loss", "accuracy"}),
         (
             "late",

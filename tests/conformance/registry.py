@@ -18,6 +18,8 @@ from offbeat.errors import TargetError
 
 VARIANTS: dict[str, list[dict[str, Any]]] = {
     "huber": [{}, {"delta": 0.3}, {"delta": 5.0}],
+    "epsilon-insensitive": [{}, {"epsilon": 0.0}, {"epsilon": 1.37}],
+    "squared-epsilon-insensitive": [{}, {"epsilon": 0.0}, {"epsilon": 1.37}],
     "multinomial": [{"n_classes": 3}],
     "l1": [{}, {"alpha": 0.0}, {"alpha": 0.2}],
     "l2": [{}, {"alpha": 0.0}, {"alpha": 0.2}],

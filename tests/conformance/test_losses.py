@@ -81,6 +81,8 @@ def test_second_derivative_by_finite_differences(loss: Any) -> None:
         left, right, central = difference(loss.derivative, z, y)
         tolerance = 1e-4 * max(1.0, abs(central)) + 1e-10 * abs(loss.derivative(z, y))
         bend = loss.second_derivative(z, y)
+        if not loss.smooth and abs(left) + abs(right) > 1e3:  # a jump: there is no second derivative
+            continue
         if abs(left - right) <= tolerance:
             smooth += 1
             assert_allclose(bend, central, rtol=1e-4, atol=tolerance, err_msg=f"{z, y}")

@@ -113,6 +113,15 @@ def fit(
             help="Residual, in units of the target, beyond which the huber loss is linear.",
         ),
     ] = None,
+    epsilon: Annotated[
+        float | None,
+        typer.Option(
+            metavar="NUMBER",
+            rich_help_panel=MODEL,
+            show_default="0.1",
+            help="Residual, in units of the target, up to which the epsilon-insensitive losses are zero.",
+        ),
+    ] = None,
     standardize: Annotated[
         bool, typer.Option(help="Penalise columns scaled to unit variance.", rich_help_panel=COLUMNS)
     ] = True,
@@ -193,7 +202,7 @@ def fit(
 ) -> None:
     """Fit a model to a table; see `HELP`."""
     data = DataRequest(table, target, weight, offset, tuple(drop or ()), test_fraction, seed, memory_budget)
-    model = ModelRequest(loss, penalty, alpha, l1_ratio, delta)
+    model = ModelRequest(loss, penalty, alpha, l1_ratio, delta, epsilon)
     shown = False if quiet else None
     how = HowToFit(
         standardize, intercept, solver, workers, tol, max_iter, time_limit, shown, checkpoint, checkpoint_every, resume
@@ -245,7 +254,7 @@ def _fit(data: DataRequest, request: ModelRequest, how: HowToFit, outputs: Outpu
 def _settings(data: DataRequest, request: ModelRequest, how: HowToFit, problem: Problem) -> dict[str, Any]:
     """Return all options by name, as JSON can hold them and people want to read them."""
     used = {**problem.loss._asdict(), **problem.penalty._asdict()}
-    numbers = {name: used.get(name) for name in ("alpha", "l1_ratio", "delta")}
+    numbers = {name: used.get(name) for name in ("alpha", "l1_ratio", "delta", "epsilon")}
     named = {**asdict(request), **numbers, **asdict(data), **asdict(how)}
     for name in ("progress", "checkpoint", "checkpoint_every", "resume"):
         del named[name]

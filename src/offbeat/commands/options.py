@@ -40,13 +40,21 @@ class LossName(StrEnum):
     POISSON = "poisson"
     GAMMA = "gamma"
     HUBER = "huber"
+    HINGE = "hinge"
     SQUARED_HINGE = "squared-hinge"
+    EPSILON_INSENSITIVE = "epsilon-insensitive"
+    SQUARED_EPSILON_INSENSITIVE = "squared-epsilon-insensitive"
     MULTINOMIAL = "multinomial"
 
     @property
     def classifier(self) -> bool:
         """Whether targets are classes."""
-        return self in (LossName.LOGISTIC, LossName.SQUARED_HINGE, LossName.MULTINOMIAL)
+        return self in (LossName.LOGISTIC, LossName.HINGE, LossName.SQUARED_HINGE, LossName.MULTINOMIAL)
+
+    @property
+    def tube(self) -> bool:
+        """Whether there is no loss within a tube about the target."""
+        return self in (LossName.EPSILON_INSENSITIVE, LossName.SQUARED_EPSILON_INSENSITIVE)
 
 
 class PenaltyName(StrEnum):
@@ -89,13 +97,14 @@ class DataRequest:
 
 @dataclass(frozen=True)
 class ModelRequest:
-    """Which model. ``alpha``, ``l1_ratio`` and ``delta`` are None where they were not given."""
+    """Which model. ``alpha``, ``l1_ratio``, ``delta`` and ``epsilon`` are None where they were not given."""
 
     loss: LossName
     penalty: PenaltyName = PenaltyName.L2
     alpha: float | None = None
     l1_ratio: float | None = None
     delta: float | None = None
+    epsilon: float | None = None
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ that the model never saw are errors. Without --out, CSV goes to standard output.
 [bold]What is written[/bold]
 prediction  the value, the count, or the likeliest class
 probability_<class>  logistic and multinomial: one column for each class
-decision  squared-hinge: positive for the second class
+decision  hinge and squared-hinge: positive for the second class
 
 [bold]Examples[/bold]
 [cyan]offbeat predict model/ new.parquet --out predictions.parquet[/cyan]
@@ -165,13 +165,13 @@ def _table(model: Model, z: Floats, copied: dict[str, pa.ChunkedArray]) -> pa.Ta
     """Return the predictions as a table, after the columns that were asked for."""
     import pyarrow as pa
 
-    from offbeat.commands.scoring import class_numbers, means
+    from offbeat.commands.scoring import MARGINS, class_numbers, means
 
     columns: dict[str, Any] = {}
     if model.loss.classifier:
         classes = model.classes if model.classes is not None else tuple(range(1 if z.ndim == 1 else z.shape[1]))
         columns["prediction"] = pa.array(list(classes)).take(pa.array(class_numbers(z)))
-        if model.loss.name == "squared-hinge":
+        if model.loss.name in MARGINS:
             columns["decision"] = z
         else:
             mean = means(model.loss, z)

@@ -18,6 +18,7 @@ from offbeat.problem import Floats, Loss
 
 SAMPLE_ROWS = 200_000
 LARGEST_EXPONENT = 700.0
+MARGINS = ("hinge", "squared-hinge")  # losses of classes that know of no probabilities
 
 
 class Effect(NamedTuple):
@@ -112,7 +113,7 @@ def _of_classes(loss: Loss, z: Floats, y: Floats, v: Floats | None) -> dict[str,
 
     mean = means(loss, z)
     scores: dict[str, float] = {}
-    if loss.name != "squared-hinge":
+    if loss.name not in MARGINS:
         labels = list(range(2 if mean.ndim == 1 else mean.shape[1]))
         scores["log-loss"] = log_loss(y, mean, sample_weight=v, labels=labels)
     if z.ndim == 1 and len(np.unique(y)) == 2:

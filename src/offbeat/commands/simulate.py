@@ -135,6 +135,7 @@ def simulate(
     alpha: Annotated[float | None, _panel("Strength of the penalty.", MODEL, "NUMBER", "1e-4")] = None,
     l1_ratio: Annotated[float | None, _panel("Share of L1 in elastic-net.", MODEL, "0..1", "0.5")] = None,
     delta: Annotated[float | None, _panel("Of the huber loss.", MODEL, "NUMBER", "1.35")] = None,
+    epsilon: Annotated[float | None, _panel("Of the epsilon-insensitive losses.", MODEL, "NUMBER", "0.1")] = None,
     standardize: Annotated[bool, typer.Option(help="Penalise scaled columns.", rich_help_panel=COLUMNS)] = True,
     intercept: Annotated[bool, typer.Option(help="Add an intercept.", rich_help_panel=COLUMNS)] = True,
     tol: Annotated[float, _panel("Relative duality gap at which to stop.", STOPPING, "NUMBER")] = 1e-4,
@@ -157,7 +158,7 @@ def simulate(
     data = None if table is None else DataRequest(
         table, target, weight, offset, tuple(drop or ()), memory_budget=memory_budget
     )  # fmt: skip
-    model = ModelRequest(loss, penalty, alpha, l1_ratio, delta)
+    model = ModelRequest(loss, penalty, alpha, l1_ratio, delta, epsilon)
     how = HowToFit(standardize, intercept, solver, workers, tol, max_iter, time_limit, False if quiet else None)
     request = SimulationRequest(
         tuple(straggler or ()), tuple(fault or ()), compute, latency, bandwidth, calibrate, seed, staleness, topology,

@@ -123,10 +123,10 @@ def _effects(effects: list[Effect]) -> Table:
 def _title(count: int, model: Model) -> str:
     of = {
         "logistic": "log-odds", "multinomial": "log-odds", "poisson": "log of the mean", "gamma": "log of the mean",
-        "squared-hinge": "decision value",
+        "hinge": "decision value", "squared-hinge": "decision value",
     }.get(model.loss.name, "prediction")  # fmt: skip
     target = model.settings.get("target_text") or model.settings.get("target")
-    if model.loss.name in ("logistic", "squared-hinge") and model.classes is not None and target is not None:
+    if model.loss.name in ("logistic", "hinge", "squared-hinge") and model.classes is not None and target is not None:
         of += f" of {target}" if "target_text" in model.settings else f" of {target}={model.classes[1]}"
     number = "Largest" if count < 10 else "Ten largest"
     return f"{number} standardised effects: change of the {of} per standard deviation"

@@ -38,16 +38,25 @@ def make_problem(request: ModelRequest, n_classes: int | None) -> Problem:
     """
     if request.delta is not None and request.loss != LossName.HUBER:
         raise ProblemError(f"--delta belongs to the huber loss, not to {request.loss}")
+    if request.epsilon is not None and not request.loss.tube:
+        raise ProblemError(f"--epsilon belongs to the epsilon-insensitive losses, not to {request.loss}")
     if request.l1_ratio is not None and request.penalty != PenaltyName.ELASTIC_NET:
         raise ProblemError(f"--l1-ratio belongs to the elastic-net penalty, not to {request.penalty}")
     if request.loss == LossName.MULTINOMIAL:
         loss: Any = losses.Multinomial(n_classes or 2)
     elif request.loss == LossName.HUBER and request.delta is not None:
         loss = losses.Huber(request.delta)
+    elif request.loss.tube:
+        kind = (
+            losses.EpsilonInsensitive
+            if request.loss == LossName.EPSILON_INSENSITIVE
+            else losses.SquaredEpsilonInsensitive
+        )
+        loss = kind() if request.epsilon is None else kind(request.epsilon)
     else:
         loss = {
             "squared": losses.Squared, "logistic": losses.Logistic, "poisson": losses.Poisson, "gamma": losses.Gamma,
-            "huber": losses.Huber, "squared-hinge": losses.SquaredHinge,
+            "huber": losses.Huber, "hinge": losses.Hinge, "squared-hinge": losses.SquaredHinge,
         }[request.loss]()  # fmt: skip
     return Problem(loss, _penalty(request))
 

@@ -28,6 +28,8 @@ METHODS = {
     "dual_direction": 2,
     "inverse_link": 1,
     "link": 1,
+    "dual_step": 3,
+    "dual_piece": 2,
     # of both
     "value": 2,
     "conjugate": 2,

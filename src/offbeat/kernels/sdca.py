@@ -1,10 +1,10 @@
-"""Dual coordinate ascent, row by row, for any loss with a derivative and for the hinge.
+"""Dual coordinate ascent, row by row, for any loss with a derivative, and for those with kinks that have a `dual_step`.
 
 With ``theta`` the dual variable of a row, all else fixed, the best one is ``theta' = l'(z')`` at the ``z'`` that
-solves ``z' + q l'(z') = c``, ``c = z + q theta``, ``q = v sigma ||x||^2 / (n l2)``: a proximal step of the loss. As
-``l'`` increases, ``z'`` is between ``c`` and ``c - q l'(c)``. Newton's method finds it within that bracket; without the
-bracket it fails on short rows (Shalev-Shwartz & Zhang 2013, J. Mach. Learn. Res. 14:567; Ma et al. 2015, arXiv
-1502.03508, eq. 9 for ``sigma``).
+solves ``z' + q l'(z') = c``, ``c = z + q theta``, ``q = v sigma ||x||^2 / (n l2)``: a proximal step of the loss. Many
+losses know it (``dual_step``). For others: as ``l'`` increases, ``z'`` is between ``c`` and ``c - q l'(c)``. Newton's
+method finds it within that bracket; without the bracket it fails on short rows (Shalev-Shwartz & Zhang 2013, J. Mach.
+Learn. Res. 14:567; Ma et al. 2015, arXiv 1502.03508, eq. 9 for ``sigma``).
 
 ``point`` moves by ``-v (theta' - theta) x / (n l2)``: coefficients are its soft thresholds. The intercept is last, as a
 column of ones.
@@ -13,6 +13,7 @@ column of ones.
 from __future__ import annotations
 
 import numpy as np
+from numba.extending import overload
 
 from offbeat.kernels import protocol  # noqa: F401  (teaches Numba the methods of losses)
 from offbeat.kernels.compiled import kernel
@@ -32,16 +33,8 @@ def _soft(value, threshold):
 
 
 @kernel(error_model="numpy")
-def _best(loss, kinked, z, theta, y, q):
-    """Return the best dual variable of a row, all else fixed."""
-    if kinked:
-        s = 2.0 * y - 1.0
-        if q <= 0.0:
-            return -s if s * z < 1.0 else 0.0
-        return -s * min(1.0, max(0.0, -s * theta + (1.0 - s * z) / q))
-    if q <= 0.0:
-        return loss.derivative(z, y)
-    c = z + q * theta
+def _newton(loss, z, c, q, y):
+    """Return the slope where ``at + q slope = c``, looked for from ``z``, for a loss that has no `dual_step`."""
     slope = loss.derivative(c, y)
     low, high = (c - q * slope, c) if slope > 0.0 else (c, c - q * slope)
     at = min(max(z, low), high)
@@ -63,38 +56,71 @@ def _best(loss, kinked, z, theta, y, q):
     return loss.derivative(at, y)
 
 
-@kernel(error_model="numpy")
-def _squared(indices, data, first, last, shrink, row):
-    """Return the squared norm of a row that may repeat columns, in units of ``shrink``."""
-    for p in range(first, last):
-        row[indices[p]] += data[p]
-    norm = 0.0
-    for p in range(first, last):
-        j = indices[p]
-        norm += row[j] * row[j] * shrink[j]
-        row[j] = 0.0
-    return norm
+def best(loss, z, theta, y, q):
+    """Return the best dual variable of a row, all else fixed: `_newton`, unless the loss has a ``dual_step``."""
+    if q <= 0.0:
+        return loss.derivative(z, y)
+    c = z + q * theta
+    return loss.dual_step(c, q, y) if hasattr(loss, "dual_step") else _newton(loss, z, c, q, y)
+
+
+@overload(best, jit_options={"error_model": "numpy"})
+def _compiled_best(loss, z, theta, y, q):
+    """Choose by the class of the loss while compiling."""
+    if hasattr(loss.instance_class, "dual_step"):
+
+        def known(loss, z, theta, y, q):
+            return loss.derivative(z, y) if q <= 0.0 else loss.dual_step(z + q * theta, q, y)
+
+        return known
+
+    def found(loss, z, theta, y, q):
+        return loss.derivative(z, y) if q <= 0.0 else _newton(loss, z, z + q * theta, q, y)
+
+    return found
+
+
+@kernel(error_model="numpy", fastmath={"reassoc", "contract"})
+def _predictor(indices, data, first, last, point, threshold):
+    """Return the product of a row with the coefficients at ``point``; without ``data``, entries are ones."""
+    z = 0.0
+    if threshold.shape[0] > 0:
+        for p in range(first, last):
+            j = np.uintp(indices[p])
+            z += (data[p] if data.shape[0] > 0 else 1.0) * _soft(point[j], threshold[j])
+    elif data.shape[0] > 0:
+        for p in range(first, last):
+            z += data[p] * point[np.uintp(indices[p])]
+    else:
+        for p in range(first, last):
+            z += point[np.uintp(indices[p])]
+    return z
 
 
 @kernel(error_model="numpy")
-def _add(out, factor, indices, data, first, last):
-    """Add ``factor`` times a row, and 1 for the intercept, to ``out``."""
-    for p in range(first, last):
-        out[indices[p]] += factor * data[p]
-    out[-1] += factor
+def _add(indices, data, first, last, point, factor, shrink, even):
+    """Add a row, times ``factor`` and ``shrink`` (``even`` where that is the same everywhere), to ``point``."""
+    if even == 0.0:
+        for p in range(first, last):
+            j = np.uintp(indices[p])
+            point[j] += factor * (data[p] if data.shape[0] > 0 else 1.0) * shrink[j]
+    elif data.shape[0] > 0:
+        for p in range(first, last):
+            point[np.uintp(indices[p])] += factor * even * data[p]
+    else:
+        for p in range(first, last):
+            point[np.uintp(indices[p])] += factor * even
 
 
 @kernel(error_model="numpy")
-def sparse_ascent(loss, kinked, X, target, theta, point, scaling, order, zero, row):
+def sparse_ascent(loss, X, target, theta, point, scaling, order, moved):
     """Visit rows of a CSR block in the given order; return the duality gap that they had on the way.
 
     Parameters
     ----------
     loss : NamedTuple
-    kinked : bool
-        Whether it is the hinge.
     X : tuple
-        ``indptr, indices, data``.
+        ``indptr, indices, data``; data of length 0: ones.
     target : tuple of three float64 arrays, shape (n,)
         ``y``, weights ``v`` (length 0: ones), offsets (length 0: zeros).
     theta : ndarray, shape (n,)
@@ -102,16 +128,16 @@ def sparse_ascent(loss, kinked, X, target, theta, point, scaling, order, zero, r
     point : ndarray, shape (k + 1,)
         Updated.
     scaling : tuple
-        ``shrink`` (k + 1,), ``1 / (n l2)``; ``threshold`` (k,) or (0,), ``l1 / l2``; ``sigma``.
+        ``shrink`` (k + 1,), ``1 / (n l2)``; ``threshold`` (k,) or (0,), ``l1 / l2``; ``sigma``; ``norms`` (n,) of the
+        rows, without the intercept; ``even``, the ``shrink`` of all columns, or 0 where they differ.
     order : ndarray of int64
-    zero : ndarray, shape (k + 1,) or (0,)
-        Receives the changes of ``sum v theta x`` over rows of class 0.
-    row : ndarray, shape (k,) or (0,)
-        Zeros, and zeros again at the end: where rows repeat columns, to add them up for the norm.
+    moved : ndarray of bool, shape (n,) or (0,)
+        Receives whether the dual variables of the rows visited have changed. Of length 0: neither that nor the gap is
+        wanted.
     """
     indptr, indices, data = X
     y, v, offset = target
-    shrink, threshold, sigma = scaling
+    shrink, threshold, sigma, norms, even = scaling
     k = shrink.shape[0] - 1
     gap = 0.0
     for r in range(order.shape[0]):
@@ -119,36 +145,27 @@ def sparse_ascent(loss, kinked, X, target, theta, point, scaling, order, zero, r
         weight = v[i] if v.shape[0] > 0 else 1.0
         if weight <= 0.0:
             continue
+        first, last = indptr[i], indptr[i + 1]
         z = point[k] + (offset[i] if offset.shape[0] > 0 else 0.0)
-        norm = shrink[k]
-        for p in range(indptr[i], indptr[i + 1]):
-            j = indices[p]
-            x = float(data[p])
-            z += x * (_soft(point[j], threshold[j]) if threshold.shape[0] > 0 else point[j])
-            norm += x * x * shrink[j]
-        if row.shape[0] > 0:
-            norm = shrink[k] + _squared(indices, data, indptr[i], indptr[i + 1], shrink, row)
-        gap += weight * (loss.value(z, y[i]) + loss.conjugate(theta[i], y[i]) - z * theta[i])
-        new = _best(loss, kinked, z, theta[i], y[i], sigma * weight * norm)
-        change = weight * (new - theta[i])
-        theta[i] = new
-        if change == 0.0:
-            continue
-        moved = -sigma * change
-        for p in range(indptr[i], indptr[i + 1]):
-            j = indices[p]
-            point[j] += moved * data[p] * shrink[j]
-        point[k] += moved * shrink[k]
-        if zero.shape[0] > 0 and y[i] < 0.5:
-            _add(zero, change, indices, data, indptr[i], indptr[i + 1])
+        z += _predictor(indices, data, first, last, point, threshold)
+        old = theta[i]
+        new = best(loss, z, old, y[i], sigma * weight * (norms[i] + shrink[k]))
+        if moved.shape[0] > 0:
+            gap += weight * (loss.value(z, y[i]) + loss.conjugate(old, y[i]) - z * old)
+            moved[i] = new != old
+        if new != old:
+            theta[i] = new
+            factor = sigma * weight * (old - new)
+            _add(indices, data, first, last, point, factor, shrink, even)
+            point[k] += factor * shrink[k]
     return gap
 
 
 @kernel(error_model="numpy")
-def dense_ascent(loss, kinked, X, target, theta, point, scaling, order, zero):
+def dense_ascent(loss, X, target, theta, point, scaling, order, moved):
     """Do as `sparse_ascent` for the rows of a dense block."""
     y, v, offset = target
-    shrink, threshold, sigma = scaling
+    shrink, threshold, sigma, norms, _ = scaling
     k = X.shape[1]
     gap = 0.0
     for r in range(order.shape[0]):
@@ -157,132 +174,17 @@ def dense_ascent(loss, kinked, X, target, theta, point, scaling, order, zero):
         if weight <= 0.0:
             continue
         z = point[k] + (offset[i] if offset.shape[0] > 0 else 0.0)
-        norm = shrink[k]
         for j in range(k):
-            x = float(X[i, j])
-            z += x * (_soft(point[j], threshold[j]) if threshold.shape[0] > 0 else point[j])
-            norm += x * x * shrink[j]
-        gap += weight * (loss.value(z, y[i]) + loss.conjugate(theta[i], y[i]) - z * theta[i])
-        new = _best(loss, kinked, z, theta[i], y[i], sigma * weight * norm)
-        change = weight * (new - theta[i])
-        theta[i] = new
-        if change == 0.0:
-            continue
-        moved = -sigma * change
-        for j in range(k):
-            point[j] += moved * X[i, j] * shrink[j]
-        point[k] += moved * shrink[k]
-        if zero.shape[0] > 0 and y[i] < 0.5:
+            z += X[i, j] * (_soft(point[j], threshold[j]) if threshold.shape[0] > 0 else point[j])
+        old = theta[i]
+        new = best(loss, z, old, y[i], sigma * weight * (norms[i] + shrink[k]))
+        if moved.shape[0] > 0:
+            gap += weight * (loss.value(z, y[i]) + loss.conjugate(old, y[i]) - z * old)
+            moved[i] = new != old
+        if new != old:
+            theta[i] = new
+            factor = sigma * weight * (old - new)
             for j in range(k):
-                zero[j] += change * X[i, j]
-            zero[k] += change
+                point[j] += factor * X[i, j] * shrink[j]
+            point[k] += factor * shrink[k]
     return gap
-
-
-@kernel(error_model="numpy")
-def conjugates(loss, target, theta, out):
-    """Add ``v (l*(theta) - theta o)`` and ``v theta`` of all rows to ``out[0]``, of those of class 0 to ``out[1]``."""
-    y, v, offset = target
-    for i in range(theta.shape[0]):
-        weight = v[i] if v.shape[0] > 0 else 1.0
-        if weight > 0.0:
-            o = offset[i] if offset.shape[0] > 0 else 0.0
-            term = weight * (loss.conjugate(theta[i], y[i]) - theta[i] * o)
-            for c in range(2 if y[i] < 0.5 else 1):
-                out[c, 0] += term
-                out[c, 1] += weight * theta[i]
-
-
-@kernel(error_model="numpy")
-def sparse_gradient(X, target, theta, out):
-    """Add ``sum v theta x`` over a CSR block to ``out[0]``, and the part of class 0 to ``out[1]``."""
-    indptr, indices, data = X
-    y, v, _ = target
-    for i in range(indptr.shape[0] - 1):
-        t = theta[i] * (v[i] if v.shape[0] > 0 else 1.0)
-        for c in range(2 if y[i] < 0.5 else 1):
-            for p in range(indptr[i], indptr[i + 1]):
-                out[c, indices[p]] += t * data[p]
-
-
-@kernel(error_model="numpy")
-def dense_gradient(X, target, theta, out):
-    """Do as `sparse_gradient` for a dense block."""
-    y, v, _ = target
-    for i in range(X.shape[0]):
-        t = theta[i] * (v[i] if v.shape[0] > 0 else 1.0)
-        for c in range(2 if y[i] < 0.5 else 1):
-            for j in range(X.shape[1]):
-                out[c, j] += t * X[i, j]
-
-
-@kernel(error_model="numpy")
-def sparse_start(loss, X, target, w, b, shrink, theta, out):
-    """Set dual variables to the slopes at a point, and add up what they stand for.
-
-    Parameters
-    ----------
-    out : tuple
-        ``head`` (5,): loss, theta, h, ``v ||x||^2 shrink``, entries that repeat a column of their row; sums (3, k + 1):
-        of ``v theta x``, of the same over class 0, of ``v h x``, with the intercept last.
-    """
-    indptr, indices, data = X
-    y, v, offset = target
-    head, sums = out
-    k = w.shape[0]
-    seen = np.full(k, -1)
-    for i in range(indptr.shape[0] - 1):
-        weight = v[i] if v.shape[0] > 0 else 1.0
-        z = b + (offset[i] if offset.shape[0] > 0 else 0.0)
-        for p in range(indptr[i], indptr[i + 1]):
-            z += data[p] * w[indices[p]]
-        slope = loss.derivative(z, y[i])
-        theta[i] = slope
-        t = weight * slope
-        h = weight * loss.dual_direction(z, y[i])
-        own = t if y[i] < 0.5 else 0.0
-        head[0] += weight * loss.value(z, y[i])
-        head[1] += t
-        head[2] += h
-        for p in range(indptr[i], indptr[i + 1]):
-            j = indices[p]
-            x = float(data[p])
-            head[4] += seen[j] == i
-            seen[j] = i
-            sums[0, j] += t * x
-            sums[1, j] += own * x
-            sums[2, j] += h * x
-            head[3] += weight * x * x * shrink[j]
-        sums[0, k] += t
-        sums[1, k] += own
-        sums[2, k] += h
-
-
-@kernel(error_model="numpy")
-def dense_start(loss, X, target, w, b, shrink, theta, out):
-    """Do as `sparse_start` for a dense block."""
-    y, v, offset = target
-    head, sums = out
-    k = w.shape[0]
-    for i in range(X.shape[0]):
-        weight = v[i] if v.shape[0] > 0 else 1.0
-        z = b + (offset[i] if offset.shape[0] > 0 else 0.0)
-        for j in range(k):
-            z += X[i, j] * w[j]
-        slope = loss.derivative(z, y[i])
-        theta[i] = slope
-        t = weight * slope
-        h = weight * loss.dual_direction(z, y[i])
-        own = t if y[i] < 0.5 else 0.0
-        head[0] += weight * loss.value(z, y[i])
-        head[1] += t
-        head[2] += h
-        for j in range(k):
-            x = float(X[i, j])
-            sums[0, j] += t * x
-            sums[1, j] += own * x
-            sums[2, j] += h * x
-            head[3] += weight * x * x * shrink[j]
-        sums[0, k] += t
-        sums[1, k] += own
-        sums[2, k] += h

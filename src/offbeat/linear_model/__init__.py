@@ -7,6 +7,8 @@ from offbeat.linear_model.lasso import ElasticNet, Lasso
 from offbeat.linear_model.least_squares import LinearRegression, Ridge
 from offbeat.linear_model.logistic import LogisticRegression
 from offbeat.linear_model.logistic_cv import LogisticRegressionCV
+from offbeat.linear_model.svc import LinearSVC
+from offbeat.linear_model.svr import LinearSVR
 
 __all__ = [
     "ElasticNet",
@@ -15,6 +17,8 @@ __all__ = [
     "HuberRegressor",
     "Lasso",
     "LinearRegression",
+    "LinearSVC",
+    "LinearSVR",
     "LogisticRegression",
     "LogisticRegressionCV",
     "PoissonRegressor",

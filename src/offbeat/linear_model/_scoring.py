@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from sklearn.metrics import get_scorer, make_scorer
 
 from offbeat.errors import ProblemError
-from offbeat.linear_model.logistic import LinearClassifier
+from offbeat.linear_model.logistic import ProbabilisticClassifier
 
 
-class Predicted(LinearClassifier):
+class Predicted(ProbabilisticClassifier):
     """A fitted classifier whose rows are numbers of rows of a matrix of predictors.
 
     Parameters

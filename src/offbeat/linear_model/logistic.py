@@ -8,39 +8,28 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, log_expit
-from sklearn.base import ClassifierMixin
 
 from offbeat.data.dataset import Dataset
-from offbeat.data.load import as_dataset, target_values
-from offbeat.errors import TargetError
 from offbeat.linear_model import translate
-from offbeat.linear_model._base import LinearModel
 from offbeat.linear_model._docs import documented
-from offbeat.linear_model._labels import class_weights, encode_labels
+from offbeat.linear_model._labels import class_weights
+from offbeat.linear_model._linear_classifier import LinearClassifier, check_classes
 from offbeat.problem import Floats
 from offbeat.sideways.topologies import Hub
 from offbeat.solution import Solution
 
 
-class LinearClassifier(ClassifierMixin, LinearModel):
-    """Labels, class weights and probabilities: what `LogisticRegression` shares with its cross-validated form."""
-
-    class_weight: Any
-    classes_: NDArray[Any]
+class ProbabilisticClassifier(LinearClassifier):
+    """Class weights and probabilities: what `LogisticRegression` shares with its cross-validated form."""
 
     def _classes(self, X: Any, y: Any, sample_weight: Any) -> tuple[Dataset, float, Floats]:
         """Return the data set of class numbers, the sum of its weights, and the weights as given; set ``classes_``."""
-        opened = self._open(X, y)
-        classes, codes = encode_labels(target_values(opened, y))
-        name = y if isinstance(y, str) else None
-        dataset = as_dataset(opened, codes, sample_weight=sample_weight, memory_budget=self.memory_budget, target=name)
-        given = dataset.weight
+        dataset = self._class_numbers(X, y, sample_weight)
+        given, codes = dataset.weight, dataset.y
         if self.class_weight is not None:
-            factors = class_weights(self.class_weight, classes, codes, dataset.weight)[codes.astype(np.intp)]
-            dataset = replace(dataset, weight=factors * dataset.weight if dataset.weight.size else factors)
-        _check_classes(classes, dataset)
-        self._remember(X, dataset)
-        self.classes_ = classes
+            factors = class_weights(self.class_weight, self.classes_, codes, given)[codes.astype(np.intp)]
+            dataset = replace(dataset, weight=factors * given if given.size else factors)
+            check_classes(self.classes_, dataset)
         return *translate.weighted(dataset), given
 
     def _set_coef(self, solution: Solution) -> None:
@@ -52,35 +41,6 @@ class LinearClassifier(ClassifierMixin, LinearModel):
         self.coef_ = np.ascontiguousarray(solution.coef.T)
         # A shift of all intercepts changes no probability; scikit-learn's add up to zero too.
         self.intercept_ = solution.intercept - np.mean(solution.intercept)
-
-    def decision_function(self, X: Any) -> NDArray[Any]:
-        """Return the linear predictor.
-
-        Parameters
-        ----------
-        X : array-like, sparse matrix, table or path, shape (n_rows, n_features)
-
-        Returns
-        -------
-        scores : ndarray, shape (n_rows,) for two classes, (n_rows, n_classes) for more
-            For two classes, above 0 means ``classes_[1]``.
-        """
-        return self._predictor(X)
-
-    def predict(self, X: Any) -> NDArray[Any]:
-        """Return the most probable class of each row.
-
-        Parameters
-        ----------
-        X : array-like, sparse matrix, table or path, shape (n_rows, n_features)
-
-        Returns
-        -------
-        labels : ndarray, shape (n_rows,)
-        """
-        z = self._predictor(X)
-        labels: NDArray[Any] = self.classes_[z.argmax(axis=1) if z.ndim == 2 else (z > 0).astype(np.intp)]
-        return labels
 
     def predict_proba(self, X: Any) -> NDArray[Any]:
         """Return the probability of each class.
@@ -119,41 +79,9 @@ class LinearClassifier(ClassifierMixin, LinearModel):
         z -= np.log(np.exp(z).sum(axis=1, keepdims=True))
         return z
 
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Return the share of rows whose class is predicted correctly.
-
-        Parameters
-        ----------
-        X : array-like, sparse matrix, table or path, shape (n_rows, n_features)
-        y : array-like of shape (n_rows,), or column name
-        sample_weight : array-like of shape (n_rows,), optional
-
-        Returns
-        -------
-        accuracy : float
-        """
-        return float(super().score(X, self._labels(X, y), sample_weight))
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        return tags
-
-
-def _check_classes(classes: NDArray[Any], dataset: Dataset) -> None:
-    """Raise `TargetError` unless rows with weight have at least two classes."""
-    count, only = len(classes), 0
-    if count > 1 and dataset.weight.size:
-        present = np.flatnonzero(np.bincount(dataset.y.astype(np.intp), dataset.weight))
-        count, only = len(present), int(present[0])
-    if count < 2:
-        raise TargetError(
-            f"y has only one class, {classes.tolist()[only]!r}, among the rows with weight: a classifier needs two"
-        )
-
 
 @documented
-class LogisticRegression(LinearClassifier):
+class LogisticRegression(ProbabilisticClassifier):
     """Logistic regression with ridge, lasso or elastic net penalty; multinomial for more than two classes.
 
     Minimises ``C sum_i weight_i loss_i + l1_ratio ||coef||_1 + (1 - l1_ratio) / 2 ||coef||^2``.

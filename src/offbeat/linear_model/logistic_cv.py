@@ -23,13 +23,13 @@ from offbeat.linear_model._docs import documented
 from offbeat.linear_model._folds import Fold
 from offbeat.linear_model._grid_fit import Fitted
 from offbeat.linear_model._scoring import Predicted, scorer
-from offbeat.linear_model.logistic import LinearClassifier
+from offbeat.linear_model.logistic import ProbabilisticClassifier
 from offbeat.problem import Floats
 from offbeat.sideways.topologies import Hub
 
 
 @documented
-class LogisticRegressionCV(LinearClassifier):
+class LogisticRegressionCV(ProbabilisticClassifier):
     """Logistic regression that chooses ``C`` and ``l1_ratio`` by cross-validation.
 
     Models of all folds advance side by side: each pass over the data serves all of them, and each goes from the

@@ -10,6 +10,8 @@ LogisticRegression    ``C sum v l + l1_ratio |w|_1 + (1 - l1_ratio) |w|^2 / 2`` 
 Ridge                 ``sum v (z - y)^2 + alpha |w|^2``                          ``alpha / W |w|^2 / 2``
 Lasso, ElasticNet     ``sum v (z - y)^2 / (2 W) + alpha (...)``                  ``alpha (...)``
 Poisson, Gamma        ``sum v l / W + alpha |w|^2 / 2``                          ``alpha |w|^2 / 2``
+LinearSVC, LinearSVR  ``C sum v l + |w|^2 / 2``, or ``|w|_1``                     divided by ``C W``
+same, squared losses  ``C sum v 2 l + |w|^2 / 2``, or ``|w|_1``                   divided by ``2 C W``
 HuberRegressor        ``sum v (s + s H(r / s)) + alpha |w|^2``                   ``alpha s / W |w|^2 / 2``
 ====================  =========================================================  ================================
 """
@@ -23,7 +25,16 @@ from typing import Any
 from offbeat.data.dataset import Dataset
 from offbeat.errors import ProblemError
 from offbeat.linear_model._positive import PositiveElasticNet
-from offbeat.losses import Huber, Logistic, Multinomial, Squared
+from offbeat.losses import (
+    EpsilonInsensitive,
+    Hinge,
+    Huber,
+    Logistic,
+    Multinomial,
+    Squared,
+    SquaredEpsilonInsensitive,
+    SquaredHinge,
+)
 from offbeat.penalties import L1, L2, Box, ElasticNet, Zero
 from offbeat.problem import Loss, Penalty, Problem
 
@@ -134,6 +145,60 @@ def huber(epsilon: float, alpha: float, scale: float, total: float) -> Problem:
     Huber(delta=3.0)
     """
     return Problem(Huber(epsilon * scale), mixed(at_least_zero("alpha", alpha) * scale / total, 0.0))
+
+
+def svc(penalty: str, loss: str, C: float, total: float) -> Problem:
+    """Return the problem of a support vector machine for two classes.
+
+    Raises
+    ------
+    ProblemError
+        ``C`` is not positive and finite, or there is no such loss or penalty, or not together.
+
+    Examples
+    --------
+    >>> svc("l2", "squared_hinge", 0.5, 100).penalty
+    L2(alpha=0.01, weights=None)
+    """
+    _named("loss", loss, ("hinge", "squared_hinge"))
+    _named("penalty", penalty, ("l1", "l2"))
+    if penalty == "l1" and loss == "hinge":
+        raise ProblemError('penalty="l1" does not go with loss="hinge"; use loss="squared_hinge"')
+    strength = _per_row(C, total) / (1.0 if loss == "hinge" else 2.0)
+    return Problem(Hinge() if loss == "hinge" else SquaredHinge(), L1(strength) if penalty == "l1" else L2(strength))
+
+
+def svr(loss: str, epsilon: float, C: float, total: float) -> Problem:
+    """Return the problem of a support vector regression.
+
+    Raises
+    ------
+    ProblemError
+        ``C`` is not positive and finite, ``epsilon`` negative or not finite, or there is no such loss.
+
+    Examples
+    --------
+    >>> svr("epsilon_insensitive", 0.1, 1.0, 100).loss
+    EpsilonInsensitive(epsilon=0.1)
+    """
+    _named("loss", loss, ("epsilon_insensitive", "squared_epsilon_insensitive"))
+    width, strength = at_least_zero("epsilon", epsilon), _per_row(C, total)
+    if loss == "epsilon_insensitive":
+        return Problem(EpsilonInsensitive(width), L2(strength))
+    return Problem(SquaredEpsilonInsensitive(width), L2(strength / 2.0))
+
+
+def _named(parameter: str, given: Any, names: tuple[str, ...]) -> None:
+    if given not in names:
+        raise ProblemError(f"{parameter} is {given!r}; give {' or '.join(map(repr, names))}")
+
+
+def _per_row(C: Any, total: float) -> float:
+    """Return the strength of a penalty of weight 1 beside a sum of losses of weight ``C``."""
+    value = number("C", C)
+    if not 0.0 < value < math.inf:
+        raise ProblemError(f"C is {C!r}; it must be positive and finite")
+    return 1.0 / (value * total)
 
 
 def number(name: str, value: Any) -> float:

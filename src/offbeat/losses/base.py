@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -54,6 +55,18 @@ class Loss(Protocol):
     def dual_direction(self, z: float, y: float) -> float:
         """Return ``h >= 0`` with ``l*(theta + d h) <= l*(theta) + z d h + d^2 h`` for ``abs(d) <= 1``."""
 
+    def dual_step(self, c: float, q: float, y: float) -> float:
+        """Return the slope at the ``z`` with ``z + q slope = c``, ``q > 0``.
+
+        Optional for smooth losses, for which `offbeat.solvers.SDCA` finds it by Newton's method.
+        """
+
+    def dual_piece(self, theta: float, y: float) -> tuple[float, float, float]:
+        """Return the ends and the slope of the straight piece of the conjugate that ``theta`` is inside of.
+
+        Optional, and only for losses that are made of straight lines: `offbeat.solvers.SDCA` is exact with it.
+        """
+
     def inverse_link(self, z: float) -> float:
         """Return the mean that the predictor ``z`` stands for."""
 
@@ -76,6 +89,23 @@ def check_smoothness(name: str, given: float, true: float) -> None:
     """
     if given != true:
         raise ProblemError(f"the {name} loss has no hyper-parameter: its smoothness is {true}, not {given!r}")
+
+
+def check_epsilon(name: str, given: Any) -> float:
+    """Return the width of a tube as a float, or raise `ProblemError` unless it is finite and at least 0.
+
+    Examples
+    --------
+    >>> check_epsilon("epsilon-insensitive", 1)
+    1.0
+    """
+    try:
+        epsilon = float(given)
+    except (TypeError, ValueError):
+        epsilon = math.nan
+    if not 0.0 <= epsilon < math.inf:
+        raise ProblemError(f"epsilon of the {name} loss is {given!r}; give a finite number of at least 0")
+    return epsilon
 
 
 def finite_target(y: NDArray[Any]) -> NDArray[Any]:

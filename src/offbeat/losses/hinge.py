@@ -17,7 +17,8 @@ class _Fields(NamedTuple):
 class Hinge(_Fields):
     """Hinge loss ``max(0, 1 - s z)`` with ``s = 2 y - 1`` and ``y`` 0 or 1.
 
-    It has a kink at the margin, so that methods which follow gradients do not take it: `offbeat.solvers.ADMM` does.
+    It has a kink at the margin, so that methods which follow gradients do not take it: `offbeat.solvers.SDCA` and
+    `offbeat.solvers.ADMM` do.
 
     Parameters
     ----------
@@ -71,6 +72,21 @@ class Hinge(_Fields):
     def dual_direction(self, z: float, y: float) -> float:
         """Return 0: off the kink, every ``theta`` is at an end of the domain of the conjugate."""
         return 0.0
+
+    def dual_step(self, c: float, q: float, y: float) -> float:
+        """Return the slope at the ``z`` with ``z + q slope = c``: where the dual variable of a row is best."""
+        s = 2.0 * y - 1.0
+        margin = 1.0 - s * c
+        if margin <= 0.0:
+            return 0.0
+        if margin >= q:
+            return -s
+        return -s * margin / q
+
+    def dual_piece(self, theta: float, y: float) -> tuple[float, float, float]:
+        """Return the ends and the slope of the only straight piece of the conjugate."""
+        s = 2.0 * y - 1.0
+        return min(-s, 0.0), max(-s, 0.0), s
 
     def inverse_link(self, z: float) -> float:
         """Return ``(z + 1) / 2``, clipped to [0, 1]: which side of the margin, as a share.

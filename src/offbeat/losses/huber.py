@@ -81,6 +81,15 @@ class Huber(_Fields):
         """
         return min(1.0, self.delta - abs(self.derivative(z, y)))
 
+    def dual_step(self, c: float, q: float, y: float) -> float:
+        """Return the slope at the ``z`` with ``z + q slope = c``: where the dual variable of a row is best."""
+        slope = (c - y) / (1.0 + q)
+        if slope > self.delta:
+            return self.delta
+        if slope < -self.delta:
+            return -self.delta
+        return slope
+
     def inverse_link(self, z: float) -> float:
         """Return the location, which is the predictor."""
         return z

@@ -58,6 +58,10 @@ class Squared(_Fields):
         """
         return 1.0
 
+    def dual_step(self, c: float, q: float, y: float) -> float:
+        """Return the slope at the ``z`` with ``z + q slope = c``: where the dual variable of a row is best."""
+        return (c - y) / (1.0 + q)
+
     def inverse_link(self, z: float) -> float:
         """Return the mean, which is the predictor."""
         return z

@@ -71,6 +71,10 @@ class SquaredHinge(_Fields):
         """
         return min(1.0, abs(self.derivative(z, y)))
 
+    def dual_step(self, c: float, q: float, y: float) -> float:
+        """Return the slope at the ``z`` with ``z + q slope = c``: where the dual variable of a row is best."""
+        return self.derivative(c, y) / (1.0 + q)
+
     def inverse_link(self, z: float) -> float:
         """Return the probability of class 1 at which ``z`` is optimal: ``(z + 1) / 2``, clipped to [0, 1].
 

@@ -118,7 +118,8 @@ class ADMM:
         if problem.n_outputs > 1:
             raise ProblemError(f"ADMM does not solve the {problem.loss.name} loss; use LBFGS or ProximalGradient")
         if not getattr(problem.loss, "smooth", True) and problem.loss.name != "hinge":
-            raise ProblemError(f"ADMM needs a smooth loss or the hinge, not the {problem.loss.name} loss")
+            hint = "use SDCA, or a smooth loss with ProximalGradient"
+            raise ProblemError(f"ADMM needs a smooth loss or the hinge, not the {problem.loss.name} loss; {hint}")
 
     def init_local(self, problem: Problem, shard: Shard, contribution: Floats | None = None) -> Any:
         """Return the local state of a shard: none yet, or the one that goes with its contribution."""

@@ -36,7 +36,9 @@ def check_smooth(solver: str, problem: Problem) -> None:
     >>> check_smooth("DelayedProximalGradient", Problem(losses.Logistic(), penalties.L2()))
     """
     if not smooth(problem):
-        hint = "use ADMM, SGD or DualAveraging, or SquaredHinge with ProximalGradient"
+        squared = {"hinge": "SquaredHinge", "epsilon-insensitive": "SquaredEpsilonInsensitive"}
+        other = squared.get(problem.loss.name, "a smooth loss")
+        hint = f"use SDCA, ADMM, SGD or DualAveraging, or {other} with ProximalGradient"
         raise ProblemError(f"{solver} does not solve the {problem.loss.name} loss, which has a kink: {hint}")
 
 

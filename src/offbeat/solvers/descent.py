@@ -137,7 +137,7 @@ def check_smooth(name: str, problem: Problem) -> None:
 def check_smooth_loss(name: str, problem: Problem) -> None:
     """Raise `ProblemError` when the loss has kinks: following subgradients, a method would never settle."""
     if not getattr(problem.loss, "smooth", True):
-        raise ProblemError(f"{name} needs a smooth loss, which {problem.loss.name} is not; use ADMM")
+        raise ProblemError(f"{name} needs a smooth loss, which {problem.loss.name} is not; use ADMM (hinge) or SDCA")
 
 
 def start(info: DataInfo) -> tuple[DescentState, Point]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +11,9 @@ from offbeat.data.shard import Shard, Workspace
 from offbeat.data.source import CSR
 from offbeat.problem import Floats, Problem
 from offbeat.sideways.protocol import Step
+from offbeat.solvers import dual_polish, dual_sweeps
 
+POLISH = 4  # steps after which dual variables are solved for
 EXACT = 16  # steps after which sums are taken anew
 
 
@@ -20,7 +23,10 @@ class Query(NamedTuple):
     ``point`` is where the dual variables of all shards put the coefficients, before soft thresholds, intercept last;
     ``shrink`` is ``1 / (n l2)`` with all that is quadratic; ``threshold`` is ``l1 / l2``, or of length 0. ``sigma`` is
     the number of shards that move at once. ``warm`` says whether a first step sets dual variables to the slopes at the
-    point, not to zero; ``classes`` whether class 0 is summed apart; ``room`` the rows of the largest shard.
+    point, not to zero; ``signs`` whether rows with a positive dual variable are summed apart; ``room`` the rows of the
+    largest shard. ``exact`` is ``1 / (n l2)`` with nothing else in it, and 1 for an intercept, 0 for none; of length 0
+    unless a single shard may solve for its dual variables. ``anchor`` is what the point is pulled to; shards only
+    repeat it. ``threads`` share the rows of a shard.
     """
 
     point: Floats
@@ -28,10 +34,13 @@ class Query(NamedTuple):
     threshold: Floats
     sigma: float
     warm: bool
-    classes: bool
+    signs: bool
     seed: int
     epochs: int
     room: int
+    exact: Floats
+    anchor: Floats
+    threads: int = 1
 
     @property
     def coef(self) -> Floats:
@@ -40,36 +49,41 @@ class Query(NamedTuple):
 
 
 class Facts(NamedTuple):
-    """Numbers that a contribution carries besides vectors; all but ``room`` add up over shards.
+    """Numbers that a contribution carries besides vectors; they add up over shards.
 
-    ``conjugate`` is ``sum v (l*(theta) - theta o)``, ``conjugate_zero`` the same over class 0; ``gap`` is the gap of
-    rows as they were visited; ``loss``, ``norm`` (``sum v ||x||^2 / (n l2)``), ``h`` and ``first`` are of the first
-    step. ``repeats`` counts entries that repeat a column of their row.
+    ``conjugate`` is ``sum v (l*(theta) - theta o)``, ``conjugate_above`` the same where ``theta > 0``; ``gap`` is the
+    gap of rows as they were visited; ``loss``, ``norm`` (``sum v ||x||^2 / (n l2)``), ``h`` and ``first`` are of the
+    first step. ``exact`` says that the dual variables were solved for, with this ``intercept``: they need no pull.
+    ``dual`` is their dual objective, of the last time that they were, if ever (``polished``).
     """
 
     conjugate: float
-    conjugate_zero: float
+    conjugate_above: float
     gap: float
     loss: float
     norm: float
     h: float
     passes: float
     steps: float
-    repeats: float
     first: float
+    exact: float = 0.0
+    intercept: float = 0.0
+    polished: float = 0.0
+    dual: float = 0.0
     present: float = 1.0
 
 
 class Contribution(NamedTuple):
     """What a shard puts on the board, all with the intercept last.
 
-    ``gradient``: ``sum v theta x``; ``zero``: the same over class 0; ``slope`` and ``repair``: of the first step, the
-    loss gradient and ``sum v h x``. ``theta``, padded to the rows of the largest shard, is for whoever goes on with
-    this shard: its sum means nothing.
+    ``gradient``: ``sum v theta x``; ``above``: the same where ``theta > 0``; ``slope`` and ``repair``: of the first
+    step, the loss gradient and ``sum v h x``. Later steps have the anchor that they were asked with in place of the
+    slope. ``theta``, padded to the rows of the largest shard, is for whoever goes on with this shard: its sum means
+    nothing.
     """
 
     gradient: Floats
-    zero: Floats
+    above: Floats
     slope: Floats
     repair: Floats
     facts: Facts
@@ -88,10 +102,11 @@ class Contribution(NamedTuple):
 
 
 class Local(NamedTuple):
-    """A shard's contribution, which has all that it knows; None at first."""
+    """A shard's contribution, which has all that it knows (None at first), and what can be found out again."""
 
     workspace: Workspace
     last: Contribution | None
+    norms: dual_sweeps.Norms | None = None
 
 
 def soft(values: Floats, threshold: Floats) -> Floats:
@@ -107,90 +122,99 @@ def local_step(problem: Problem, shard: Shard, local: Local, query: Query) -> St
     if local.last is None:
         last = _started(problem, shard, local, query)
         return Step(Local(local.workspace, last), last.flat(), 1.0, "start")
-    kinked, last = not getattr(problem.loss, "smooth", True), local.last
-    theta, zero, point = last.theta.copy(), last.zero.copy(), query.point.copy()
+    last = local.last
+    theta, point = last.theta.copy(), query.point.copy()
+    norms = local.norms
+    if norms is None or not np.array_equal(norms.shrink, query.shrink):
+        norms = dual_sweeps.measured(shard, local.workspace, query.shrink)
     rng = np.random.default_rng((query.seed, shard.start, round(last.facts.steps)))
+    gap = work = 0.0
+    threads = query.threads if last.facts.steps else 1
+    rule = dual_sweeps.Rule(problem.loss, query.shrink, query.threshold, query.sigma, threads, rng)
     for _ in range(query.epochs):
-        gap = _epoch(problem, shard, local, query, (kinked, theta, point, zero), rng)
-    sums, none = _conjugates(problem, shard, theta), np.zeros_like(zero)
-    if round(last.facts.steps) % EXACT == EXACT - 1:
-        gradient, zero = _gradients(shard, local, theta)
+        gap, more = dual_sweeps.epoch(shard, local.workspace, norms, rule, theta, point)
+        work += more
+        if threads > 1:
+            point = _repeated(problem, shard, local, query, theta)
+    better = _polished(problem, shard, theta, query, last.facts)
+    theta = theta if better is None else better.theta
+    sums, none = _conjugates(problem, shard, theta), np.zeros_like(point)
+    exact = query.signs or threads > 1 or round(last.facts.steps) % EXACT == EXACT - 1
+    if better is not None or exact:
+        gradient, above = _gradients(shard, local, theta)
     else:
+        above = none.copy()
         gradient = last.gradient + (query.point - point) / (query.sigma * np.maximum(query.shrink, 1e-300))
-    gradient[-1], zero[-1] = sums[:, 1]
+    gradient[-1], above[-1] = sums[:, 1]
     facts = last.facts._replace(
-        conjugate=float(sums[0, 0]), conjugate_zero=float(sums[1, 0]), gap=gap, loss=0.0, norm=0.0, h=0.0, first=0.0,
-        passes=last.facts.passes + query.epochs * shard.n_rows, steps=last.facts.steps + 1.0,
+        conjugate=float(sums[0, 0]), conjugate_above=float(sums[1, 0]), gap=gap, loss=0.0, norm=0.0, h=0.0, first=0.0,
+        passes=last.facts.passes + work * shard.n_rows, steps=last.facts.steps + 1.0, exact=0.0,
     )  # fmt: skip
-    new = Contribution(gradient, zero, none, none, facts, theta)
-    return Step(Local(local.workspace, new), new.flat(), float(query.epochs), "ascent")
+    if better is not None:
+        facts = facts._replace(exact=1.0, polished=1.0, intercept=better.intercept, dual=better.dual)
+    new = Contribution(gradient, above, query.anchor, none, facts, theta)
+    return Step(Local(local.workspace, new, norms), new.flat(), work, "ascent")
+
+
+def _polished(problem: Problem, shard: Shard, theta: Floats, query: Query, facts: Facts) -> dual_polish.Polished | None:
+    """Return dual variables that are solved for, from time to time and where that is possible."""
+    wanted = query.exact.size and round(facts.steps) % POLISH == POLISH - 1 and shard.source.resident
+    if not wanted or not hasattr(problem.loss, "dual_piece"):
+        return None
+    before = facts.dual if facts.polished else -math.inf
+    found = dual_polish.polished(problem, shard, theta[: shard.n_rows], query.exact, before)
+    if found is None:
+        return None
+    return found._replace(theta=np.concatenate([found.theta, theta[shard.n_rows :]]))
+
+
+def _repeated(problem: Problem, shard: Shard, local: Local, query: Query, theta: Floats) -> Floats:
+    """Return the point that the dual variables stand for, whatever became of updates on the way."""
+    assert local.last is not None
+    gradient = _gradients(shard, local, theta)[0]
+    gradient[-1] = _conjugates(problem, shard, theta)[0, 1]
+    out: Floats = query.point - query.sigma * query.shrink * (gradient - local.last.gradient)
+    return out
 
 
 def _gradients(shard: Shard, local: Local, theta: Floats) -> tuple[Floats, Floats]:
-    """Return what the dual variables stand for, in all and of class 0: sums of changes gather rounding."""
-    from offbeat.kernels import sdca
+    """Return what the dual variables stand for, in all and where they are positive: sums of changes gather rounding."""
+    from offbeat.kernels import dual_sums
 
     out, done = np.zeros((2, shard.source.shape[1] + 1)), 0
     for block, targets, ranges in shard.blocks(1.0, local.workspace):
         rows = int(ranges[-1, 1])
         part, goal = theta[done : done + rows], tuple(targets)
         if isinstance(block, CSR):
-            sdca.sparse_gradient(tuple(block), goal, part, out)
+            dual_sums.sparse_gradient(tuple(block), goal, part, out)
         else:
-            sdca.dense_gradient(block, goal, part, out)
+            dual_sums.dense_gradient(block, goal, part, out)
         done += rows
     return out[0], out[1]
 
 
-def _epoch(
-    problem: Problem,
-    shard: Shard,
-    local: Local,
-    query: Query,
-    state: tuple[bool, Floats, Floats, Floats],
-    rng: np.random.Generator,
-) -> float:
-    from offbeat.kernels import sdca
-
-    kinked, theta, point, zero = state
-    zero = zero if query.classes else np.empty(0)
-    scaling = (query.shrink, query.threshold, query.sigma)
-    row = np.zeros(query.point.size if local.last is not None and local.last.facts.repeats else 0)
-    gap, done = 0.0, 0
-    for block, targets, ranges in shard.blocks(1.0, local.workspace):
-        rows = int(ranges[-1, 1])
-        order, part = rng.permutation(rows), theta[done : done + rows]
-        if isinstance(block, CSR):
-            args = (tuple(block), tuple(targets), part, point, scaling, order, zero, row)
-            gap += sdca.sparse_ascent(problem.loss, kinked, *args)
-        else:
-            gap += sdca.dense_ascent(problem.loss, kinked, block, tuple(targets), part, point, scaling, order, zero)
-        done += rows
-    return gap
-
-
 def _conjugates(problem: Problem, shard: Shard, theta: Floats) -> Floats:
-    from offbeat.kernels import sdca
+    from offbeat.kernels import dual_sums
 
     out = np.zeros((2, 2))
-    sdca.conjugates(problem.loss, (shard.y, shard.weight, shard.offset), theta[: shard.n_rows], out)
+    dual_sums.conjugates(problem.loss, (shard.y, shard.weight, shard.offset), theta[: shard.n_rows], out)
     return out
 
 
 def _started(problem: Problem, shard: Shard, local: Local, query: Query) -> Contribution:
     """Return the evaluation of the start; its slopes are the first dual variables where the start is warm."""
-    from offbeat.kernels import sdca
+    from offbeat.kernels import dual_sums
 
     theta, done = np.zeros(max(query.room, shard.n_rows)), 0
     w, b = np.ascontiguousarray(query.coef), float(query.point[-1])
-    head, sums = np.zeros(5), np.zeros((3, w.size + 1))
+    head, sums = np.zeros(4), np.zeros((3, w.size + 1))
     for block, targets, ranges in shard.blocks(1.0, local.workspace):
         rows = int(ranges[-1, 1])
         part, goal = theta[done : done + rows], tuple(targets)
         if isinstance(block, CSR):
-            sdca.sparse_start(problem.loss, tuple(block), goal, w, b, query.shrink, part, (head, sums))
+            dual_sums.sparse_start(problem.loss, tuple(block), goal, w, b, query.shrink, part, (head, sums))
         else:
-            sdca.dense_start(problem.loss, block, goal, w, b, query.shrink, part, (head, sums))
+            dual_sums.dense_start(problem.loss, block, goal, w, b, query.shrink, part, (head, sums))
         done += rows
     slope, repair = sums[0], sums[2]
     if not query.warm:
@@ -198,6 +222,6 @@ def _started(problem: Problem, shard: Shard, local: Local, query: Query) -> Cont
     conjugate = _conjugates(problem, shard, theta)
     facts = Facts(
         float(conjugate[0, 0]), float(conjugate[1, 0]), 0.0, float(head[0]), float(head[3]), float(head[2]),
-        float(shard.n_rows), 0.0, float(head[4]), 1.0,
+        float(shard.n_rows), 0.0, 1.0,
     )  # fmt: skip
     return Contribution(sums[0], sums[1], slope, repair, facts, theta)

@@ -1,0 +1,94 @@
+"""Labels, class weights, scores and predictions: what all classifiers share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import ClassifierMixin
+
+from offbeat.data.dataset import Dataset
+from offbeat.data.load import as_dataset, target_values
+from offbeat.errors import TargetError
+from offbeat.linear_model._base import LinearModel
+from offbeat.linear_model._labels import encode_labels
+
+
+class LinearClassifier(ClassifierMixin, LinearModel):
+    """Labels, class weights, decision values."""
+
+    class_weight: Any
+    classes_: NDArray[Any]
+
+    def _class_numbers(self, X: Any, y: Any, sample_weight: Any) -> Dataset:
+        """Return the data set with class numbers for targets; set ``classes_``, names and number of features."""
+        opened = self._open(X, y)
+        classes, codes = encode_labels(target_values(opened, y))
+        name = y if isinstance(y, str) else None
+        dataset = as_dataset(opened, codes, sample_weight=sample_weight, memory_budget=self.memory_budget, target=name)
+        check_classes(classes, dataset)
+        self._remember(X, dataset)
+        self.classes_ = classes
+        return dataset
+
+    def decision_function(self, X: Any) -> NDArray[Any]:
+        """Return the linear predictor.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, table or path, shape (n_rows, n_features)
+
+        Returns
+        -------
+        scores : ndarray, shape (n_rows,) for two classes, (n_rows, n_classes) for more
+            For two classes, above 0 means ``classes_[1]``.
+        """
+        return self._predictor(X)
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Return the most probable class of each row.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, table or path, shape (n_rows, n_features)
+
+        Returns
+        -------
+        labels : ndarray, shape (n_rows,)
+        """
+        z = self._predictor(X)
+        labels: NDArray[Any] = self.classes_[z.argmax(axis=1) if z.ndim == 2 else (z > 0).astype(np.intp)]
+        return labels
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the share of rows whose class is predicted correctly.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, table or path, shape (n_rows, n_features)
+        y : array-like of shape (n_rows,), or column name
+        sample_weight : array-like of shape (n_rows,), optional
+
+        Returns
+        -------
+        accuracy : float
+        """
+        return float(super().score(X, self._labels(X, y), sample_weight))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+
+def check_classes(classes: NDArray[Any], dataset: Dataset) -> None:
+    """Raise `TargetError` unless rows with weight have at least two classes."""
+    count, only = len(classes), 0
+    if count > 1 and dataset.weight.size:
+        present = np.flatnonzero(np.bincount(dataset.y.astype(np.intp), dataset.weight))
+        count, only = len(present), int(present[0])
+    if count < 2:
+        raise TargetError(
+            f"y has only one class, {classes.tolist()[only]!r}, among the rows with weight: a classifier needs two"
+        )

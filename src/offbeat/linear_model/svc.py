@@ -1,0 +1,152 @@
+"""Linear support vector machines for classes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Self
+
+import numpy as np
+
+from offbeat.data.dataset import Dataset
+from offbeat.linear_model import translate
+from offbeat.linear_model._base import Start
+from offbeat.linear_model._docs import documented
+from offbeat.linear_model._labels import class_weights
+from offbeat.linear_model._linear_classifier import LinearClassifier
+from offbeat.problem import Certificate, Floats
+from offbeat.sideways.topologies import Hub
+from offbeat.solution import Solution
+
+
+@documented
+class LinearSVC(LinearClassifier):
+    """Linear support vector machine: hinge or squared hinge, ridge or lasso; one class against the rest.
+
+    Minimises ``||coef||^2 / 2 + C sum_i weight_i loss_i`` (or ``||coef||_1`` with ``penalty="l1"``), where a row of
+    sign ``s`` and prediction ``z`` has the loss ``max(0, 1 - s z)`` or its square.
+
+    Parameters
+    ----------
+    penalty : "l2" or "l1", default="l2"
+        "l1" goes with the squared hinge only, as in scikit-learn.
+    loss : "squared_hinge" or "hinge", default="squared_hinge"
+    C : float, default=1.0
+        Inverse of the strength of the penalty.
+    {fitting}
+    class_weight : dict, "balanced" or None, default=None
+        Weights by label, multiplied with those of the rows; "balanced" makes all classes count the same. With more than
+        two classes, they weight the rows of a class where it is fitted against the rest, and nowhere else.
+    {common}
+    {warm}
+
+    Attributes
+    ----------
+    classes_ : ndarray, shape (n_classes,)
+        Labels, sorted.
+    coef_ : ndarray, shape (1, n_features) for two classes, (n_classes, n_features) for more
+    intercept_ : ndarray, shape (1,) or (n_classes,)
+    n_iter_ : int
+        Passes over the data, rounded up; of the class that took most.
+    certificates_ : tuple of Certificate
+        One for each row of ``coef_``. ``certificate_`` and ``trace_`` are those of the class with the largest gap.
+    {attributes}
+
+    Notes
+    -----
+    Parameters mean what they do in scikit-learn 1.9, but for ``tol`` (a relative duality gap) and ``max_iter`` (passes
+    over the data). The intercept is not penalised: in scikit-learn it is, as the coefficient of a column whose value is
+    ``intercept_scaling``. ``dual`` is a matter of ``solver``, and ``multi_class="crammer_singer"`` is not offered. The
+    certificate is about the objective above divided by ``C`` and the sum of the weights (and by 2 for the squared
+    hinge).
+
+    Examples
+    --------
+    >>> from offbeat.linear_model import LinearSVC
+    >>> model = LinearSVC(loss="hinge").fit([[0.0], [1.0], [2.0], [3.0]], ["no", "no", "yes", "yes"])
+    >>> model.predict([[0.5], [2.5]]).tolist(), model.certificate_.satisfied
+    (['no', 'yes'], True)
+    """
+
+    def __init__(
+        self,
+        *,
+        penalty: str = "l2",
+        loss: str = "squared_hinge",
+        C: float = 1.0,
+        fit_intercept: bool = True,
+        class_weight: Any = None,
+        solver: Any = "auto",
+        engine: Any = "auto",
+        staleness: float = 0.0,
+        topology: Hub | None = None,
+        tol: float = 1e-4,
+        max_iter: float = 1000,
+        time_limit: float | None = None,
+        random_state: Any = None,
+        verbose: int = 0,
+        warm_start: bool = False,
+        callbacks: Any = None,
+        memory_budget: int | str | None = None,
+    ) -> None:
+        super().__init__(
+            fit_intercept=fit_intercept, solver=solver, engine=engine, staleness=staleness, topology=topology,
+            tol=tol, max_iter=max_iter, time_limit=time_limit, random_state=random_state, verbose=verbose,
+            warm_start=warm_start, callbacks=callbacks, memory_budget=memory_budget,
+        )  # fmt: skip
+        self.penalty = penalty
+        self.loss = loss
+        self.C = C
+        self.class_weight = class_weight
+
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Fit the model.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, table or path, shape (n_rows, n_features)
+            Not copied, unless it is a table with categories.
+        y : array-like of shape (n_rows,), or column name
+            Class labels: booleans, whole numbers or text.
+        sample_weight : array-like of shape (n_rows,), or column name, optional
+
+        Returns
+        -------
+        self : LinearSVC
+
+        Raises
+        ------
+        DataError, TargetError, ProblemError
+            All are ``ValueError``: say what is wrong, where, and what to do.
+        """
+        translate.svc(self.penalty, self.loss, self.C, 1.0)
+        dataset = self._class_numbers(X, y, sample_weight)
+        n_classes = len(self.classes_)
+        factors = np.ones(n_classes)
+        if self.class_weight is not None:
+            factors = class_weights(self.class_weight, self.classes_, dataset.y, dataset.weight)
+        start = self._warm(dataset.n_columns, 1 if n_classes == 2 else n_classes)
+        if n_classes == 2:
+            return self._gather([self._one(dataset, factors[dataset.y.astype(np.intp)], start)])
+        found = []
+        for c in range(n_classes):
+            mine = dataset.y == c
+            chosen = None if start is None else (start[0][:, c : c + 1], start[1][c : c + 1])
+            found.append(self._one(replace(dataset, y=mine.astype(float)), np.where(mine, factors[c], 1.0), chosen))
+        return self._gather(found)
+
+    def _one(self, dataset: Dataset, factors: Floats, start: Start | None) -> Solution:
+        """Fit one class against the rest."""
+        if not np.all(factors == 1.0):
+            dataset = replace(dataset, weight=factors * dataset.weight if dataset.weight.size else factors)
+        dataset, total = translate.weighted(dataset)
+        return self._optimise(translate.svc(self.penalty, self.loss, self.C, total), dataset, start)
+
+    def _gather(self, found: list[Solution]) -> Self:
+        """Set the attributes of the fit from the solutions of all classes."""
+        self.coef_ = np.array([solution.coef for solution in found])
+        self.intercept_ = np.array([solution.intercept for solution in found])
+        self.certificates_: tuple[Certificate, ...] = tuple(solution.certificate for solution in found)
+        self._keep(max(found, key=lambda solution: solution.certificate.relative_gap))
+        self.status_ = next((s.status for s in found if s.status != "converged"), "converged")
+        self.n_iter_ = max(1, *(int(np.ceil(solution.passes)) for solution in found))
+        return self

@@ -1,0 +1,105 @@
+"""Linear support vector regression."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from offbeat.linear_model import translate
+from offbeat.linear_model._docs import documented
+from offbeat.linear_model._regressor import LinearRegressor
+from offbeat.sideways.topologies import Hub
+
+
+@documented
+class LinearSVR(LinearRegressor):
+    """Linear support vector regression: no loss within a tube about the target; with a ridge.
+
+    Minimises ``||coef||^2 / 2 + C sum_i weight_i loss_i``, where a row of residual ``r`` has the loss
+    ``max(0, abs(r) - epsilon)`` or its square.
+
+    Parameters
+    ----------
+    epsilon : float, default=0.0
+        Residual up to which there is no loss, in units of y; from 0.
+    loss : "epsilon_insensitive" or "squared_epsilon_insensitive", default="epsilon_insensitive"
+    C : float, default=1.0
+        Inverse of the strength of the ridge.
+    {fitting}
+    {common}
+    {warm}
+
+    Attributes
+    ----------
+    coef_ : ndarray, shape (n_features,)
+    intercept_ : float
+    n_iter_ : int
+        Passes over the data, rounded up.
+    {attributes}
+
+    Notes
+    -----
+    Parameters mean what they do in scikit-learn 1.9, but for ``tol`` (a relative duality gap) and ``max_iter`` (passes
+    over the data). The intercept is not penalised: in scikit-learn it is, as the coefficient of a column whose value is
+    ``intercept_scaling``. The certificate is about the objective above divided by ``C`` and the sum of the weights (and
+    by 2 for the squared loss).
+
+    Examples
+    --------
+    >>> from offbeat.linear_model import LinearSVR
+    >>> model = LinearSVR(epsilon=0.5, C=100.0).fit([[0.0], [1.0], [2.0], [3.0]], [1.0, 2.0, 3.0, 4.0])
+    >>> abs(float(model.predict([[1.5]])[0]) - 2.5) <= 0.6, model.certificate_.satisfied
+    (True, True)
+    """
+
+    def __init__(
+        self,
+        *,
+        epsilon: float = 0.0,
+        loss: str = "epsilon_insensitive",
+        C: float = 1.0,
+        fit_intercept: bool = True,
+        solver: Any = "auto",
+        engine: Any = "auto",
+        staleness: float = 0.0,
+        topology: Hub | None = None,
+        tol: float = 1e-4,
+        max_iter: float = 1000,
+        time_limit: float | None = None,
+        random_state: Any = None,
+        verbose: int = 0,
+        warm_start: bool = False,
+        callbacks: Any = None,
+        memory_budget: int | str | None = None,
+    ) -> None:
+        super().__init__(
+            fit_intercept=fit_intercept, solver=solver, engine=engine, staleness=staleness, topology=topology,
+            tol=tol, max_iter=max_iter, time_limit=time_limit, random_state=random_state, verbose=verbose,
+            warm_start=warm_start, callbacks=callbacks, memory_budget=memory_budget,
+        )  # fmt: skip
+        self.epsilon = epsilon
+        self.loss = loss
+        self.C = C
+
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Fit the model.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, table or path, shape (n_rows, n_features)
+            Not copied, unless it is a table with categories.
+        y : array-like of shape (n_rows,), or column name
+            Numbers.
+        sample_weight : array-like of shape (n_rows,), or column name, optional
+
+        Returns
+        -------
+        self : LinearSVR
+
+        Raises
+        ------
+        DataError, TargetError, ProblemError
+            All are ``ValueError``: say what is wrong, where, and what to do.
+        """
+        translate.svr(self.loss, self.epsilon, self.C, 1.0)
+        dataset, total = self._dataset(X, y, sample_weight)
+        return self._fit(translate.svr(self.loss, self.epsilon, self.C, total), dataset)
