@@ -43,10 +43,10 @@ class HogwildState(State):
 class Hogwild:
     """Stochastic gradient descent along single rows, by threads without locks (HOGWILD!).
 
-    All rows are one shard, and threads are the method's own: ``Hogwild(threads=2)`` with ``engine=Serial()``. It comes near the optimum and no
-    further: expect fits to end with ``max_iter``. Moves of threads may overwrite each other, so that with several
-    threads fits are not the same to the last bit; certificates are not touched by that, as a point is certified on all
-    rows after the threads have ended.
+    All rows are one shard, and threads are the method's own: ``Hogwild(threads=2)`` with ``engine=Serial()``. It comes
+    near the optimum and no further: expect fits to end with ``max_iter``. Moves of threads may overwrite each other, so
+    that with several threads fits are not the same to the last bit; certificates are not touched by that, as a point is
+    certified on all rows after the threads have ended.
 
     Parameters
     ----------
