@@ -15,7 +15,6 @@ from offbeat import choice
 from offbeat.data import sums
 from offbeat.data.dataset import Dataset
 from offbeat.data.shard import Point, Shard, Workspace
-from offbeat.errors import ProblemError
 from offbeat.linear_model._base import _number
 from offbeat.linear_model._stream import StreamModel
 from offbeat.losses import Squared
@@ -70,7 +69,7 @@ class Moments:
         (array([1.]), array([[2.]]), array([4.]))
         """
         weight = self.weight + other.weight
-        share = other.weight / weight if weight else 0.0
+        share = other.weight / weight
         dx, dy = other.center - self.center, other.target - self.target
         w = self.weight * share
         return Moments(
@@ -92,13 +91,13 @@ def moments(dataset: Dataset, engine: Any) -> Moments:
     Squared().check_target(y)
     v = dataset.weight if dataset.weight.size else np.ones(len(y))
     weight = float(v.sum())
-    target = float(v @ y) / weight if weight else 0.0
+    target = float(v @ y) / weight
     with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is looked for below
         firsts = [sums.first_row(shard) for shard in shards]
         parts = engine.map(lambda shard: shard.moments(1.0, Workspace())[0], shards)
         k = dataset.n_columns
         center = np.sum([part[:k] + part[-1] * first for part, first in zip(parts, firsts, strict=True)], axis=0)
-        center = (center / weight if weight else center).astype(dataset.source.dtype).astype(np.float64)
+        center = (center / weight).astype(dataset.source.dtype).astype(np.float64)
         point = Point(np.zeros(k), np.array([target]), center, hessian=True)
 
         def one(shard: Shard) -> Floats:
@@ -108,7 +107,7 @@ def moments(dataset: Dataset, engine: Any) -> Moments:
     if not np.all(np.isfinite(total)):
         raise not_finite(dataset)
     hessian = total[-((k + 1) ** 2) :].reshape(k + 1, k + 1)
-    off = hessian[:-1, -1] / weight if weight else np.zeros(k)  # of the mean from its rounded value
+    off = hessian[:-1, -1] / weight  # of the mean from its rounded value
     gram = hessian[:-1, :-1] - weight * np.outer(off, off)
     return Moments(
         dataset.n_rows, weight, center + off, target, gram, -total[4 : 4 + k] - off * total[1], 2.0 * total[0]
@@ -194,8 +193,6 @@ class SquaredStream(StreamModel):
         before = None
         if hasattr(self, "stream_"):
             known, before = self.stream_.plus(known), (self.coef_, self.intercept_)
-        if not known.weight > 0.0:
-            raise ProblemError("all weights of the stream are 0 so far: give rows with weight")
         problem = self._stream_problem(known.weight)
         tol = _number("tol", self.tol)
         coef, intercept, certificate = solved(problem, known, bool(self.fit_intercept), tol, before)

@@ -15,11 +15,7 @@ from offbeat.linear_model._base import LinearModel, _by_name
 from offbeat.problem import Certificate
 
 COLUMNS = 2000
-"""Most columns of a stream: a matrix of so many squared takes 32 MB, and solving with it a third of a second."""
-
-
-class NotBinaryError(ProblemError, NotImplementedError):
-    """Streams of more than two classes: the matrix would have a block for each pair of them."""
+"""Most columns of a stream, times classes: a matrix of so many squared takes 32 MB."""
 
 
 class StreamModel(LinearModel):
@@ -28,7 +24,7 @@ class StreamModel(LinearModel):
     stream_: Any
     n_samples_seen_: int
 
-    def _open_batch(self, X: Any, y: Any, sample_weight: Any, target: str | None = None) -> Dataset:
+    def _open_batch(self, X: Any, y: Any, sample_weight: Any, target: str | None = None, n_outputs: int = 1) -> Dataset:
         """Return a batch as a data set; the first sets names and encoder, later ones must have them.
 
         Raises
@@ -51,11 +47,11 @@ class StreamModel(LinearModel):
                     f"X has {dataset.n_columns} features, but {type(self).__name__} is expecting {known} features as "
                     "input: all batches of a stream have the same columns."
                 )
-        if dataset.n_columns > COLUMNS:
+        if dataset.n_columns * n_outputs > COLUMNS:
+            classes = f" for each of {n_outputs} classes" if n_outputs > 1 else ""
             raise ProblemError(
-                f"X has {dataset.n_columns:,} columns: partial_fit keeps a matrix of columns by columns, and takes up "
-                f"to {COLUMNS:,}. Use fit with all rows (from a file, if they are many), warm_start=True, or choose "
-                "columns first."
+                f"X has {dataset.n_columns:,} columns{classes}: partial_fit keeps a matrix of columns by columns, and "
+                f"takes up to {COLUMNS:,} in all. Use fit with all rows (from a file, if they are many)."
             )
         return dataset
 

@@ -75,7 +75,8 @@ class GeneralizedLinearRegressor(RunningStream, LinearRegressor):
         DataError, TargetError, ProblemError
             All are ``ValueError``; the model is as it was before.
         """
-        self.coef_, self.intercept_ = self._add(self._open_batch(X, y, sample_weight))
+        coef, intercept = self._add(self._open_batch(X, y, sample_weight))
+        self.coef_, self.intercept_ = coef[:, 0], float(intercept[0])
         return self
 
     def predict(self, X: Any) -> NDArray[Any]:

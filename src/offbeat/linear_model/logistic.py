@@ -12,13 +12,12 @@ from sklearn.base import ClassifierMixin
 
 from offbeat.data.dataset import Dataset
 from offbeat.data.load import as_dataset, target_values
-from offbeat.errors import ProblemError, TargetError
+from offbeat.errors import TargetError
 from offbeat.linear_model import translate
 from offbeat.linear_model._base import LinearModel
+from offbeat.linear_model._class_stream import ClassStream
 from offbeat.linear_model._docs import documented
-from offbeat.linear_model._labels import class_weights, encode_known, encode_labels
-from offbeat.linear_model._running import RunningStream
-from offbeat.linear_model._stream import NotBinaryError
+from offbeat.linear_model._labels import class_weights, encode_labels
 from offbeat.problem import Floats, Problem
 from offbeat.sideways.topologies import Hub
 from offbeat.solution import Solution
@@ -155,7 +154,7 @@ def _check_classes(classes: NDArray[Any], dataset: Dataset) -> None:
 
 
 @documented
-class LogisticRegression(RunningStream, LinearClassifier):
+class LogisticRegression(ClassStream, LinearClassifier):
     """Logistic regression with ridge, lasso or elastic net penalty; multinomial for more than two classes.
 
     Minimises ``C sum_i weight_i loss_i + l1_ratio ||coef||_1 + (1 - l1_ratio) / 2 ||coef||^2``.
@@ -253,73 +252,3 @@ class LogisticRegression(RunningStream, LinearClassifier):
 
     def _stream_problem(self, total: float) -> Problem:
         return translate.logistic(self.C, self.l1_ratio, len(self.classes_), total)
-
-    def partial_fit(self, X: Any, y: Any = None, classes: Any = None, sample_weight: Any = None) -> Self:
-        """Add rows to those seen by ``partial_fit`` before, and fit the model to all of them, as far as that goes.
-
-        Rows are held until there are 10,000, and then let go: what is left of them is a quadratic, expanded at the
-        model of that moment. The model minimises the quadratics, the loss of the rows
-        held, and the penalty, and ``certificate_`` is about exactly that. So it is about all rows until the first are
-        let go; later it says nothing of how well the quadratics stand for them. The difference from a fit to all rows
-        falls faster than the standard errors of the coefficients: see docs/streams.md.
-
-        A call of ``fit`` starts afresh, and so does the first call of ``partial_fit`` after it.
-
-        Parameters
-        ----------
-        X : array-like, sparse matrix, table or path, shape (n_rows, n_features)
-            At most 2,000 columns, the same in every call.
-        y : array-like of shape (n_rows,), or column name
-            Class labels.
-        classes : array-like, shape (2,), optional
-            Both labels: needed in the first call, in which both must occur.
-        sample_weight : array-like of shape (n_rows,), or column name, optional
-
-        Returns
-        -------
-        self : LogisticRegression
-            With ``n_samples_seen_``, the number of rows.
-
-        Raises
-        ------
-        DataError, TargetError, ProblemError
-            All are ``ValueError``; the model is as it was before.
-        """
-        known = self._known_classes(classes)
-        opened = self._open(X, y)
-        codes = encode_known(target_values(opened, y), known)
-        dataset = self._open_batch(
-            opened if opened.table is None else X, codes, sample_weight, y if isinstance(y, str) else None
-        )
-        if self.class_weight is not None:
-            factors = class_weights(self.class_weight, known, codes, dataset.weight)[codes.astype(np.intp)]
-            dataset = replace(dataset, weight=factors * dataset.weight if dataset.weight.size else factors)
-        if not hasattr(self, "stream_"):
-            _check_classes(known, dataset)
-        self.classes_ = known
-        coef, intercept = self._add(dataset)
-        self.coef_, self.intercept_ = coef[None, :], np.array([intercept])
-        self.n_iter_ = np.array([self.n_iter_], dtype=np.int32)
-        return self
-
-    def _known_classes(self, classes: Any) -> NDArray[Any]:
-        """Return the classes of the stream, as given or as they were given first."""
-        if isinstance(self.class_weight, str):
-            raise ProblemError(
-                f"class_weight={self.class_weight!r} needs all rows: give a dict of weights by label to partial_fit"
-            )
-        if classes is None:
-            if not hasattr(self, "stream_"):
-                raise ProblemError("classes must be passed on the first call to partial_fit: both labels")
-            return self.classes_
-        given = encode_labels(classes)[0]
-        if hasattr(self, "stream_") and not np.array_equal(given, self.classes_):
-            raise ProblemError(
-                f"classes is {given.tolist()}, and was {self.classes_.tolist()} in the first call: make a new estimator"
-            )
-        if len(given) != 2:
-            raise NotBinaryError(
-                f"partial_fit takes two classes, not {len(given)}: use fit, or wrap the model in scikit-learn's "
-                "OneVsRestClassifier, which has partial_fit too"
-            )
-        return given
