@@ -94,3 +94,12 @@ def test_the_page_about_losses_of_ones_own_runs() -> None:
         for d in (-1.0, -0.3, 0.5, 1.0):
             assert loss.conjugate(theta + d * h, 0.5) <= loss.conjugate(theta, 0.5) + z * d * h + d * d * h + 1e-12
     assert names["solution"].status == "converged"
+
+
+@pytest.mark.parametrize("page", ["streams", "lock-free"])
+def test_pages_print_what_they_say(page: str, capsys: pytest.CaptureFixture[str]) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / f"{page}.md").read_text(), re.DOTALL)
+    exec(compile("\n".join(blocks), f"docs/{page}.md", "exec"), {"__name__": page})
+    said = re.findall(r"^print\(.*\)  # (.*)$", "\n".join(blocks), re.MULTILINE)
+    assert said
+    assert capsys.readouterr().out.splitlines() == said

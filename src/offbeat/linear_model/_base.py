@@ -97,6 +97,8 @@ class LinearModel(BaseEstimator):
 
     def _remember(self, X: Any, dataset: Dataset) -> None:
         """Set ``n_features_in_``, ``feature_names_in_``, ``encoder_`` and ``target_``."""
+        for name in ("stream_", "n_samples_seen_"):  # what was seen before is no part of what comes now
+            self.__dict__.pop(name, None)
         self.encoder_ = dataset.encoder
         self.target_ = dataset.target
         if _by_name(X, dataset.target):

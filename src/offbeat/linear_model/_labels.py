@@ -57,6 +57,27 @@ def encode_labels(y: Any) -> tuple[NDArray[Any], Floats]:
     return _objects(labels)
 
 
+def encode_known(y: Any, classes: NDArray[Any]) -> Floats:
+    """Return the number of the class of each row, of classes that are known.
+
+    Raises
+    ------
+    TargetError
+        As `encode_labels`, or a label is none of the classes.
+
+    Examples
+    --------
+    >>> encode_known(["yes", "yes"], np.array(["no", "yes"]))
+    array([1., 1.])
+    """
+    present, codes = encode_labels(y)
+    numbers = {label: float(i) for i, label in enumerate(classes.tolist())}
+    unknown = [label for label in present.tolist() if label not in numbers]
+    if unknown:
+        raise TargetError(f"y has the labels {unknown}, which are not among the classes {classes.tolist()}")
+    return np.array([numbers[label] for label in present.tolist()])[codes.astype(np.intp)]
+
+
 def _two(labels: NDArray[Any], low: Any, high: Any) -> tuple[NDArray[Any], Floats]:
     """Return classes and codes when there is no third value beside ``low`` and ``high``."""
     upper = labels == high

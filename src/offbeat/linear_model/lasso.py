@@ -8,7 +8,9 @@ from scipy import sparse
 
 from offbeat.linear_model import translate
 from offbeat.linear_model._docs import documented
+from offbeat.linear_model._moments import SquaredStream
 from offbeat.linear_model._regressor import LinearRegressor
+from offbeat.problem import Problem
 from offbeat.sideways.topologies import Hub
 
 
@@ -22,7 +24,7 @@ class SparseRegressor(LinearRegressor):
 
 
 @documented
-class ElasticNet(SparseRegressor):
+class ElasticNet(SquaredStream, SparseRegressor):
     """Least squares with an elastic net, in one pass over the data.
 
     Minimises, with ``W`` the sum of the weights (``n_rows`` without),
@@ -105,12 +107,15 @@ class ElasticNet(SparseRegressor):
         DataError, TargetError, ProblemError
             All are ``ValueError``: say what is wrong, where, and what to do.
         """
-        dataset, _ = self._dataset(X, y, sample_weight)
-        return self._fit(translate.elastic_net(self.alpha, self.l1_ratio, self.positive), dataset)
+        dataset, total = self._dataset(X, y, sample_weight)
+        return self._fit(self._stream_problem(total), dataset)
+
+    def _stream_problem(self, total: float) -> Problem:
+        return translate.elastic_net(self.alpha, self.l1_ratio, self.positive)
 
 
 @documented
-class Lasso(SparseRegressor):
+class Lasso(SquaredStream, SparseRegressor):
     """Least squares with a lasso, in one pass over the data.
 
     Minimises, with ``W`` the sum of the weights (``n_rows`` without),
@@ -189,5 +194,8 @@ class Lasso(SparseRegressor):
         DataError, TargetError, ProblemError
             All are ``ValueError``: say what is wrong, where, and what to do.
         """
-        dataset, _ = self._dataset(X, y, sample_weight)
-        return self._fit(translate.elastic_net(self.alpha, 1.0, self.positive), dataset)
+        dataset, total = self._dataset(X, y, sample_weight)
+        return self._fit(self._stream_problem(total), dataset)
+
+    def _stream_problem(self, total: float) -> Problem:
+        return translate.elastic_net(self.alpha, 1.0, self.positive)

@@ -6,12 +6,14 @@ from typing import Any, Self
 
 from offbeat.linear_model import translate
 from offbeat.linear_model._docs import documented
+from offbeat.linear_model._moments import SquaredStream
 from offbeat.linear_model._regressor import LinearRegressor
+from offbeat.problem import Problem
 from offbeat.sideways.topologies import Hub
 
 
 @documented
-class LinearRegression(LinearRegressor):
+class LinearRegression(SquaredStream, LinearRegressor):
     """Least squares, in one pass over the data.
 
     Minimises ``sum_i weight_i (prediction_i - y_i)^2``.
@@ -92,11 +94,14 @@ class LinearRegression(LinearRegressor):
             All are ``ValueError``: say what is wrong, where, and what to do.
         """
         dataset, total = self._dataset(X, y, sample_weight)
-        return self._fit(translate.ridge(0.0, self.positive, total), dataset)
+        return self._fit(self._stream_problem(total), dataset)
+
+    def _stream_problem(self, total: float) -> Problem:
+        return translate.ridge(0.0, self.positive, total)
 
 
 @documented
-class Ridge(LinearRegressor):
+class Ridge(SquaredStream, LinearRegressor):
     """Least squares with a ridge, in one pass over the data.
 
     Minimises ``sum_i weight_i (prediction_i - y_i)^2 + alpha ||coef||^2``.
@@ -175,4 +180,7 @@ class Ridge(LinearRegressor):
             All are ``ValueError``: say what is wrong, where, and what to do.
         """
         dataset, total = self._dataset(X, y, sample_weight)
-        return self._fit(translate.ridge(self.alpha, self.positive, total), dataset)
+        return self._fit(self._stream_problem(total), dataset)
+
+    def _stream_problem(self, total: float) -> Problem:
+        return translate.ridge(self.alpha, self.positive, total)

@@ -11,10 +11,11 @@ from scipy.special import expit, log_expit
 
 from offbeat.data.dataset import Dataset
 from offbeat.linear_model import translate
+from offbeat.linear_model._class_stream import ClassStream
 from offbeat.linear_model._docs import documented
 from offbeat.linear_model._labels import class_weights
 from offbeat.linear_model._linear_classifier import LinearClassifier, check_classes
-from offbeat.problem import Floats
+from offbeat.problem import Floats, Problem
 from offbeat.sideways.topologies import Hub
 from offbeat.solution import Solution
 
@@ -81,7 +82,7 @@ class ProbabilisticClassifier(LinearClassifier):
 
 
 @documented
-class LogisticRegression(ProbabilisticClassifier):
+class LogisticRegression(ClassStream, ProbabilisticClassifier):
     """Logistic regression with ridge, lasso or elastic net penalty; multinomial for more than two classes.
 
     Minimises ``C sum_i weight_i loss_i + l1_ratio ||coef||_1 + (1 - l1_ratio) / 2 ||coef||^2``.
@@ -171,8 +172,11 @@ class LogisticRegression(ProbabilisticClassifier):
             All are ``ValueError``: say what is wrong, where, and what to do.
         """
         dataset, total, _ = self._classes(X, y, sample_weight)
-        problem = translate.logistic(self.C, self.l1_ratio, len(self.classes_), total)
+        problem = self._stream_problem(total)
         solution = self._optimise(problem, dataset, self._warm(dataset.n_columns, problem.n_outputs))
         self._set_coef(solution)
         self.n_iter_ = np.array([self.n_iter_], dtype=np.int32)
         return self
+
+    def _stream_problem(self, total: float) -> Problem:
+        return translate.logistic(self.C, self.l1_ratio, len(self.classes_), total)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from offbeat.solvers.delayed_proximal_gradient import DelayedProximalGradient
     from offbeat.solvers.dual_averaging import DualAveraging
     from offbeat.solvers.gradient_descent import GradientDescent
+    from offbeat.solvers.hogwild import Hogwild
     from offbeat.solvers.lbfgs import LBFGS
     from offbeat.solvers.model_averaging import ModelAveraging
     from offbeat.solvers.newton import Newton
@@ -30,6 +31,7 @@ __all__ = [
     "DelayedProximalGradient",
     "DualAveraging",
     "GradientDescent",
+    "Hogwild",
     "ModelAveraging",
     "Newton",
     "NewtonCG",
@@ -41,6 +43,7 @@ _HOMES = {
     "SAGA": "saga",
     "SDCA": "sdca",
     "SGD": "sgd",
+    "Hogwild": "hogwild",
     "ModelAveraging": "model_averaging",
     "DualAveraging": "dual_averaging",
     "DelayedProximalGradient": "delayed_proximal_gradient",

@@ -24,14 +24,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from offbeat.data.shard import Shard, Workspace
+from offbeat.data.shard import Shard
 from offbeat.errors import ProblemError
-from offbeat.problem import Evaluation, Floats, Problem, Separable
-from offbeat.sideways import evaluation
+from offbeat.problem import Floats, Problem
 from offbeat.sideways.board import Board
-from offbeat.sideways.protocol import Candidate, DataInfo, State, Step
-from offbeat.solvers import saga_rows
-from offbeat.solvers.saga_messages import Contribution, Facts, Query
+from offbeat.sideways.protocol import DataInfo, State, Step
+from offbeat.solvers import saga_epochs, saga_hub, saga_rows
+from offbeat.solvers.saga_messages import Contribution, Query
 from offbeat.solvers.saga_rows import Local
 
 GROWTH = 4.0  # of the estimated gap over the smallest so far, from which steps are too long
@@ -39,8 +38,6 @@ LATE = 30  # rounds in which neither gap nor objective fell, after which they ar
 SHORTER = 0.25
 CUTS = 20
 NOISE = 1e-14  # of the objective
-FLAT = 1e-6  # of the mean square: a sparse column that varies less counts as constant
-FAR = 1e18  # length of a step that ends at the minimum of the penalty
 
 
 @dataclass(frozen=True)
@@ -114,27 +111,19 @@ class SAGA:
 
     def init_local(self, problem: Problem, shard: Shard, contribution: Floats | None = None) -> Local:
         """Return a shard without slopes, or with those of its contribution."""
-        if contribution is None:
-            return Local(Workspace(), None)
-        k = shard.source.shape[1]
-        return Local(Workspace(), Contribution.unflat(contribution, k + 1, k if shard.source.sparse else 0))
+        return saga_rows.new_local(shard, contribution)
 
     def init_global(self, problem: Problem, info: DataInfo) -> tuple[SAGAState, Query]:
         """Return the first state and query: the slopes at the start of the fit."""
-        x, k, on = evaluation.start(info), info.n_columns, info.reference.fit_intercept
-        point = np.append(x.u / info.scale, float(x.b[0]) if on else 0.0)
-        through = info.n_shards == 1 or (info.staleness > 0 and info.at_once == 1)
-        query = Query(
-            point, np.zeros(k + 1), point, info.center, np.ones(k + 1), np.ones(k if info.sparse else 0),
-            info.penalty.factor * info.scale, info.penalty.weight, 1.0, through,
-            info.n_rows if info.n_shards == 1 and info.resident else 0, 0, info.seed, self.epochs,
-            self.threads,
-        )  # fmt: skip
-        return SAGAState(info, query, point), query
+        room = info.n_rows if info.n_shards == 1 and info.resident else 0
+        query = saga_hub.start(info, room, self.epochs, self.threads)
+        return SAGAState(info, query, query.point), query
 
     def local_step(self, problem: Problem, shard: Shard, local: Local, query: Query) -> Step:
         """Run epochs over a shard."""
-        return saga_rows.local_step(problem, shard, local, query)
+        tables = local.last is not None and local.last.table.size > 0
+        run = saga_epochs.with_table if tables else saga_epochs.anchored
+        return saga_rows.local_step(problem, shard, local, query, run)
 
     def global_step(self, problem: Problem, state: SAGAState, board: Board) -> tuple[SAGAState, Query]:
         """Take the point and the average gradient from the sum of the contributions."""
@@ -145,82 +134,19 @@ class SAGA:
         if not np.all(np.isfinite(total)) or facts.bad > 0.0:
             return replace(state, status="not finite", note="slopes of rows are not finite"), query
         if query.number == 0:
-            state, query = _first(problem, state, sums)
+            query = saga_hub.first(problem, info, query, sums)
         query = query._replace(
-            point=_point(state, sums),
+            point=saga_hub.point(info, query, sums, state.origin),
             average=sums.gradient / info.n_rows,
             anchor=sums.anchor / info.n_rows,
             number=query.number + 1,
         )
-        candidate = _candidate(problem, replace(state, query=query), facts)
+        candidate = saga_hub.candidate(problem, info, query, facts)
         state = replace(state, candidate=candidate, query=query)
         if facts.steps >= state.steps + info.n_shards * self.epochs:
             objective = facts.loss / info.n_rows + info.penalty.value(candidate.coef)
             state = _judged(replace(state, steps=facts.steps), candidate.estimate, objective)
         return state, state.query
-
-
-def _first(problem: Problem, state: SAGAState, sums: Contribution) -> tuple[SAGAState, Query]:
-    """Choose the metric: one over the curvature of loss and penalty along each column.
-
-    Rare columns of sparse rows get more than their curvature, as if they occurred in as many rows as a row has entries:
-    the largest row would else be long for their sake.
-    """
-    info, query, n = state.info, state.query, state.info.n_rows
-    smoothness = float(problem.loss.smoothness)
-    weight = max(sums.facts.weight / n, 1e-300)
-    bend = smoothness if math.isfinite(smoothness) else max(sums.facts.bend / n / weight, 1e-300)
-    copies = query.copies
-    if info.sparse:
-        counts = np.maximum(sums.counts, 1.0)
-        about = weight * info.center**2
-        squares = np.maximum(sums.squares / n + about, FLAT * about)
-        curvature = bend * squares * (1.0 + float(np.sum(sums.counts)) / n / counts)
-        copies = np.where(sums.counts > 0.0, n / counts, 0.0)
-    else:
-        curvature = bend * weight * info.scale**2
-    curvature = curvature + info.penalty.curvature() * info.scale**2
-    metric = np.divide(1.0, curvature, out=np.zeros_like(curvature), where=curvature > 0.0)
-    metric = np.append(metric, 1.0 / (bend * weight) if info.reference.fit_intercept else 0.0)
-    query = query._replace(metric=metric, copies=copies)
-    return replace(state, query=query), query
-
-
-def _point(state: SAGAState, sums: Contribution) -> Floats:
-    """Return the iterate. A column that never occurs is where the penalty wants it: no row ever moves it."""
-    query = state.query
-    x = state.origin + sums.position if query.through else sums.position / state.info.n_rows
-    never = query.copies == 0.0 if query.copies.size else np.zeros(query.point.size - 1, np.bool_)
-    if never.any():
-        f = query.factor[never]
-        x[:-1][never] = (
-            Separable(state.info.penalty.rule, np.ones_like(f), query.strength[never]).prox(f * x[:-1][never], FAR) / f
-        )
-    return x
-
-
-def _candidate(problem: Problem, state: SAGAState, facts: Facts) -> Candidate:
-    """Return the point after a proximal step along the average gradient: zeros and bounds are exact there.
-
-    The estimate of its gap has the loss above the tangents of the rows by as much as it was while they were visited.
-    """
-    info, query, n = state.info, state.query, state.info.n_rows
-    w, gradient = query.point[:-1], query.average[:-1]
-    known = query.metric[:-1] > 0.0
-    root = np.sqrt(np.where(known, query.metric[:-1], 1.0))
-    rule = Separable(info.penalty.rule, query.factor * root, query.strength)
-    w = rule.prox(w / root - facts.step / n * root * gradient, facts.step / n) * root
-    b, slope = float(query.point[-1]), float(query.average[-1])
-    u, centred = w * info.scale, gradient / info.scale
-    tangent = float(u @ centred) + b * slope - facts.conjugate / n
-    at = Evaluation(tangent, centred, np.zeros(1), None, 0.0)
-    estimate = problem.certify(info.penalty, u, at, info.reference, np.array([b]))
-    gap = max(facts.excess, 0.0) / n + slope * slope * float(query.metric[-1])
-    if estimate.kind == "duality gap" and info.reference.objective > 0.0:
-        gap /= info.reference.objective
-    elif estimate.kind == "gradient":
-        gap = abs(slope) / max(info.reference.gradient_norm, 1e-300)
-    return Candidate(u, np.array([b]) if info.reference.fit_intercept else np.zeros(1), estimate.relative_gap + gap)
 
 
 def _judged(state: SAGAState, estimate: float, objective: float) -> SAGAState:

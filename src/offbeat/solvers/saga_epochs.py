@@ -1,16 +1,17 @@
-"""The epochs of `SAGA` over one shard: with a table of slopes, or held against the slopes at an anchor."""
+"""Epochs of steps along single rows of a shard: held against a table of slopes, those at an anchor, or nothing."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from offbeat.data.shard import Shard, Workspace
+from offbeat.data.chunks import in_memory
+from offbeat.data.shard import Shard, Targets, Workspace
 from offbeat.data.source import CSR, Block
 from offbeat.problem import Floats, Loss, Penalty, Problem
 from offbeat.solvers.saga_messages import Contribution, Facts, Query
@@ -38,6 +39,11 @@ class Done(NamedTuple):
     table: Floats
 
 
+def bound(loss: Loss) -> float:
+    """Return the largest second derivative that steps reckon with; of a loss with a kink, that of one rounded off."""
+    return float(loss.smoothness) if getattr(loss, "smooth", True) else 1.0
+
+
 def plan(problem: Problem, shard: Shard, length: float, query: Query) -> Plan:
     """Return what the kernels need for steps of this length."""
     loss, penalty = problem.loss, problem.penalty._replace(weights=None)
@@ -45,7 +51,7 @@ def plan(problem: Problem, shard: Shard, length: float, query: Query) -> Plan:
     if penalty.name in ("none", "l2"):
         lengths = rate[:-1] * (query.copies if query.copies.size else 1.0)
         shrink = 1.0 / (1.0 + lengths * query.factor**2 * penalty.alpha * query.strength)
-    unbounded = not math.isfinite(loss.smoothness)
+    unbounded = not math.isfinite(bound(loss))
     metric: tuple[Any, ...] = (query.center, rate, unbounded)
     if shard.source.sparse:
         drift = rate[:-1] * query.center
@@ -57,18 +63,10 @@ def plan(problem: Problem, shard: Shard, length: float, query: Query) -> Plan:
 def with_table(plan: Plan, shard: Shard, workspace: Workspace, query: Query, last: Contribution) -> Done:
     """Run epochs that compare slopes with those of the epoch before. Rows are drawn from all over the shard."""
     point, table, facts, average, gradient = query.point, last.table.copy(), last.facts, query.average, last.gradient
-    visitor = _Visitor(plan, shard, workspace, query.threads)
+    visitor = _Visitor(plan, *_whole(shard, workspace), query.threads)
     for epoch in range(round(facts.steps), round(facts.steps) + query.epochs):
         moving = _Moving(shard, plan, query, point)
-
-        def run(rows: NDArray[np.int64], moving: _Moving = moving, average: Floats = average) -> tuple[Floats, Floats]:
-            fresh, sums = np.zeros_like(average), np.zeros(5)
-            visitor.visit(rows, table, moving.state(average, fresh), sums)
-            return fresh, sums
-
-        drawn = order(shard.n_rows, _rng(shard, query, epoch))
-        parts = _each(run, np.array_split(drawn, visitor.threads))
-        fresh, sums = (np.sum(each, axis=0) for each in zip(*parts, strict=True))
+        fresh, sums = visitor.visit(_rng(shard, query, epoch), table, moving, average)
         point, gradient = moving.point(), moving.centred(fresh)
         average = gradient / shard.n_rows
         facts = _facts(plan, facts, sums, facts.conjugate)
@@ -100,6 +98,41 @@ def anchored(plan: Plan, shard: Shard, workspace: Workspace, query: Query, last:
             gradient = moving.centred(fresh)
             facts = _facts(plan, facts, sums, float(sums[saga.CONJUGATE]))
     return Done(point, gradient, facts, last.table)
+
+
+def plain(plan: Plan, shard: Shard, workspace: Workspace, query: Query, last: Contribution) -> Done:
+    """Run epochs that compare slopes with nothing: stochastic gradient descent.
+
+    Compared with a table and an average of zeros, a row moves the point along its own gradient. Rows are drawn from all
+    over data that is in memory, and from block after block of a file.
+    """
+    point, facts, gradient = query.point, last.facts, last.gradient
+    nothing = np.zeros_like(point)
+    for epoch in range(round(facts.steps), round(facts.steps) + query.epochs):
+        moving, rng = _Moving(shard, plan, query, point), _rng(shard, query, epoch)
+        fresh, sums = np.zeros_like(point), np.zeros(5)
+        for blocks, targets in _read(shard, workspace):
+            visitor = _Visitor(plan, blocks, targets, query.threads)
+            parts = visitor.visit(rng, np.zeros(len(targets.y)), moving, nothing)
+            fresh, sums = fresh + parts[0], sums + parts[1]
+        point, gradient = moving.point(), moving.centred(fresh)
+        facts = _facts(plan, facts, sums, 0.0)._replace(excess=0.0)
+    return Done(point, gradient, facts, last.table)
+
+
+def _whole(shard: Shard, workspace: Workspace) -> tuple[list[Block], Targets]:
+    """Return all blocks of a shard that is in memory."""
+    blocks = [block for block, _, _ in shard.blocks(1.0, workspace)]
+    return blocks, Targets(shard.y, shard.weight, shard.offset)
+
+
+def _read(shard: Shard, workspace: Workspace) -> Iterator[tuple[list[Block], Targets]]:
+    """Yield what rows can be drawn from at a time: all of the shard where it is in memory, else block after block."""
+    if in_memory(shard.source):
+        yield _whole(shard, workspace)
+        return
+    for block, targets, _ in shard.blocks(1.0, workspace):
+        yield [block], targets
 
 
 class _Moving:
@@ -136,28 +169,36 @@ def about_zero(query: Query, point: Floats | None = None) -> Floats:
 
 
 class _Visitor:
-    """Visits rows of a shard: in one array or in several, alone or beside other threads."""
+    """Visits rows that lie in one array or in several, alone or beside other threads."""
 
-    def __init__(self, plan: Plan, shard: Shard, workspace: Workspace, threads: int) -> None:
+    def __init__(self, plan: Plan, blocks: list[Block], targets: Targets, threads: int) -> None:
         from offbeat.kernels import saga, saga_sparse
 
-        self._blocks = [block for block, _, _ in shard.blocks(1.0, workspace)]  # kernels know them by their addresses
-        alone, sparse = len(self._blocks) == 1, shard.source.sparse
+        self._blocks = blocks  # kernels know them by their addresses
+        alone, first = len(blocks) == 1, blocks[0]
         choices: tuple[Any, ...] = (saga.dense_pieces, saga.dense_epoch, saga.dense_shared)
-        if sparse:
+        if isinstance(first, CSR):
             choices = (saga_sparse.sparse_pieces, saga_sparse.sparse_epoch, saga_sparse.sparse_shared)
-        self.threads = threads if alone else 1
-        self._kernel = choices[alone + (self.threads > 1)]
-        first: Any = self._blocks[0]
-        self._data = (tuple(first) if sparse else first) if alone else _pieces(self._blocks)
-        self._plan, self._targets = plan, (shard.y, shard.weight, shard.offset)
+        self._threads = threads if alone else 1
+        self._kernel = choices[alone + (self._threads > 1)]
+        own: Any = tuple(first) if isinstance(first, CSR) else first
+        self._data = own if alone else _pieces(blocks)
+        self._plan, self._targets = plan, tuple(targets)
 
-    def visit(self, rows: NDArray[np.int64], table: Floats, state: tuple[Floats, ...], sums: Floats) -> None:
-        """Visit these rows."""
-        plan = self._plan
-        self._kernel(
-            plan.loss, plan.penalty, self._data, self._targets, table, rows, state, plan.metric, plan.rule, sums
-        )
+    def visit(self, rng: np.random.Generator, table: Floats, moving: _Moving, average: Floats) -> tuple[Floats, Floats]:
+        """Visit all rows once; return their gradient, and what else epochs add up. The table is updated."""
+
+        def run(rows: NDArray[np.int64]) -> tuple[Floats, Floats]:
+            plan, fresh, sums = self._plan, np.zeros_like(average), np.zeros(5)
+            self._kernel(
+                plan.loss, plan.penalty, self._data, self._targets, table, rows, moving.state(average, fresh),
+                plan.metric, plan.rule, sums,
+            )  # fmt: skip
+            return fresh, sums
+
+        parts = _each(run, np.array_split(order(len(table), rng), self._threads))
+        fresh, sums = (np.sum(each, axis=0) for each in zip(*parts, strict=True))
+        return fresh, sums
 
 
 def _pieces(blocks: list[Block]) -> tuple[Any, NDArray[np.int64], NDArray[np.int64]]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
 from offbeat.data.shard import Shard, Workspace
 from offbeat.data.source import CSR
-from offbeat.problem import Problem
+from offbeat.problem import Floats, Problem
 from offbeat.sideways.protocol import Step
 from offbeat.solvers import saga_epochs
 from offbeat.solvers.saga_epochs import Done
@@ -20,6 +21,9 @@ STEP = (
 STEP_QUADRATIC = 0.5  # where every row has the curvature that others have at most
 
 
+Run = Callable[[saga_epochs.Plan, Shard, Workspace, Query, Contribution], Done]
+
+
 class Local(NamedTuple):
     """A shard's contribution, which has all that it knows; None at first."""
 
@@ -27,7 +31,15 @@ class Local(NamedTuple):
     last: Contribution | None
 
 
-def local_step(problem: Problem, shard: Shard, local: Local, query: Query) -> Step:
+def new_local(shard: Shard, contribution: Floats | None) -> Local:
+    """Return a shard without slopes, or with those of its contribution."""
+    if contribution is None:
+        return Local(Workspace(), None)
+    k = shard.source.shape[1]
+    return Local(Workspace(), Contribution.unflat(contribution, k + 1, k if shard.source.sparse else 0))
+
+
+def local_step(problem: Problem, shard: Shard, local: Local, query: Query, run: Run) -> Step:
     """Set the slopes at the start, or run epochs from the query on."""
     last = local.last
     if last is None or query.number == 0:
@@ -38,7 +50,6 @@ def local_step(problem: Problem, shard: Shard, local: Local, query: Query) -> St
         cost, level = 1.0, _steepest(problem, shard, local.workspace, query)
         last = last._replace(facts=last.facts._replace(level=level))
     length = query.damp * (STEP_QUADRATIC if problem.loss.quadratic else STEP) / last.facts.level
-    run = saga_epochs.with_table if last.table.size else saga_epochs.anchored
     done = run(saga_epochs.plan(problem, shard, length, query), shard, local.workspace, query, last)
     facts = done.facts._replace(
         passes=last.facts.passes + (cost + query.epochs) * shard.n_rows, steps=last.facts.steps + query.epochs,
@@ -87,7 +98,7 @@ def _steepest(problem: Problem, shard: Shard, workspace: Workspace, query: Query
     from offbeat.kernels import row_sums
 
     loss, most = problem.loss, 0.0
-    bound = float(loss.smoothness)
+    bound = saga_epochs.bound(loss)
     for block, targets, _ in shard.blocks(1.0, workspace):
         if isinstance(block, CSR):
             at = saga_epochs.about_zero(query)

@@ -21,24 +21,25 @@ def newton_step(
     Parameters
     ----------
     penalty : Separable
-        Of the first coordinates; the last one is the intercept.
-    hessian : ndarray, shape (k + 1, k + 1)
-    gradient : ndarray, shape (k + 1,)
+        Of the first coordinates; the last ones are intercepts.
+    hessian : ndarray, shape (m, m)
+    gradient : ndarray, shape (m,)
         Of the loss alone.
-    x : ndarray, shape (k + 1,)
-        Coefficients and intercept.
+    x : ndarray, shape (m,)
+        Coefficients and intercepts.
     accuracy : float
         Coordinate descent stops when no coordinate moves further than this, in units of sqrt(curvature) * coefficient.
 
     Returns
     -------
-    d : ndarray, shape (k + 1,)
+    d : ndarray, shape (m,)
     change : float
         ``gradient.d + R(x + d) - R(x)``; negative unless ``x`` is optimal.
     """
-    u = x[:-1]
+    k = len(penalty.factor)
     if penalty.smooth:
-        bend = np.append(penalty.curvature(), 0.0)
+        bend = np.zeros(len(x))
+        bend[:k] = penalty.curvature()
         slope = gradient + bend * x
         d = _cholesky_step(hessian, bend, slope)
         return d, float(slope @ d) + 0.5 * float(d @ (bend * d))
@@ -50,7 +51,7 @@ def newton_step(
     damped = hessian + _jitter(hessian) * np.eye(len(x))
     separable.quadratic_descent(penalty.rule, damped, gradient.copy(), new, scaling, limits)
     d = new - x
-    return d, float(gradient @ d) + penalty.value(new[:-1]) - penalty.value(u)
+    return d, float(gradient @ d) + penalty.value(new[:k]) - penalty.value(x[:k])
 
 
 def _jitter(hessian: Floats) -> float:

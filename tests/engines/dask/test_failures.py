@@ -1,4 +1,4 @@
-"""Workers that die, hang, leave and come while a fit runs; the scheduler that dies. Real processes, ended by their ids."""
+"""Workers that die, hang, leave and come while a fit runs; the scheduler that dies. Processes end by their ids."""
 
 import math
 import os
