@@ -100,7 +100,7 @@ def test_a_worker_that_hangs(client, rows):
         stopped.append(pids[sorted(pids)[0]])
         os.kill(stopped[0], signal.SIGSTOP)
 
-    quick = engines.Dask(client)
+    quick = engines.Dask(client, silence=3.0)
     try:
         at = At(stop)
         fit = offbeat.solve(RIDGE, *collections(rows), solver=SLOW, engine=quick, tol=1e-8, callback=at)

@@ -15,6 +15,7 @@ from offbeat.engines.dask import remote
 from offbeat.engines.dask.cluster import RemoteShard, gathered, task_key
 from offbeat.engines.dask.connection import connection
 from offbeat.engines.dask.hub import Host
+from offbeat.engines.dask.members import facts_of_workers
 from offbeat.engines.interpreter import interpret
 from offbeat.errors import ProblemError
 from offbeat.sideways.loop import Outcome
@@ -37,6 +38,8 @@ class Dask:
         By default the current one: that of the running task, or the last that was made.
     timeout : float
         Seconds to wait for workers when there are none.
+    silence : float
+        Seconds after which a worker that has not been heard of is taken out of the cluster, in the course of a fit.
     slowdown : mapping of int to float, optional
         Factors by which ranks are slowed with sleeps after each step: to see what stragglers do to a fit. Threads of
         workers have ranks in the order of the workers' addresses.
@@ -57,6 +60,7 @@ class Dask:
 
     client: Any = None
     timeout: float = 30.0
+    silence: float = 30.0
     slowdown: Mapping[int, float] = field(default_factory=dict)
 
     name = "dask"
@@ -79,7 +83,7 @@ class Dask:
             There is no worker, and none comes in time.
         """
         client = self.connect()
-        found = workers_of(client)
+        found = facts_of_workers(client)
         if not found:
             try:
                 client.wait_for_workers(1, timeout=self.timeout)
@@ -88,8 +92,8 @@ class Dask:
                     f"the Dask cluster has no workers, and none came within "
                     f"{self.timeout:g} s: start some, or raise the timeout of engines.Dask"
                 ) from None
-            found = workers_of(client)
-        return found
+            found = facts_of_workers(client)
+        return {address: int(facts["nthreads"]) for address, facts in found.items()}
 
     @property
     def n_workers(self) -> int:
@@ -147,16 +151,6 @@ class Dask:
     def run(self, program: Program, dataset: Any, *, topology: Peers | None = None) -> list[Any]:
         """Run a user's program, one rank a thread; see `offbeat.engines.base.run_program`."""
         return run_program(self, program, dataset, topology)
-
-
-def workers_of(client: Client) -> dict[str, int]:
-    """Return the number of threads of each worker that runs, by address."""
-    workers = client.scheduler_info(n_workers=-1)["workers"]
-    return {
-        address: int(facts["nthreads"])
-        for address, facts in workers.items()
-        if facts.get("status", "running") == "running"
-    }
 
 
 def _never() -> bool:

@@ -13,7 +13,7 @@ from distributed import Client, Future, KilledWorker, as_completed
 from offbeat.engines.base import Listener, Steps, nbytes
 from offbeat.engines.dask import remote
 from offbeat.engines.dask.cluster import RemoteShard, task_key
-from offbeat.engines.dask.members import Members
+from offbeat.engines.dask.members import Members, everywhere
 from offbeat.errors import ProblemError
 from offbeat.sideways.messages import Arrived, Event, Failed, Interrupted, Joined, Lost, Message, Run, Tick, Wait
 
@@ -82,8 +82,7 @@ class Host:
             future.release()
         self._flying.clear()
         self._query = (None, None)
-        if self._client.status == "running":
-            self._client.run(remote.forget, self._run, on_error="ignore")
+        everywhere(self._client, remote.forget, self._run)
 
     def _submit(self, command: Run, sent: Run) -> None:
         shard, address = self._shards[command.shard], self._members.address(command.worker)
@@ -137,7 +136,9 @@ class Host:
             self._submit(command, command)
             return None
         if not isinstance(error, Exception) or status != "error":
-            error = ProblemError(f"a task of the fit is {status} on the Dask cluster: {error!r}")
+            error = self._members.lost() or ProblemError(
+                f"a task of the fit is {status} on the Dask cluster: {error!r}"
+            )
         return Failed(command.shard, error, self._now())
 
     def _changes(self, now: float) -> list[Event]:

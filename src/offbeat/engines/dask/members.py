@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 from distributed import Client
 
@@ -14,6 +18,8 @@ if TYPE_CHECKING:
     from offbeat.engines.dask.engine import Dask
 
 EVERY = 1.0  # seconds between looks at who is there
+TIDY = 5.0  # seconds that workers have for tidying up
+log = logging.getLogger("offbeat")
 
 
 class Members:
@@ -49,22 +55,38 @@ class Members:
             The scheduler is gone, or all workers are, and none came back in time.
         """
         if self._client.status not in ("running", "connecting"):
-            raise ProblemError(
-                f"the Dask scheduler is gone (the client is {self._client.status}): start a cluster, and go on from "
-                "a checkpoint with resume= if the fit kept one"
-            )
+            raise self._gone()
         if now - self._looked < EVERY:
             return [], []
         self._looked = now
         return self._compare(self._here(), now)
 
-    def _here(self) -> dict[str, int]:
-        from offbeat.engines.dask.engine import workers_of
+    def lost(self) -> ProblemError | None:
+        """Return the error that says that the scheduler is gone, if it is."""
+        return None if self._client.status == "running" else self._gone()
 
+    def _gone(self) -> ProblemError:
+        return ProblemError(
+            f"the Dask scheduler is gone (the client is {self._client.status}): start a cluster, and go on from a "
+            "checkpoint with resume= if the fit kept one"
+        )
+
+    def _here(self) -> dict[str, int]:
+        """Return the workers that are there; one that has not been heard of for long is taken out of the cluster.
+
+        Its data would otherwise be waited for: only when the scheduler counts it as gone, it is made anew elsewhere.
+        """
         try:
-            return workers_of(self._client)
+            here = facts_of_workers(self._client)
         except (OSError, TimeoutError):  # the connection is being made anew, or will be reported as gone
             return {address: 1 for address in self._known}
+        newest = max((facts["last_seen"] for facts in here.values()), default=0.0)
+        for address, facts in list(here.items()):
+            if newest - facts["last_seen"] > self._engine.silence:
+                log.warning("worker %s has not been heard of for %g s: taken out", address, self._engine.silence)
+                self._client.run_on_scheduler(_remove, address)
+                del here[address]
+        return {address: int(facts["nthreads"]) for address, facts in here.items()}
 
     def _compare(self, here: dict[str, int], now: float) -> tuple[list[int], list[int]]:
         went = [rank for rank, address in self._addresses.items() if address not in here]
@@ -86,3 +108,27 @@ class Members:
                 f"all workers of the Dask cluster are gone, and none came back within {self._engine.timeout:g} s"
             )
         return came, went
+
+
+async def _remove(address: str, dask_scheduler: Any = None) -> None:
+    await dask_scheduler.remove_worker(address, stimulus_id=f"offbeat-silent-{time.time()}", close=False)
+
+
+def facts_of_workers(client: Client) -> dict[str, Any]:
+    """Return what the scheduler knows of each worker that runs, by address."""
+    workers = client.scheduler_info(n_workers=-1)["workers"]
+    return {address: facts for address, facts in workers.items() if facts.get("status", "running") == "running"}
+
+
+def everywhere(client: Client, function: Callable[..., Any], *args: Any) -> None:
+    """Run a function on all workers; one that hangs is not waited for, nor are errors reported."""
+    if client.status != "running":
+        return
+
+    def run() -> None:
+        with suppress(Exception):
+            client.run(function, *args, on_error="ignore")
+
+    thread = threading.Thread(target=run, name="offbeat_everywhere", daemon=True)
+    thread.start()
+    thread.join(TIDY)
