@@ -160,7 +160,11 @@ def solve(
         solver, engine, staleness, topology or Hub(), max_iter, time_limit, callback, random_state, progress,
         stealing, concurrency, checkpoint=checkpoint, checkpoint_every=checkpoint_every, resume=resume,
     )  # fmt: skip
-    return fit(problem, dataset, Options(fit_intercept, standardize, tol, _start(start, problem, dataset)), settings)
+    try:
+        options = Options(fit_intercept, standardize, tol, _start(start, problem, dataset))
+        return fit(problem, dataset, options, settings)
+    finally:
+        dataset.release()
 
 
 def _start(start: tuple[Any, Any] | None, problem: Problem, dataset: Data) -> tuple[Floats, Floats] | None:
@@ -181,7 +185,6 @@ def fit(problem: Problem, dataset: Data, options: Options, settings: Settings) -
     ----------
     problem : Problem
     dataset : Data
-        If it lies on a cluster, that may forget it afterwards.
     options : Options
     settings : Settings
 
@@ -189,13 +192,6 @@ def fit(problem: Problem, dataset: Data, options: Options, settings: Settings) -
     -------
     solution : Solution
     """
-    try:
-        return _fit(problem, dataset, options, settings)
-    finally:
-        dataset.release()
-
-
-def _fit(problem: Problem, dataset: Data, options: Options, settings: Settings) -> Solution:
     started = time.perf_counter()
     _check(problem, dataset, options, settings)
     solver, reason = choice.solver(problem, dataset, settings.solver, staleness=settings.staleness)

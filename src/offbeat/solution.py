@@ -156,7 +156,7 @@ def solution_of(
         kind = "gap" if c.kind == "duality gap" else "gradient"
         reached = f"stopped after {outcome.passes:.3g} passes with a relative {kind} of {c.relative_gap:.3g}"
         advice = ADVICE.get(outcome.status, outcome.status)
-        warnings.warn(f"{reached} (tol={c.tolerance:g}): {advice}", ConvergenceWarning, stacklevel=5)
+        warnings.warn(f"{reached} (tol={c.tolerance:g}): {advice}", ConvergenceWarning, stacklevel=4)
     log.info("%s after %.3g passes, %.3f s: relative gap %.3g", outcome.status, outcome.passes, seconds, c.relative_gap)
     if info.n_outputs == 1:
         return Solution(coef[:, 0], float(intercept[0]), c, trace, outcome.status, outcome.passes, seconds)

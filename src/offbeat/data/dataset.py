@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +69,15 @@ class Data(Protocol):
 
     def release(self) -> None:
         """Have the cluster forget what was loaded for this; nothing is to be done for data of this process."""
+
+    def counts(self, n_classes: int) -> Float64s:
+        """Return the weight, or number of rows, of each class, where targets are class numbers."""
+
+    def weighted(self, factors: Float64s | None = None) -> tuple[Self, float]:
+        """Return the data with weights of mean 1, and the sum of the weights; ``factors`` multiply those of classes."""
+
+    def against_rest(self, number: int) -> Self:
+        """Return the data with targets 1 for one class and 0 for all others."""
 
 
 @dataclass(frozen=True)
@@ -142,6 +151,37 @@ class Dataset:
 
     def release(self) -> None:
         """Do nothing: it goes with the last that refers to it."""
+
+    def counts(self, n_classes: int) -> Float64s:
+        """Return the weight, or number of rows, of each class, where targets are class numbers."""
+        weight = self.weight if self.weight.size else None
+        return np.bincount(self.y.astype(np.intp), weight, n_classes).astype(np.float64)
+
+    def weighted(self, factors: Float64s | None = None) -> tuple[Dataset, float]:
+        """Return the data with weights of mean 1, and the sum of the weights; ``factors`` multiply those of classes.
+
+        Multiplying all weights then changes nothing but the strength of penalties that are measured against the sum,
+        and zero or whole weights are the same as leaving out or repeating rows.
+
+        Examples
+        --------
+        >>> from offbeat.data.arrays import DenseSource
+        >>> data, total = Dataset(DenseSource(np.zeros((2, 1))), np.zeros(2), np.array([1.0, 3.0])).weighted()
+        >>> data.weight, total
+        (array([0.5, 1.5]), 4.0)
+        """
+        weight = self.weight
+        if factors is not None:
+            each = factors[self.y.astype(np.intp)]
+            weight = each * weight if weight.size else each
+        if not weight.size:
+            return self, float(self.n_rows)
+        mean = float(weight.mean())
+        return replace(self, weight=weight / mean), mean * self.n_rows
+
+    def against_rest(self, number: int) -> Dataset:
+        """Return the data with targets 1 for one class and 0 for all others."""
+        return replace(self, y=(self.y == number).astype(np.float64))
 
     def shards(self, count: int, cancelled: Callable[[], bool] = lambda: False) -> list[Shard]:
         """Cut the rows into at most ``count`` shards of nearly equal size, by reference."""

@@ -66,6 +66,8 @@ class Recipe:
         What weights are divided by.
     target : str, optional
         Name of the target column.
+    one : int, optional
+        Class whose targets become 1, all others 0.
     """
 
     encoder: Encoder | None = None
@@ -74,6 +76,7 @@ class Recipe:
     factors: Float64s | None = None
     scale: float = 1.0
     target: str | None = None
+    one: int | None = None
 
 
 @contextmanager
@@ -174,7 +177,8 @@ def dataset_of(recipe: Recipe, part: Part) -> Dataset:
         if recipe.factors is not None:
             factors = recipe.factors[dataset.y.astype(np.intp)]
             weight = factors * weight if weight.size else factors
-        return replace(dataset, weight=weight / recipe.scale if weight.size else weight)
+        dataset = replace(dataset, weight=weight / recipe.scale if weight.size else weight)
+        return dataset if recipe.one is None else dataset.against_rest(recipe.one)
 
 
 def shard_of(recipe: Recipe, parts: Sequence[Part]) -> Shard:

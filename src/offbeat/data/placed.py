@@ -125,12 +125,11 @@ class PlacedDataset:
         """Have the cluster forget what was loaded for this."""
         self.cluster.release(self.parts)
 
-    def counts(self) -> Float64s:
+    def counts(self, n_classes: int) -> Float64s:
         """Return the weight, or number of rows, of each class."""
-        assert self.recipe.classes is not None
-        counts = np.zeros(len(self.recipe.classes))
+        counts = np.zeros(n_classes)
         for facts in self.known:
-            if facts.classes is not None and facts.counts is not None:
+            if facts.classes is not None and facts.counts is not None and self.recipe.classes is not None:
                 counts[np.searchsorted(self.recipe.classes, facts.classes)] += facts.counts
         return counts
 
@@ -138,12 +137,18 @@ class PlacedDataset:
         """Return the data set with weights of mean 1, and the sum of the weights; ``factors`` multiply by class."""
         if factors is None and not self.has_weight:
             return self, float(self.n_rows)
-        counts = np.array([facts.weight for facts in self.known]) if factors is None else factors * self.counts()
+        counts = (
+            np.array([facts.weight for facts in self.known]) if factors is None else factors * self.counts(len(factors))
+        )
         total = float(counts.sum())
         if not total > 0.0:
             raise DataError("sample_weight is zero in every row: there is nothing to fit.")
         recipe = replace(self.recipe, factors=factors, scale=total / self.n_rows)
         return replace(self, recipe=recipe, has_weight=True), total
+
+    def against_rest(self, number: int) -> PlacedDataset:
+        """Return the data set with targets 1 for one class and 0 for all others."""
+        return replace(self, recipe=replace(self.recipe, one=number))
 
 
 def placed_dataset(

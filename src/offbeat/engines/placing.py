@@ -53,3 +53,19 @@ def data_of(
     if lies_elsewhere(X, engine):
         return placed(X, y, sample_weight=sample_weight, offset=offset, engine=engine)
     return as_dataset(X, y, sample_weight=sample_weight, offset=offset, memory_budget=memory_budget)
+
+
+def map_rows(function: Any, X: Any, example: Any) -> Any:
+    """Return a lazy collection of what a function gives for each part of X.
+
+    Parameters
+    ----------
+    function : callable
+        Returns as many rows as it is given.
+    X : Dask collection
+    example : ndarray
+        What it would give for no rows.
+    """
+    from offbeat.engines.dask.collections import map_rows
+
+    return map_rows(function, X, example)

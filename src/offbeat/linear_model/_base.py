@@ -7,7 +7,7 @@ import os
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,14 +16,14 @@ from sklearn.exceptions import DataConversionWarning
 from sklearn.utils.validation import check_is_fitted, check_random_state, validate_data
 
 from offbeat import choice, solvers
-from offbeat.data.dataset import Dataset
+from offbeat.data.dataset import Data, Dataset
 from offbeat.data.diagnose import diagnose_non_finite
 from offbeat.data.load import as_dataset, target_values
 from offbeat.data.opening import Opened, open_data
+from offbeat.engines.placing import lies_elsewhere, placed
 from offbeat.errors import DataError, ProblemError, TargetError
 from offbeat.fitting import Settings, fit
 from offbeat.inspection import Options
-from offbeat.linear_model import translate
 from offbeat.linear_model._predict import linear_predictor
 from offbeat.problem import Floats, Problem
 from offbeat.sideways.topologies import Hub
@@ -88,20 +88,42 @@ class LinearModel(BaseEstimator):
             )
         return opened
 
-    def _dataset(self, X: Any, y: Any, sample_weight: Any = None) -> tuple[Dataset, float]:
+    def _dataset(self, X: Any, y: Any, sample_weight: Any = None) -> tuple[Data, float]:
         """Return the data set of a regression and the sum of its weights; remember names and number of features."""
-        opened = self._open(X, y)
-        dataset = as_dataset(opened, y, sample_weight=sample_weight, memory_budget=self.memory_budget)
+        dataset: Data
+        if lies_elsewhere(X, self.engine):
+            dataset = placed(X, y, sample_weight=sample_weight, engine=self.engine)
+        else:
+            opened = self._open(X, y)
+            dataset = as_dataset(opened, y, sample_weight=sample_weight, memory_budget=self.memory_budget)
         self._remember(X, dataset)
-        return translate.weighted(dataset)
+        return dataset.weighted()
 
-    def _remember(self, X: Any, dataset: Dataset) -> None:
+    def _here(self, X: Any) -> Any:
+        """Return data of this process as it is: what some estimators need.
+
+        Raises
+        ------
+        ProblemError
+            It lies on a cluster.
+        """
+        if lies_elsewhere(X, self.engine):
+            raise ProblemError(
+                f"{type(self).__name__} takes data of this process only: give it arrays, as with X.compute()"
+            )
+        return X
+
+    def _local(self, X: Any, y: Any, sample_weight: Any = None) -> tuple[Dataset, float]:
+        """Return the data set of a regression in this process, and the sum of its weights."""
+        return cast("tuple[Dataset, float]", self._dataset(self._here(X), y, sample_weight))
+
+    def _remember(self, X: Any, dataset: Data) -> None:
         """Set ``n_features_in_``, ``feature_names_in_``, ``encoder_`` and ``target_``."""
         for name in ("stream_", "n_samples_seen_"):  # what was seen before is no part of what comes now
             self.__dict__.pop(name, None)
         self.encoder_ = dataset.encoder
         self.target_ = dataset.target
-        if _by_name(X, dataset.target):
+        if _by_name(X, dataset.target) or dataset.cluster is not None:
             self.__dict__.pop("feature_names_in_", None)
             if dataset.encoder is not None:
                 self.feature_names_in_ = np.array(dataset.encoder.names, dtype=object)
@@ -111,10 +133,21 @@ class LinearModel(BaseEstimator):
             validate_data(self, X, reset=True, skip_check_array=True, ensure_2d=False)
         self.n_features_in_ = dataset.n_columns if dataset.encoder is None else len(dataset.encoder.names)
 
-    def _optimise(self, problem: Problem, dataset: Dataset, start: Start | None = None) -> Solution:
-        """Solve the problem, from coefficients of shape (n_features, n_outputs) where given, and keep the proof."""
+    def _example(self, method: str) -> NDArray[Any]:
+        """Return what a method of prediction gives for no rows."""
+        return np.empty(0)
+
+    def _optimise(self, problem: Problem, dataset: Data, start: Start | None = None, *, last: bool = True) -> Solution:
+        """Solve the problem, from coefficients of shape (n_features, n_outputs) where given, and keep the proof.
+
+        Unless this is not the last fit to the data, a cluster may forget it then.
+        """
         options = Options(bool(self.fit_intercept), False, _number("tol", self.tol), start)
-        solution = fit(problem, dataset, options, self._settings(problem, dataset, warm=start is not None))
+        try:
+            solution = fit(problem, dataset, options, self._settings(problem, dataset, warm=start is not None))
+        finally:
+            if last:
+                dataset.release()
         self._keep(solution)
         return solution
 
@@ -124,7 +157,7 @@ class LinearModel(BaseEstimator):
         self.status_ = solution.status
         self.n_iter_: Any = max(1, math.ceil(solution.passes))
 
-    def _settings(self, problem: Problem, dataset: Dataset, *, warm: bool) -> Settings:
+    def _settings(self, problem: Problem, dataset: Data, *, warm: bool) -> Settings:
         return Settings(
             warm_solver(problem, dataset, self.solver) if warm else self.solver,
             self.engine,
@@ -183,14 +216,13 @@ class LinearModel(BaseEstimator):
         return target_values(X, y) if isinstance(y, str) else y
 
 
-def warm_solver(problem: Problem, dataset: Dataset, wanted: Any) -> Any:
+def warm_solver(problem: Problem, dataset: Data, wanted: Any) -> Any:
     """Return the solver for a start near the optimum: samples of the rows would lead away from it.
 
     Examples
     --------
     >>> from offbeat.data.arrays import DenseSource
-    >>> from offbeat.linear_model import translate
-    >>> dataset = Dataset(DenseSource(np.zeros((50, 2))), np.zeros(50))
+    >>>     >>> dataset = Dataset(DenseSource(np.zeros((50, 2))), np.zeros(50))
     >>> warm_solver(translate.logistic(1.0, 0.0, 2, 50), dataset, "auto").first_sample
     50
     """

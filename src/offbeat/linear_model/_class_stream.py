@@ -59,7 +59,7 @@ class ClassStream(RunningStream):
         target, n_outputs = y if isinstance(y, str) else None, len(known) if len(known) > 2 else 1
         dataset = self._open_batch(X, codes, sample_weight, target, n_outputs)
         if self.class_weight is not None:
-            factors = class_weights(self.class_weight, known, codes, dataset.weight)[codes.astype(np.intp)]
+            factors = class_weights(self.class_weight, known, np.ones(len(known)))[codes.astype(np.intp)]
             dataset = replace(dataset, weight=factors * dataset.weight if dataset.weight.size else factors)
         if not hasattr(self, "stream_"):
             _check_present(known, dataset)

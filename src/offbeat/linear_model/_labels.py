@@ -144,7 +144,7 @@ def _objects(labels: NDArray[Any]) -> tuple[NDArray[Any], Floats]:
     return classes, codes
 
 
-def class_weights(rule: Mapping[Any, float] | str, classes: NDArray[Any], codes: Floats, weight: Floats) -> Floats:
+def class_weights(rule: Mapping[Any, float] | str, classes: NDArray[Any], counts: Floats) -> Floats:
     """Return the weight of each class.
 
     Parameters
@@ -153,10 +153,8 @@ def class_weights(rule: Mapping[Any, float] | str, classes: NDArray[Any], codes:
         Weights by label, 1 for labels that are absent; or weights that make all classes count the same, relative
         to the (weighted) number of their rows.
     classes : ndarray, shape (n_classes,)
-    codes : ndarray, shape (n_rows,)
-        Class numbers.
-    weight : ndarray, shape (n_rows,) or (0,)
-        Weights of the rows.
+    counts : ndarray, shape (n_classes,)
+        Rows of each, or their weights.
 
     Returns
     -------
@@ -169,11 +167,10 @@ def class_weights(rule: Mapping[Any, float] | str, classes: NDArray[Any], codes:
 
     Examples
     --------
-    >>> class_weights("balanced", np.array([0, 1]), np.array([0.0, 0.0, 0.0, 1.0]), np.empty(0))
+    >>> class_weights("balanced", np.array([0, 1]), np.array([3.0, 1.0]))
     array([0.66666667, 2.        ])
     """
     if isinstance(rule, str) and rule == "balanced":
-        counts = np.bincount(codes.astype(np.intp), weight if weight.size else None, len(classes))
         balanced: Floats = counts.sum() / (len(classes) * np.maximum(counts, np.finfo(np.float64).tiny))
         return balanced
     if not isinstance(rule, Mapping):

@@ -8,11 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin
 
-from offbeat.data.dataset import Dataset
+from offbeat.data.dataset import Data
 from offbeat.data.load import as_dataset, target_values
+from offbeat.engines.placing import lies_elsewhere, placed
 from offbeat.errors import TargetError
 from offbeat.linear_model._base import LinearModel
 from offbeat.linear_model._labels import encode_labels
+from offbeat.linear_model._placed import lazily, placed_score
+from offbeat.problem import Floats
 
 
 class LinearClassifier(ClassifierMixin, LinearModel):
@@ -21,8 +24,15 @@ class LinearClassifier(ClassifierMixin, LinearModel):
     class_weight: Any
     classes_: NDArray[Any]
 
-    def _class_numbers(self, X: Any, y: Any, sample_weight: Any) -> Dataset:
+    def _class_numbers(self, X: Any, y: Any, sample_weight: Any) -> Data:
         """Return the data set with class numbers for targets; set ``classes_``, names and number of features."""
+        if lies_elsewhere(X, self.engine):
+            where = placed(X, y, sample_weight=sample_weight, engine=self.engine, labels=encode_labels)
+            assert where.classes is not None
+            check_classes(where.classes, where)
+            self._remember(X, where)
+            self.classes_ = where.classes
+            return where
         opened = self._open(X, y)
         classes, codes = encode_labels(target_values(opened, y))
         name = y if isinstance(y, str) else None
@@ -32,6 +42,18 @@ class LinearClassifier(ClassifierMixin, LinearModel):
         self.classes_ = classes
         return dataset
 
+    def _example(self, method: str) -> NDArray[Any]:
+        """Return what a method of prediction gives for no rows."""
+        if method == "predict":
+            return np.empty(0, self.classes_.dtype)
+        wide = method.startswith("predict_") or len(self.classes_) > 2
+        return np.empty((0, len(self.classes_)) if wide else 0)
+
+    def _losses(self, y: Any, predicted: Any, mean: float) -> tuple[Floats, Floats]:
+        """Return the losses that make the score: wrong predictions, of all rows."""
+        return (np.asarray(y) != predicted).astype(np.float64), np.ones(len(predicted))
+
+    @lazily
     def decision_function(self, X: Any) -> NDArray[Any]:
         """Return the linear predictor.
 
@@ -46,6 +68,7 @@ class LinearClassifier(ClassifierMixin, LinearModel):
         """
         return self._predictor(X)
 
+    @lazily
     def predict(self, X: Any) -> NDArray[Any]:
         """Return the most probable class of each row.
 
@@ -74,6 +97,8 @@ class LinearClassifier(ClassifierMixin, LinearModel):
         -------
         accuracy : float
         """
+        if lies_elsewhere(X, self.engine):
+            return placed_score(self, X, y, sample_weight)
         return float(super().score(X, self._labels(X, y), sample_weight))
 
     def __sklearn_tags__(self) -> Any:
@@ -82,13 +107,10 @@ class LinearClassifier(ClassifierMixin, LinearModel):
         return tags
 
 
-def check_classes(classes: NDArray[Any], dataset: Dataset) -> None:
+def check_classes(classes: NDArray[Any], dataset: Data, factors: Floats | None = None) -> None:
     """Raise `TargetError` unless rows with weight have at least two classes."""
-    count, only = len(classes), 0
-    if count > 1 and dataset.weight.size:
-        present = np.flatnonzero(np.bincount(dataset.y.astype(np.intp), dataset.weight))
-        count, only = len(present), int(present[0])
-    if count < 2:
-        raise TargetError(
-            f"y has only one class, {classes.tolist()[only]!r}, among the rows with weight: a classifier needs two"
-        )
+    counts = dataset.counts(len(classes)) * (1.0 if factors is None else factors)
+    present = np.flatnonzero(counts)
+    if len(present) < 2:
+        only = classes.tolist()[int(present[0]) if len(present) else 0]
+        raise TargetError(f"y has only one class, {only!r}, among the rows with weight: a classifier needs two")

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from typing import Any, Self
 
+import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import RegressorMixin
 
-from offbeat.data.dataset import Dataset
+from offbeat.data.dataset import Data
+from offbeat.engines.placing import lies_elsewhere
 from offbeat.linear_model._base import LinearModel
-from offbeat.problem import Problem
+from offbeat.linear_model._placed import lazily, placed_score
+from offbeat.problem import Floats, Problem
 from offbeat.solution import Solution
 
 
 class LinearRegressor(RegressorMixin, LinearModel):
     """A linear predictor that is the prediction itself."""
 
-    def _fit(self, problem: Problem, dataset: Dataset) -> Self:
+    def _fit(self, problem: Problem, dataset: Data) -> Self:
         """Fit one problem and keep its solution."""
         self._set_coef(self._optimise(problem, dataset, self._warm(dataset.n_columns, 1)))
         return self
@@ -25,6 +28,7 @@ class LinearRegressor(RegressorMixin, LinearModel):
         self.coef_ = solution.coef.copy()
         self.intercept_ = solution.intercept
 
+    @lazily
     def predict(self, X: Any) -> NDArray[Any]:
         """Return the predicted mean of each row.
 
@@ -52,7 +56,14 @@ class LinearRegressor(RegressorMixin, LinearModel):
         r2 : float
             1 minus the (weighted) residual sum of squares over that of the mean.
         """
+        if lies_elsewhere(X, self.engine):
+            return placed_score(self, X, y, sample_weight)
         return float(super().score(X, self._labels(X, y), sample_weight))
+
+    def _losses(self, y: Any, predicted: Floats, mean: float) -> tuple[Floats, Floats]:
+        """Return the losses that make the score: of predictions, and of the mean target."""
+        y = np.asarray(y, np.float64)
+        return (y - predicted) ** 2, (y - mean) ** 2
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -141,7 +141,7 @@ class ElasticNetCV(SparseRegressor):
         """
         started = time.perf_counter()
         _raise_for_params(params, self, "fit")
-        dataset, total = self._dataset(X, y, sample_weight)
+        dataset, total = self._local(X, y, sample_weight)
         splitting = process_routing(self, "fit", **params).splitter.split if _routing_enabled() else {}
         folds = _folds.split(self.cv, X, dataset.y, dataset, total, **splitting)
         ratios = [translate.ratio(value) for value in np.ravel(self.l1_ratio).tolist()]

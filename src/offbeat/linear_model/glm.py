@@ -6,9 +6,12 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import xlogy
 
+from offbeat.engines.placing import lies_elsewhere
 from offbeat.linear_model import translate
 from offbeat.linear_model._docs import documented
+from offbeat.linear_model._placed import lazily, placed_score
 from offbeat.linear_model._regressor import LinearRegressor
 from offbeat.linear_model._running import RunningStream
 from offbeat.losses import Gamma, Poisson
@@ -81,6 +84,7 @@ class GeneralizedLinearRegressor(RunningStream, LinearRegressor):
     def _keep_coef(self, coef: Floats, intercept: Floats) -> None:
         self.coef_, self.intercept_ = coef[:, 0], float(intercept[0])
 
+    @lazily
     def predict(self, X: Any) -> NDArray[Any]:
         """Return the predicted mean of each row.
 
@@ -109,11 +113,20 @@ class GeneralizedLinearRegressor(RunningStream, LinearRegressor):
         d2 : float
             1 minus the deviance of the predictions over that of the mean.
         """
+        if lies_elsewhere(X, self.engine):
+            return placed_score(self, X, y, sample_weight)
         from sklearn.metrics import d2_tweedie_score
 
         return float(
             d2_tweedie_score(self._labels(X, y), self.predict(X), sample_weight=sample_weight, power=self.power)
         )
+
+    def _losses(self, y: Any, predicted: Floats, mean: float) -> tuple[Floats, Floats]:
+        """Return unit deviances, halved: of predictions, and of the mean target."""
+        y = np.asarray(y, np.float64)
+        if self.power == 1:
+            return xlogy(y, y / predicted) - y + predicted, xlogy(y, y / mean) - y + mean
+        return np.log(predicted / y) + y / predicted - 1.0, np.log(mean / y) + y / mean - 1.0
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -129,7 +129,7 @@ class HuberRegressor(LinearRegressor):
             raise ProblemError(
                 f"epsilon is {epsilon:g}; the scale can be estimated from 1 on only: raise it or give scale"
             )
-        dataset, total = self._dataset(X, y, sample_weight)
+        dataset, total = self._local(X, y, sample_weight)
         start = self._warm(dataset.n_columns, 1)
         if self.scale is None:
             self.scale_ = self._alternate(dataset, total, start)

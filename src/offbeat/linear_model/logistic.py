@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, log_expit
 
-from offbeat.data.dataset import Dataset
+from offbeat.data.dataset import Data
 from offbeat.linear_model import translate
 from offbeat.linear_model._class_stream import ClassStream
 from offbeat.linear_model._docs import documented
 from offbeat.linear_model._labels import class_weights
 from offbeat.linear_model._linear_classifier import LinearClassifier, check_classes
-from offbeat.problem import Floats, Problem
+from offbeat.linear_model._placed import lazily
+from offbeat.problem import Problem
 from offbeat.sideways.topologies import Hub
 from offbeat.solution import Solution
 
@@ -23,15 +23,17 @@ from offbeat.solution import Solution
 class ProbabilisticClassifier(LinearClassifier):
     """Class weights and probabilities: what `LogisticRegression` shares with its cross-validated form."""
 
-    def _classes(self, X: Any, y: Any, sample_weight: Any) -> tuple[Dataset, float, Floats]:
-        """Return the data set of class numbers, the sum of its weights, and the weights as given; set ``classes_``."""
-        dataset = self._class_numbers(X, y, sample_weight)
-        given, codes = dataset.weight, dataset.y
-        if self.class_weight is not None:
-            factors = class_weights(self.class_weight, self.classes_, codes, given)[codes.astype(np.intp)]
-            dataset = replace(dataset, weight=factors * given if given.size else factors)
-            check_classes(self.classes_, dataset)
-        return *translate.weighted(dataset), given
+    def _classes(self, X: Any, y: Any, sample_weight: Any) -> tuple[Data, float]:
+        """Return the data set of class numbers, weighted by class, and the sum of its weights; set ``classes_``."""
+        return self._by_class(self._class_numbers(X, y, sample_weight))
+
+    def _by_class(self, dataset: Data) -> tuple[Data, float]:
+        """Return the data set with weights by class, and their sum."""
+        if self.class_weight is None:
+            return dataset.weighted()
+        factors = class_weights(self.class_weight, self.classes_, dataset.counts(len(self.classes_)))
+        check_classes(self.classes_, dataset, factors)
+        return dataset.weighted(factors)
 
     def _set_coef(self, solution: Solution) -> None:
         """Set ``coef_`` and ``intercept_`` in scikit-learn's shapes."""
@@ -43,6 +45,7 @@ class ProbabilisticClassifier(LinearClassifier):
         # A shift of all intercepts changes no probability; scikit-learn's add up to zero too.
         self.intercept_ = solution.intercept - np.mean(solution.intercept)
 
+    @lazily
     def predict_proba(self, X: Any) -> NDArray[Any]:
         """Return the probability of each class.
 
@@ -62,6 +65,7 @@ class ProbabilisticClassifier(LinearClassifier):
         z /= z.sum(axis=1, keepdims=True)
         return z
 
+    @lazily
     def predict_log_proba(self, X: Any) -> NDArray[Any]:
         """Return the logarithm of the probability of each class, exact far into the tails.
 
@@ -171,7 +175,7 @@ class LogisticRegression(ClassStream, ProbabilisticClassifier):
         DataError, TargetError, ProblemError
             All are ``ValueError``: say what is wrong, where, and what to do.
         """
-        dataset, total, _ = self._classes(X, y, sample_weight)
+        dataset, total = self._classes(X, y, sample_weight)
         problem = self._stream_problem(total)
         solution = self._optimise(problem, dataset, self._warm(dataset.n_columns, problem.n_outputs))
         self._set_coef(solution)

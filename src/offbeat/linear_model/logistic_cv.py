@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -140,7 +140,7 @@ class LogisticRegressionCV(ProbabilisticClassifier):
             All are ``ValueError``: say what is wrong, where, and what to do.
         """
         _raise_for_params(params, self, "fit")
-        dataset, total, given = self._classes(X, y, sample_weight)
+        given, dataset, total = self._weights_and_classes(X, y, sample_weight)
         routed = process_routing(self, "fit", sample_weight=sample_weight, **params) if _routing_enabled() else None
         self.Cs_, self.l1_ratios_ = _grid(self.Cs), _ratios(self.l1_ratios)
         splitting = {} if routed is None else routed.splitter.split
@@ -153,6 +153,11 @@ class LogisticRegressionCV(ProbabilisticClassifier):
         self.n_iter_ = np.maximum(1, np.ceil(fitted.own_passes)).astype(np.int32)
         self._choose(dataset, total, fitted)
         return self
+
+    def _weights_and_classes(self, X: Any, y: Any, sample_weight: Any) -> tuple[Floats, Dataset, float]:
+        """Return the weights as given, the data set and the sum of its weights."""
+        dataset = cast(Dataset, self._class_numbers(self._here(X), y, sample_weight))
+        return dataset.weight, *cast("tuple[Dataset, float]", self._by_class(dataset))
 
     def _fit_folds(self, folds: list[Fold], dataset: Dataset) -> Fitted:
         """Fit every fold with every penalty; set ``coefs_paths_``."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
 
-from offbeat.data.dataset import Dataset
+from offbeat.data.dataset import Data
 from offbeat.linear_model import translate
 from offbeat.linear_model._base import Start
 from offbeat.linear_model._docs import documented
@@ -123,23 +122,23 @@ class LinearSVC(LinearClassifier):
         n_classes = len(self.classes_)
         factors = np.ones(n_classes)
         if self.class_weight is not None:
-            factors = class_weights(self.class_weight, self.classes_, dataset.y, dataset.weight)
+            factors = class_weights(self.class_weight, self.classes_, dataset.counts(n_classes))
         start = self._warm(dataset.n_columns, 1 if n_classes == 2 else n_classes)
         if n_classes == 2:
-            return self._gather([self._one(dataset, factors[dataset.y.astype(np.intp)], start)])
+            return self._gather([self._one(dataset, factors, start)])
         found = []
         for c in range(n_classes):
-            mine = dataset.y == c
+            mine = np.arange(n_classes) == c
             chosen = None if start is None else (start[0][:, c : c + 1], start[1][c : c + 1])
-            found.append(self._one(replace(dataset, y=mine.astype(float)), np.where(mine, factors[c], 1.0), chosen))
+            found.append(self._one(dataset, np.where(mine, factors, 1.0), chosen, c))
         return self._gather(found)
 
-    def _one(self, dataset: Dataset, factors: Floats, start: Start | None) -> Solution:
+    def _one(self, dataset: Data, factors: Floats, start: Start | None, number: int | None = None) -> Solution:
         """Fit one class against the rest."""
-        if not np.all(factors == 1.0):
-            dataset = replace(dataset, weight=factors * dataset.weight if dataset.weight.size else factors)
-        dataset, total = translate.weighted(dataset)
-        return self._optimise(translate.svc(self.penalty, self.loss, self.C, total), dataset, start)
+        dataset, total = dataset.weighted(None if np.all(factors == 1.0) else factors)
+        dataset = dataset if number is None else dataset.against_rest(number)
+        last = number in (None, len(factors) - 1)
+        return self._optimise(translate.svc(self.penalty, self.loss, self.C, total), dataset, start, last=last)
 
     def _gather(self, found: list[Solution]) -> Self:
         """Set the attributes of the fit from the solutions of all classes."""

@@ -19,10 +19,8 @@ HuberRegressor        ``sum v (s + s H(r / s)) + alpha |w|^2``                  
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import Any
 
-from offbeat.data.dataset import Dataset
 from offbeat.errors import ProblemError
 from offbeat.linear_model._positive import PositiveElasticNet
 from offbeat.losses import (
@@ -37,26 +35,6 @@ from offbeat.losses import (
 )
 from offbeat.penalties import L1, L2, Box, ElasticNet, Zero
 from offbeat.problem import Loss, Penalty, Problem
-
-
-def weighted(dataset: Dataset) -> tuple[Dataset, float]:
-    """Return the data set with weights of mean 1, and the sum of the weights as given.
-
-    Multiplying all weights then changes nothing but the strength of penalties that scikit-learn measures against
-    the sum, and zero or whole weights are the same as leaving out or repeating rows.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from offbeat.data.arrays import DenseSource
-    >>> dataset, total = weighted(Dataset(DenseSource(np.zeros((2, 1))), np.zeros(2), np.array([1.0, 3.0])))
-    >>> dataset.weight, total
-    (array([0.5, 1.5]), 4.0)
-    """
-    if not dataset.weight.size:
-        return dataset, float(dataset.n_rows)
-    mean = float(dataset.weight.mean())
-    return replace(dataset, weight=dataset.weight / mean), mean * dataset.n_rows
 
 
 def mixed(alpha: float, l1_ratio: float) -> Penalty:

@@ -28,7 +28,12 @@ def rows():
 @pytest.fixture
 def cluster():
     with LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit=0, host="127.0.0.1"
+        n_workers=2,
+        threads_per_worker=1,
+        processes=True,
+        dashboard_address="127.0.0.1:0",
+        memory_limit=0,
+        host="127.0.0.1",
     ) as made:
         yield made
 
@@ -113,7 +118,7 @@ def test_a_worker_that_hangs(client, rows):
 
 def test_no_workers(rows):
     with (
-        LocalCluster(n_workers=0, dashboard_address=None, host="127.0.0.1") as empty,
+        LocalCluster(n_workers=0, dashboard_address="127.0.0.1:0", host="127.0.0.1") as empty,
         Client(empty) as client,
         pytest.raises(ProblemError, match="has no workers"),
     ):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -184,3 +184,30 @@ def read_groups(file: str, groups: list[int]) -> Any:
     import pyarrow.parquet as pq
 
     return pq.ParquetFile(file).read_row_groups(groups)
+
+
+def map_rows(function: Callable[[Any], Any], X: Any, example: Any) -> Any:
+    """Return a Dask array of what a function gives for each part of X.
+
+    Parameters
+    ----------
+    function : callable
+        Returns as many rows as it is given.
+    X : dask array, data frame or list of delayed objects
+    example : ndarray
+        What it would give for no rows: the type, and the size of the other dimensions.
+    """
+    import dask.array as da
+
+    blocks = blocks_of(X, (None, None, None)).X
+    rows = X.chunks[0] if hasattr(X, "chunks") else [math.nan] * len(blocks)
+    apply = delayed(_rows_of)
+    parts = [
+        da.from_delayed(apply(function, block), (n, *example.shape[1:]), meta=example)
+        for n, block in zip(rows, blocks, strict=True)
+    ]
+    return da.concatenate(parts)
+
+
+def _rows_of(function: Callable[[Any], Any], part: Any) -> Any:
+    return function(part)
