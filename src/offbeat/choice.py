@@ -20,6 +20,7 @@ SELECTING = ("l1", "elastic-net", "positive-elastic-net")
 WIDE = 1.0  # columns a row
 WIDE_COLUMNS = 200
 WORDS = 0.1  # columns a row, from which few columns are in many rows
+ENTRIES = 1000  # of a row, at most, to guess its size
 SMALL = 1 << 17  # values below which threads cost more than they save
 
 
@@ -126,13 +127,16 @@ def check_staleness(chosen: Solver, staleness: float) -> None:
 
 
 def stealing(
-    wanted: Stealing | Literal["auto"] | None, staleness: float, topology: Topology, engine: Engine
+    wanted: Stealing | Literal["auto"] | None, staleness: float, topology: Topology, engine: Engine, dataset: Data
 ) -> Stealing | None:
-    """Return whether shards may move: by default in asynchronous fits with a hub, and where a worker may hang."""
+    """Return whether shards may move: by default in asynchronous fits with a hub, and as an engine has it."""
     if wanted == "auto":
         if not isinstance(topology, Hub):
             return None
-        return Stealing() if staleness > 0 else getattr(engine, "hung", None)
+        if hasattr(engine, "stealing"):
+            chosen: Stealing = engine.stealing(staleness, 8.0 * dataset.n_rows * min(dataset.n_columns, ENTRIES))
+            return chosen
+        return Stealing() if staleness > 0 else None
     if wanted is not None and not isinstance(topology, Hub):
         raise ProblemError("stealing needs topology=Hub(): among peers every worker keeps its own shard")
     return wanted

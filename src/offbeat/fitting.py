@@ -199,7 +199,7 @@ def fit(problem: Problem, dataset: Data, options: Options, settings: Settings) -
     choice.check_staleness(solver, settings.staleness)
     engine = choice.engine(dataset, settings.engine)
     workers = engine.n_workers
-    stealing = choice.stealing(settings.stealing, settings.staleness, settings.topology, engine)
+    stealing = choice.stealing(settings.stealing, settings.staleness, settings.topology, engine, dataset)
     limit = math.inf if settings.time_limit is None else settings.time_limit
     trace = Trace()
     trace.metadata.update(solver=solver.name, reason=reason, engine=engine.name, workers=str(workers))
@@ -222,7 +222,7 @@ def fit(problem: Problem, dataset: Data, options: Options, settings: Settings) -
         policy = Policy(
             len(shards), min(workers, len(shards)), settings.staleness, settings.topology, settings.max_iter,
             limit, _in_original(settings.callback, info), settings.concurrency, stealing, engine.retry, engine.usual,
-            save_every=math.inf if keep is None else settings.checkpoint_every, watch=settings.watch,
+            engine.depth, math.inf if keep is None else settings.checkpoint_every, settings.watch,
         )  # fmt: skip
 
         def record(row: Row) -> None:

@@ -69,6 +69,10 @@ class Engine(Protocol):
     def retry(self) -> float:
         """Multiples of the usual time after which to ask again; ``inf`` when no message is ever lost."""
 
+    @property
+    def depth(self) -> int:
+        """How many steps a worker has before it without barrier, so that it need not wait for the next."""
+
     def map(self, function: Callable[[Shard], T], shards: Iterable[Shard], *, light: bool = False) -> list[T]:
         """Return ``function`` of each shard, in order; ``light``: it takes less time than handing it to a thread."""
 

@@ -33,6 +33,7 @@ class Serial:
 
     name = "serial"
     virtual = False
+    depth = 1
     usual = math.inf
     retry = math.inf
 

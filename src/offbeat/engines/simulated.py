@@ -65,6 +65,7 @@ class Simulated:
 
     name = "simulated"
     virtual = True
+    depth = 1
 
     def __post_init__(self) -> None:
         """Refuse clusters that cannot be."""

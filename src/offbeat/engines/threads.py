@@ -57,6 +57,7 @@ class Threads:
     slowdown: Mapping[int, float] = field(default_factory=dict)
     name: str = field(default="threads", init=False)
     virtual = False
+    depth = 1
     usual = math.inf
     retry = math.inf
 

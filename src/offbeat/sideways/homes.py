@@ -27,6 +27,8 @@ class Homes:
         self.slowest = 0
         self.of = [s * n_workers // n_shards for s in range(n_shards)]
         self.waits = [False] * n_shards
+        self.since = [0.0] * n_shards  # when each began to wait
+        self.now = 0.0
         self._common = common
         self._idle: dict[int, list[tuple[int, int]]] = {w: [] for w in range(n_workers)}  # heaps; some are out of date
         self._all: list[tuple[int, int, int]] = []  # likewise, of all workers: what there is to steal
@@ -55,7 +57,7 @@ class Homes:
 
     def give_back(self, shard: int) -> None:
         """Have a shard wait for a worker. Thieves begin at the far end of what a worker has to do."""
-        self.waits[shard] = True
+        self.waits[shard], self.since[shard] = True, self.now
         heapq.heappush(self._idle[self.of[shard]], (self.clocks[shard], shard))
         if self._common:
             heapq.heappush(self._all, (self.clocks[shard], -shard, shard))
@@ -68,12 +70,15 @@ class Homes:
         self.waits[shard] = False
         return shard
 
-    def steal(self, limit: float) -> int | None:
-        """Return a waiting shard of anybody's, among those furthest behind, if its clock is within the limit."""
+    def steal(self, limit: float, before: float = math.inf) -> int | None:
+        """Return a waiting shard of anybody's, among those furthest behind, if its clock is within the limit.
+
+        None if that one has been waiting only since after a time.
+        """
         while self._all:
             clock, _, shard = self._all[0]
             if self.waits[shard] and self.clocks[shard] == clock:
-                if clock > limit:
+                if clock > limit or self.since[shard] > before:
                     return None
                 self.waits[shard] = False
                 heapq.heappop(self._all)
@@ -90,6 +95,10 @@ class Homes:
                 return clock
             heapq.heappop(heap)
         return math.inf
+
+    def first_waiting(self) -> float:
+        """Return since when the shard has been waiting that waits the longest; ``inf`` if none does."""
+        return min((since for since, waits in zip(self.since, self.waits, strict=True) if waits), default=math.inf)
 
     def welcome(self, worker: int, workers: Collection[int]) -> list[int]:
         """Return the shards that move to a worker when it comes: those it had at the start, or an even share.

@@ -42,8 +42,7 @@ class Policy:
 
     Parameters
     ----------
-    n_shards : int
-    n_workers : int
+    n_shards, n_workers : int
         Shard ``s`` is at home on worker ``s * n_workers // n_shards``.
     staleness : float
         How many clocks a shard may run ahead of the slowest: 0 waits for all, ``inf`` never waits.
@@ -62,10 +61,12 @@ class Policy:
         Multiples of the usual time of a step after which its worker is asked again: for engines that lose messages.
     usual : float
         First guess of that time, in seconds.
+    depth : int
+        Steps that a worker has before it without barrier.
     save_every : float
         Seconds between snapshots.
     watch : callable, optional
-        Called with every candidate and its time: for those who study a method. It costs the fit nothing.
+        Called with every candidate and its time.
     """
 
     n_shards: int
@@ -79,6 +80,7 @@ class Policy:
     stealing: Stealing | None = None
     retry: float = math.inf
     usual: float = math.inf
+    depth: int = 1
     save_every: float = math.inf
     watch: Callable[[Any, float], Any] | None = None
 
@@ -151,7 +153,7 @@ class _HubRun:
         self.board = Board(policy.n_shards, exact=policy.staleness == 0)
         self.schedule = Schedule(
             policy.n_shards, policy.n_workers, staleness=policy.staleness, stealing=policy.stealing,
-            concurrency=policy.concurrency, retry=policy.retry, usual=policy.usual,
+            concurrency=policy.concurrency, retry=policy.retry, usual=policy.usual, depth=policy.depth,
         )  # fmt: skip
         self.certifier = Certifier(problem, info)
         self.best = Best()
@@ -167,9 +169,7 @@ class _HubRun:
         if flight.role == CERTIFY:
             return Run(flight.shard, flight.clock, self.certifier.point, flight.worker, CERTIFY)
         slot = self.board.slot(flight.shard)
-        if slot is None:
-            return Run(flight.shard, flight.clock, self.query, flight.worker)
-        last, stamp = slot.payload, slot.stamp
+        last, stamp = (None, 0) if slot is None else (slot.payload, slot.stamp)
         return Run(flight.shard, flight.clock, self.query, flight.worker, contribution=last, stamp=stamp)
 
     def take(self, event: Event) -> list[Row]:

@@ -26,7 +26,8 @@ class Stealing:
     shards_per_worker : int
         How finely the data is cut, so that there is something to move.
     least : float
-        Seconds that such a step has been under way, at least.
+        Seconds that such a step has been under way, or that a shard has been waiting at home, before it moves: where
+        its rows are sent along, that must pay.
 
     Examples
     --------
@@ -61,20 +62,22 @@ class Schedule:
         Multiples of the usual time after which a worker is asked again, in case the message was lost.
     usual : float
         Guess of the time of a step, in seconds, until steps have been seen.
+    depth : int
+        Steps that a worker has before it without barrier, where no message is lost.
     """
 
     def __init__(
         self, n_shards: int, n_workers: int, *, staleness: float = 0.0, stealing: Stealing | None = None,
-        concurrency: float = math.inf, retry: float = math.inf, usual: float = math.inf,
+        concurrency: float = math.inf, retry: float = math.inf, usual: float = math.inf, depth: int = 1,
     ) -> None:  # fmt: skip
         self.n_shards = n_shards
         self.staleness, self.stealing, self.concurrency = staleness, stealing, concurrency
         self.homes = Homes(n_shards, n_workers, common=stealing is not None)
-        self.depth = DEPTH if staleness > 0 and math.isfinite(retry) else 1
+        self.depth = 1 if staleness == 0 else DEPTH if math.isfinite(retry) else depth
         self.workers: dict[int, dict[Key, Flight]] = {w: {} for w in range(n_workers)}  # in the order of asking
         patience = math.inf if stealing is None else stealing.patience * (SLACK if self.depth > 1 else 1.0)
-        least = 0.0 if stealing is None else stealing.least
-        self.flights = Flights(n_shards, retry=retry, patience=patience, usual=usual, least=least)
+        self._least = 0.0 if stealing is None else stealing.least
+        self.flights = Flights(n_shards, retry=retry, patience=patience, usual=usual, least=self._least)
         self._free: dict[int, None] = dict.fromkeys(range(n_workers))  # may have something to do
         self._parked: dict[int, None] = {}  # had nothing to do when last looked at
         self._astray: list[Flight] = []
@@ -85,6 +88,7 @@ class Schedule:
     # what the loop tells -------------------------------------------------------------------------------------------
     def arrived(self, message: Message, now: float) -> bool:
         """Take note of an answer; whether it is the first for its shard, clock and role."""
+        self.homes.now = now
         key = (message.shard, message.clock, message.role)
         flight = self.workers.get(message.worker, {}).get(key)
         if flight is not None:
@@ -156,6 +160,7 @@ class Schedule:
     # what the loop asks --------------------------------------------------------------------------------------------
     def assign(self, now: float) -> Iterator[Flight]:
         """Yield the steps to start now, and those to ask for again."""
+        self.homes.now = now
         yield from self._again(now)
         while self._free and len(self.flights) < self.concurrency:
             worker = next(iter(self._free))
@@ -179,7 +184,10 @@ class Schedule:
     def next_look(self) -> float:
         """Return when to look again although nothing came in; ``inf`` if there is no need."""
         takers = self.stealing is not None and len(self.flights) < self.concurrency
-        return self.flights.next_look(self._parked if takers else ())
+        due = self.flights.next_look(self._parked if takers else ())
+        if takers and self._parked and self._least > 0.0:
+            due = min(due, self.homes.first_waiting() + self._least)
+        return due
 
     def usual(self) -> float:
         """Return the usual time of a step."""
@@ -235,11 +243,11 @@ class Schedule:
         if self.stealing is None:
             return self._step(self.homes.take(worker, limit))
         if self._pending or (self.staleness > 0 and not self.homes.oldest(worker) - slowest < LAG):
-            urgent = self._step(self.homes.steal(slowest)) or self.flights.overdue(now, worker)
+            urgent = self._step(self.homes.steal(slowest, now - self._least)) or self.flights.overdue(now, worker)
             if urgent is not None:
                 return urgent
         own = self._step(self.homes.take(worker, limit))
-        return own or self._step(self.homes.steal(limit)) or self.flights.overdue(now, worker)
+        return own or self._step(self.homes.steal(limit, now - self._least)) or self.flights.overdue(now, worker)
 
     def _step(self, shard: int | None) -> Key | None:
         return None if shard is None else (shard, self.homes.clocks[shard] + 1, STEP)

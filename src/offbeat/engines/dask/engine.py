@@ -26,6 +26,8 @@ from offbeat.sideways.topologies import Peers
 T = TypeVar("T")
 PATIENCE = 20.0  # times the usual time of a step, after which a worker counts as hung and another one tries
 LEAST = 5.0  # seconds of that, at least
+EACH = 2  # shards a thread, where they may move: each step is a task, which costs some milliseconds
+LATENCY, RATE = 0.1, 2e8  # seconds, and bytes a second: what moving a shard takes
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,10 +67,18 @@ class Dask:
 
     name = "dask"
     virtual = False
+    depth = 2
     usual = math.inf
     retry = math.inf
-    hung = Stealing(patience=PATIENCE, shards_per_worker=1, least=LEAST)
-    """When a worker counts as hung, in fits that would otherwise not move shards."""
+
+    def stealing(self, staleness: float, size: float) -> Stealing:
+        """Return when shards move: of data of so many bytes.
+
+        With a barrier, when a worker seems to hang; without, when moving rows takes no longer than they have waited.
+        """
+        if staleness == 0:
+            return Stealing(patience=PATIENCE, shards_per_worker=1, least=LEAST)
+        return Stealing(shards_per_worker=EACH, least=LATENCY + size / (self.n_workers * EACH * RATE))
 
     def connect(self) -> Client:
         """Return the client, for use in this thread."""
