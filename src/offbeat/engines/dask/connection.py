@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 
 from distributed import Client, default_client, get_client, get_worker, secede
@@ -22,6 +23,10 @@ def connection(client: Client | None) -> Client:
     found = current() if client is None else client
     if found is None:
         raise ProblemError("there is no Dask client: make one with distributed.Client(), or give engines.Dask(client)")
+    if _in_loop() and found.asynchronous:
+        raise ProblemError(
+            "a fit would block the event loop that the Dask client needs: use await asyncio.to_thread(model.fit, X, y)"
+        )
     if found.status not in ("running", "connecting"):
         raise ProblemError(f"the Dask client is {found.status}: make a new one with distributed.Client()")
     return found
@@ -45,6 +50,14 @@ def step_aside() -> None:
     if _in_task() and not getattr(_OWN, "aside", False):
         secede()
         _OWN.aside = True
+
+
+def _in_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _in_task() -> bool:

@@ -52,7 +52,7 @@ class Dask:
     >>> import dask.array as da
     >>> import offbeat
     >>> from offbeat import Problem, engines, losses, penalties
-    >>> with Client(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as client:
+    >>> with Client(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0") as client:
     ...     X = da.random.default_rng(0).normal(size=(1000, 3), chunks=(250, 3)).persist()
     ...     y = (X.sum(axis=1) > 0).astype(float)
     ...     problem = Problem(losses.Logistic(), penalties.L2(1e-3))

@@ -1,0 +1,68 @@
+"""Clients of other kinds: asynchronous ones, and those of clusters with TLS."""
+
+import asyncio
+
+import dask.array as da
+import numpy as np
+import pytest
+from distributed import Client, LocalCluster, Security
+
+import offbeat
+from offbeat import Problem, engines, losses, penalties
+from offbeat.errors import ProblemError
+from offbeat.linear_model import LogisticRegression
+
+RIDGE = Problem(losses.Logistic(), penalties.L2(1e-3))
+
+
+@pytest.fixture(scope="module")
+def rows():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(600, 4))
+    return X, (X[:, 0] + rng.normal(size=600) > 0).astype(float)
+
+
+def test_an_asynchronous_client(cluster, rows):
+    X, y = rows
+
+    async def main():
+        async with Client(cluster.scheduler_address, asynchronous=True) as client:
+            lazy = client.persist(da.from_array(X, chunks=(200, 4)))
+            target = client.persist(da.from_array(y, chunks=200))
+            fit = await asyncio.to_thread(offbeat.solve, RIDGE, lazy, target, engine=engines.Dask(client), tol=1e-6)
+            model = await asyncio.to_thread(LogisticRegression(engine=engines.Dask(client)).fit, lazy, target)
+            return fit, model
+
+    fit, model = asyncio.run(main())
+    np.testing.assert_allclose(fit.coef, offbeat.solve(RIDGE, X, y, tol=1e-8).coef, atol=1e-3)
+    assert model.certificate_.satisfied
+
+
+def test_an_asynchronous_client_in_its_own_loop(cluster, rows):
+    async def main():
+        async with Client(cluster.scheduler_address, asynchronous=True) as client:
+            with pytest.raises(ProblemError, match="asyncio.to_thread"):
+                offbeat.solve(RIDGE, *rows, engine=engines.Dask(client))
+
+    asyncio.run(main())
+
+
+def test_a_cluster_with_tls(rows):
+    pytest.importorskip("cryptography")
+    X, y = rows
+    security = Security.temporary()
+    with (
+        LocalCluster(n_workers=1, threads_per_worker=1, security=security, dashboard_address="127.0.0.1:0") as made,
+        Client(made) as client,
+    ):
+        assert made.scheduler_address.startswith("tls://")
+        lazy = da.from_array(X, chunks=(200, 4))
+        fit = offbeat.solve(RIDGE, lazy, y, engine=engines.Dask(client), tol=1e-6)
+    np.testing.assert_allclose(fit.coef, offbeat.solve(RIDGE, X, y, tol=1e-8).coef, atol=1e-3)
+
+
+def test_a_client_that_is_closed(cluster, rows):
+    client = Client(cluster)
+    client.close()
+    with pytest.raises(ProblemError, match="the Dask client is closed"):
+        offbeat.solve(RIDGE, *rows, engine=engines.Dask(client))
