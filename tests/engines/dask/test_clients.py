@@ -41,7 +41,7 @@ def test_an_asynchronous_client(cluster, rows):
 def test_an_asynchronous_client_in_its_own_loop(cluster, rows):
     async def main():
         async with Client(cluster.scheduler_address, asynchronous=True) as client:
-            with pytest.raises(ProblemError, match="asyncio.to_thread"):
+            with pytest.raises(ProblemError, match=r"asyncio\.to_thread"):
                 offbeat.solve(RIDGE, *rows, engine=engines.Dask(client))
 
     asyncio.run(main())
