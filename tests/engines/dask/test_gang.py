@@ -3,6 +3,8 @@
 import gc
 import math
 import os
+import shutil
+import subprocess
 import sys
 import threading
 import time
@@ -12,6 +14,7 @@ import cloudpickle
 import dask.array as da
 import numpy as np
 import pytest
+from distributed import Client, LocalCluster, Security
 
 import offbeat
 from offbeat import Problem, engines, losses, penalties, solvers, topology
@@ -69,12 +72,13 @@ def left(client):
         from offbeat.engines.dask import ranks, remote
 
         gc.collect()
+        handlers = [name for name in dask_worker.handlers if "offbeat" in name]
         tasks = [str(key) for key in dask_worker.state.tasks if str(key).startswith("offbeat")]
         threads = [t.name for t in threading.enumerate() if "Dask-Default-Threads" not in t.name]
         sockets = [c.status for c in psutil.Process().net_connections("all") if c.status in ("LISTEN", "NONE")]
         links = (Path("/proc/self/fd") / fd for fd in os.listdir("/proc/self/fd"))
         events = [link for link in links if link.is_symlink() and "eventfd" in os.readlink(link)]
-        return ranks.held(), remote.held(), tasks, sorted(threads), len(sockets), len(events)
+        return ranks.held(), remote.held(), handlers, tasks, sorted(threads), len(sockets), len(events)
 
     tasks = client.run_on_scheduler(lambda dask_scheduler: sorted(map(str, dask_scheduler.tasks)))
     return tasks, client.run(worker)
@@ -115,6 +119,16 @@ def test_programs_of_ones_own(client, rows, arrays):
     expected = [pytest.approx(rows[0].sum())] * 2
     assert engine.run(total, rows[0]) == expected
     assert engine.run(total, arrays[0], topology=topology.Gossip(1)) == expected
+
+
+@pytest.mark.parametrize("peers", EVERY, ids=lambda t: t.name)
+def test_without_ports_of_their_own(client, arrays, reference, rows, peers):
+    engine = engines.Dask(client, ports=False)
+    for solver, staleness in ((solvers.LBFGS(), 0), (solvers.DelayedProximalGradient(), math.inf)):
+        fit = offbeat.solve(RIDGE, *arrays, engine=engine, solver=solver, staleness=staleness, topology=peers, tol=1e-6)
+        assert fit.certificate.satisfied
+        np.testing.assert_allclose(fit.coef, reference.coef, atol=2e-3)
+    assert engine.run(total, rows[0]) == [pytest.approx(rows[0].sum())] * 2
 
 
 def test_callbacks_run_in_this_process_and_stop_the_fit(arrays):
@@ -180,11 +194,12 @@ def test_nothing_is_left_on_the_cluster(client, arrays, rows):
     fit(tol=1e-6)
     engines.Dask(client).run(total, rows[0])
     gc.collect()
-    time.sleep(0.5)
+    time.sleep(3.0)  # of other tests
     before = left(client)
     fit(tol=1e-6)
     fit(solver=solvers.DelayedProximalGradient(), staleness=math.inf, tol=1e-6)
     engines.Dask(client).run(total, rows[0])
+    engines.Dask(client, ports=False).run(total, rows[0])
     with pytest.warns(ConvergenceWarning):
         fit(tol=1e-12, time_limit=0.5, engine=engines.Dask(client, slowdown={1: 1e4}))
     with pytest.raises(ZeroDivisionError):
@@ -193,3 +208,34 @@ def test_nothing_is_left_on_the_cluster(client, arrays, rows):
     while (now := left(client)) != before and time.monotonic() < deadline:
         time.sleep(0.1)
     assert now == before
+
+
+@pytest.fixture
+def security(tmp_path):
+    """A certificate made for the test."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("needs openssl")
+    key, certificate = str(tmp_path / "key.pem"), str(tmp_path / "certificate.pem")
+    command = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=offbeat"]
+    subprocess.run([*command, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    files = {f"tls_{role}_{what}": file for role in ("client", "scheduler", "worker")
+             for what, file in (("key", key), ("cert", certificate))}  # fmt: skip
+    return Security(tls_ca_file=certificate, require_encryption=True, **files)
+
+
+def test_a_cluster_that_uses_tls(security, rows, reference):
+    with (
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=":0", memory_limit=0, host="tls://127.0.0.1",
+            security=security,
+        ) as cluster,
+        Client(cluster, security=security) as client,
+    ):  # fmt: skip
+        assert all(address.startswith("tls://") for address in client.scheduler_info()["workers"])
+        for ports in (True, False):
+            fit = offbeat.solve(
+                RIDGE, *rows, topology=topology.Broadcast(), engine=engines.Dask(client, ports=ports), tol=1e-6
+            )
+            assert fit.certificate.satisfied
+            np.testing.assert_allclose(fit.coef, reference.coef, atol=2e-3)

@@ -42,6 +42,9 @@ class Dask:
     slowdown : mapping of int to float, optional
         Factors by which ranks are slowed with sleeps after each step: to see what stragglers do to a fit. Threads of
         workers have ranks in the order of the workers' addresses.
+    ports : bool
+        Whether peers may listen on ports of their own, at the addresses of their workers. Without, their messages
+        travel over Dask's own connections between workers: slower, and otherwise the same.
 
     Examples
     --------
@@ -60,6 +63,7 @@ class Dask:
     client: Any = None
     timeout: float = 30.0
     slowdown: Mapping[int, float] = field(default_factory=dict)
+    ports: bool = True
 
     name = "dask"
     virtual = False

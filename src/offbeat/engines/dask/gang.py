@@ -119,7 +119,8 @@ class Gang:
         member.moves(address)
         slowdown = self._engine.slowdown.get(member.rank, 1.0)
         seat = Seat(
-            self._run, member.rank, member.attempt, len(self._members), self._topology, self._sending.longest, slowdown
+            self._run, member.rank, member.attempt, len(self._members), self._topology, self._sending.longest, slowdown,
+            self._engine.ports,
         )  # fmt: skip
         member.future = self._client.submit(
             ranks.rank, seat, held, key=task_key("rank"), workers=[address], allow_other_workers=False, pure=False

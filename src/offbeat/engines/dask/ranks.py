@@ -21,6 +21,7 @@ from distributed.comm.addressing import get_address_host
 from distributed.protocol.pickle import dumps, loads
 
 from offbeat.engines.base import Listener, one_blas_thread
+from offbeat.engines.dask.post import Post
 from offbeat.engines.mailbox import Mailbox, Peer
 from offbeat.engines.port import RealPort, Stop, follow
 from offbeat.sideways.loop import Best
@@ -39,7 +40,10 @@ _OVER: deque[bytes] = deque(maxlen=1000)
 
 
 class Seat(NamedTuple):
-    """Which rank of which run; which attempt to run it this is; among how many; bytes of the longest message."""
+    """Which rank of which run; which attempt to run it this is; among how many; bytes of the longest message.
+
+    Without ``ports`` messages travel over Dask's own connections.
+    """
 
     run: bytes
     rank: int
@@ -48,6 +52,7 @@ class Seat(NamedTuple):
     topology: Peers
     longest: int
     slowdown: float = 1.0
+    ports: bool = True
 
 
 class Orders(NamedTuple):
@@ -94,15 +99,13 @@ class Life:
     Parameters
     ----------
     seat : Seat
-    address : str
-        Of its worker.
+    worker : distributed.Worker
     """
 
-    def __init__(self, seat: Seat, address: str) -> None:
-        self.seat, self.address, self.token = seat, address, uuid4().hex
+    def __init__(self, seat: Seat, worker: Any) -> None:
+        self.seat, self.address, self.token = seat, worker.address, uuid4().hex
         self.stop = Stop(self._abandoned)
-        host = "127.0.0.1" if address.startswith("inproc://") else get_address_host(address)
-        self._mailbox = Mailbox(seat.rank, seat.run, host, seat.longest)
+        self._mailbox = _mailbox(seat, worker)
         self._status, self._begin = HERE, Event()
         self._orders, self._number = Orders(seat.run), -1
         self._news = True
@@ -227,7 +230,14 @@ def rank(seat: Seat, shard: Any) -> None:
     """Be a rank until the gang ends: a task."""
     worker = get_worker()
     secede()
-    Life(seat, worker.address).run(shard)
+    Life(seat, worker).run(shard)
+
+
+def _mailbox(seat: Seat, worker: Any) -> Mailbox | Post:
+    if not seat.ports:
+        return Post(seat.rank, seat.run, seat.longest, worker)
+    host = "127.0.0.1" if worker.address.startswith("inproc://") else get_address_host(worker.address)
+    return Mailbox(seat.rank, seat.run, host, seat.longest)
 
 
 async def listen(orders: Orders, seconds: float, dask_worker: Any = None) -> list[Report]:
