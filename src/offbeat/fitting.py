@@ -25,7 +25,7 @@ from offbeat.inspection import Options, inspect
 from offbeat.problem import Floats, Problem
 from offbeat.sideways.loop import Best, Outcome, Policy, Snapshot, hub_loop
 from offbeat.sideways.messages import Row
-from offbeat.sideways.peers import peer_program
+from offbeat.sideways.peer_program import peer_program
 from offbeat.sideways.protocol import DataInfo, Progress, Solver, internal_to_original
 from offbeat.sideways.schedule import Stealing
 from offbeat.sideways.topologies import Hub, Peers, Topology

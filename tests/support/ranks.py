@@ -22,7 +22,7 @@ from offbeat.engines.serial import Serial
 from offbeat.inspection import Options, inspect
 from offbeat.sideways import WAIT
 from offbeat.sideways.loop import Policy
-from offbeat.sideways.peers import peer_program
+from offbeat.sideways.peer_program import peer_program
 from offbeat.sideways.port import begin
 from offbeat.topology import Broadcast
 

@@ -22,7 +22,7 @@ from offbeat.sideways.certify import Certifier
 from offbeat.sideways.exchange import Exchange, Outgoing, Seat, exchange
 from offbeat.sideways.loop import LAST_LOOK, Best, Outcome, Policy, why_stop
 from offbeat.sideways.messages import ASK, CERTIFY, HELLO, STEP, WHERE, Floats, Message, Row, Wait
-from offbeat.sideways.port import Port, Program
+from offbeat.sideways.port import Port
 from offbeat.sideways.protocol import DataInfo, Solver
 from offbeat.sideways.topologies import Peers
 
@@ -32,29 +32,7 @@ LONGEST = 20  # usual times of a step after which to say again what may have bee
 PATIENCE = 25  # such waits for what neighbours remember, after a restart
 
 
-def peer_program(solver: Solver, problem: Problem, info: DataInfo, policy: Policy, best: Best | None = None) -> Program:
-    """Return the program that fits a problem without a coordinator; rank 0 returns the `Outcome`.
-
-    Parameters
-    ----------
-    solver : Solver
-    problem : Problem
-    info : DataInfo
-    policy : Policy
-        Its topology is one of peers.
-    best : Best, optional
-        Where rank 0 keeps its best point: what is left of a run that was cancelled.
-    """
-    kept = Best() if best is None else best
-
-    def program(port: Port, shard: Shard) -> Generator[Any, None, Outcome]:
-        peer = _Peer(solver, problem, info, policy, port, kept)
-        return (yield from peer.run(shard))
-
-    return program
-
-
-class _Peer:
+class PeerRun:
     """One rank: its iterate, its board, what it has been asked."""
 
     def __init__(

@@ -43,6 +43,8 @@ class RemoteShard:
         Address of the worker that was asked to hold it.
     future : Future
         Of the `Shard`.
+    source : Shard, optional
+        What was sent from this process, and can be sent again.
     """
 
     number: int
@@ -50,6 +52,7 @@ class RemoteShard:
     rank: int
     home: str
     future: Future[Any]
+    source: Shard | None = None
 
 
 def task_key(name: str) -> str:

@@ -13,15 +13,17 @@ from offbeat.data.shard import Shard
 from offbeat.engines.base import Listener, Loop, Steps, run_program
 from offbeat.engines.dask import remote
 from offbeat.engines.dask.cluster import RemoteShard, gathered, task_key
+from offbeat.engines.dask.collections import is_placed
 from offbeat.engines.dask.connection import connection
+from offbeat.engines.dask.gang import Gang
 from offbeat.engines.dask.hub import Host
-from offbeat.engines.dask.members import facts_of_workers
+from offbeat.engines.dask.members import threads_of_workers
 from offbeat.engines.interpreter import interpret
 from offbeat.errors import ProblemError
 from offbeat.sideways.loop import Outcome
 from offbeat.sideways.port import Program
 from offbeat.sideways.schedule import Stealing
-from offbeat.sideways.topologies import Peers
+from offbeat.sideways.topologies import Broadcast, Peers
 
 T = TypeVar("T")
 PATIENCE = 20.0  # times the usual time of a step, after which a worker counts as hung and another one tries
@@ -45,6 +47,9 @@ class Dask:
     slowdown : mapping of int to float, optional
         Factors by which ranks are slowed with sleeps after each step: to see what stragglers do to a fit. Threads of
         workers have ranks in the order of the workers' addresses.
+    ports : bool
+        Whether peers may listen on ports of their own, at the addresses of their workers. Without, their messages
+        travel over Dask's own connections between workers: slower, and otherwise the same.
 
     Examples
     --------
@@ -64,6 +69,7 @@ class Dask:
     timeout: float = 30.0
     silence: float = 30.0
     slowdown: Mapping[int, float] = field(default_factory=dict)
+    ports: bool = True
 
     name = "dask"
     virtual = False
@@ -93,7 +99,7 @@ class Dask:
             There is no worker, and none comes in time.
         """
         client = self.connect()
-        found = facts_of_workers(client)
+        found = threads_of_workers(client)
         if not found:
             try:
                 client.wait_for_workers(1, timeout=self.timeout)
@@ -102,8 +108,8 @@ class Dask:
                     f"the Dask cluster has no workers, and none came within "
                     f"{self.timeout:g} s: start some, or raise the timeout of engines.Dask"
                 ) from None
-            found = facts_of_workers(client)
-        return {address: int(facts["nthreads"]) for address, facts in found.items()}
+            found = threads_of_workers(client)
+        return found
 
     @property
     def n_workers(self) -> int:
@@ -123,7 +129,7 @@ class Dask:
             home = seats[rank]
             alone = replace(shard.alone(), cancelled=_never)
             (future,) = client.scatter([alone], workers=[home], hash=False)
-            placed.append(RemoteShard(number, shard.n_rows, rank, home, future))
+            placed.append(RemoteShard(number, shard.n_rows, rank, home, future, alone))
         return cast("list[Shard]", placed)
 
     def release(self, shards: list[Shard]) -> None:
@@ -156,11 +162,36 @@ class Dask:
 
     def gang(self, program: Program, shards: list[Shard], topology: Peers, listener: Listener) -> list[Any]:
         """Run a program on every shard, each rank a task that stays on its worker."""
-        raise ProblemError(f"topology {topology.name} is not there on Dask yet: use topology.Hub()")
+        placed = self.place(shards)
+        try:
+            return Gang(self, self.connect(), program, cast("list[RemoteShard]", placed), topology, listener).run()
+        finally:
+            if placed is not shards:
+                self.release(placed)
 
     def run(self, program: Program, dataset: Any, *, topology: Peers | None = None) -> list[Any]:
-        """Run a user's program, one rank a thread; see `offbeat.engines.base.run_program`."""
-        return run_program(self, program, dataset, topology)
+        """Run a user's program, one rank a thread; see `offbeat.engines.base.run_program`.
+
+        Parameters
+        ----------
+        program : callable
+        dataset : Dataset, array or Dask collection
+            The latter is cut where its parts lie.
+        topology : Broadcast, Tree or Gossip, optional
+        """
+        from offbeat.engines.dask.placing import place  # which imports this module
+
+        if not is_placed(dataset):
+            return run_program(self, program, dataset, topology)
+        data = place(dataset, None, engine=self)
+        try:
+            shards = data.shards(self.n_workers)
+            try:
+                return self.gang(program, shards, topology or Broadcast(), Listener(lead_ends=False))
+            finally:
+                self.release(shards)
+        finally:
+            data.release()
 
 
 def _never() -> bool:

@@ -114,6 +114,11 @@ async def _remove(address: str, dask_scheduler: Any = None) -> None:
     await dask_scheduler.remove_worker(address, stimulus_id=f"offbeat-silent-{time.time()}", close=False)
 
 
+def threads_of_workers(client: Client) -> dict[str, int]:
+    """Return the number of threads of each worker that runs, by address."""
+    return {address: int(facts["nthreads"]) for address, facts in facts_of_workers(client).items()}
+
+
 def facts_of_workers(client: Client) -> dict[str, Any]:
     """Return what the scheduler knows of each worker that runs, by address."""
     workers = client.scheduler_info(n_workers=-1)["workers"]

@@ -1,0 +1,97 @@
+"""Where ranks of a gang sit: at most one on a thread, next to its shard; who went, and where there is room."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
+
+from distributed import Client
+
+from offbeat.engines.dask.cluster import RemoteShard
+from offbeat.engines.dask.members import threads_of_workers
+from offbeat.errors import ProblemError
+
+if TYPE_CHECKING:
+    from offbeat.engines.dask.engine import Dask
+
+EVERY = 1.0  # seconds between looks at who is there
+LOOK = 0.1  # seconds between them while workers are awaited
+
+
+class Seats:
+    """Threads of the workers, and which of them ranks take.
+
+    Parameters
+    ----------
+    engine : Dask
+    client : Client
+    shards : sequence of RemoteShard
+        One a rank.
+    """
+
+    def __init__(self, engine: Dask, client: Client, shards: Sequence[RemoteShard]) -> None:
+        self._engine, self._client, self._shards = engine, client, shards
+        self._here: dict[str, int] = {}
+        self._looked = 0.0
+
+    def first(self) -> list[str]:
+        """Return a worker for each rank: that of its shard if there is room, else any.
+
+        Raises
+        ------
+        ProblemError
+            There are more ranks than threads, and no more come in time.
+        """
+        count, end = len(self._shards), time.monotonic() + self._engine.timeout
+        self._here = self._engine.threads()
+        while sum(self._here.values()) < count:
+            if time.monotonic() > end:
+                raise ProblemError(
+                    f"{count} peers need a thread each, and the Dask cluster has {sum(self._here.values())}: start "
+                    "more workers, cut the data into fewer parts, or use topology.Hub()"
+                )
+            time.sleep(LOOK)
+            self._here = self._engine.threads()
+        taken: list[str] = []
+        homes = [shard.home for shard in self._shards]
+        room = Counter(self._here)
+        room.subtract(homes)
+        for home in homes:
+            if self._here.get(home, 0) > taken.count(home):
+                taken.append(home)
+            else:
+                taken.append(max(room, key=lambda address: (room[address], address)))
+                room[taken[-1]] -= 1
+        return taken
+
+    def look(self, *, now: bool = False) -> bool:
+        """See who is there, at most once a second unless it matters now; return whether that was done.
+
+        Raises
+        ------
+        ProblemError
+            The scheduler is gone.
+        """
+        if self._client.status not in ("running", "connecting"):
+            raise ProblemError(f"the Dask scheduler is gone (the client is {self._client.status}): start a cluster")
+        if time.monotonic() - self._looked < (LOOK if now else EVERY):
+            return False
+        try:
+            self._here = threads_of_workers(self._client)
+        except (OSError, TimeoutError):  # the connection is being made anew, or will be reported as gone
+            return False
+        self._looked = time.monotonic()
+        return True
+
+    def gone(self, addresses: Collection[str]) -> set[str]:
+        """Return which of these workers were not there at the last look, or were about to leave."""
+        return {address for address in addresses if address not in self._here}
+
+    def another(self, taken: Collection[str], without: Collection[str] = ()) -> str | None:
+        """Return the worker with the most threads that no rank takes; None when there is none."""
+        room = Counter(self._here)
+        room.subtract(taken)
+        free = {address: n for address, n in room.items() if n > 0 and address not in without}
+        return max(free, key=lambda address: (free[address], address), default=None)
