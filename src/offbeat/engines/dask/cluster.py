@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, NamedTuple, TypeVar, cast
 from uuid import uuid4
 
+import numpy as np
 from distributed import Client, Future, wait
 
 from offbeat.data.parts import Facts, Part, Recipe
@@ -71,17 +73,52 @@ class DaskCluster:
 
     def __init__(self, engine: Any) -> None:
         self._engine = engine
+        self._where: dict[Any, str] = {}
 
     def engine(self) -> Any:
         """Return the engine of this cluster."""
         return self._engine
 
     def each(self, function: Callable[[Part], T], parts: Sequence[RemotePart]) -> list[T]:
-        """Return a function of each part, in order."""
+        """Return a function of each part, in order: a task for each thread, with parts that are where it is."""
         client = self._engine.connect()
         name = getattr(getattr(function, "func", function), "__name__", "part").strip("_").replace("_", "-")
-        futures = [client.submit(remote.on_part, function, *part, key=task_key(name), pure=False) for part in parts]
-        return cast("list[T]", gathered(client, futures, parts))
+        futures, order = [], []
+        for home, mine in self._by_thread(parts):
+            futures.append(
+                client.submit(
+                    remote.on_parts, function, [parts[i].number for i in mine], _columns([parts[i] for i in mine]),
+                    key=task_key(name), pure=False, **({} if home is None else pinned(home)),
+                )
+            )  # fmt: skip
+            order += mine
+        results = dict(zip(order, chain.from_iterable(client.gather(futures)), strict=True))
+        inorder = [results[i] for i in range(len(parts))]
+        for result in inorder:
+            if isinstance(result, OffbeatError):
+                raise result
+        return inorder
+
+    def _by_thread(self, parts: Sequence[RemotePart]) -> list[tuple[str | None, list[int]]]:
+        """Return parts by worker, cut into as many groups as it has threads."""
+        groups: dict[str | None, list[int]] = {}
+        holders = self._holders(parts)
+        for i, holder in enumerate(holders):
+            groups.setdefault(holder, []).append(i)
+        threads = self._engine.threads()
+        return [
+            (home, list(cut))
+            for home, mine in groups.items()
+            for cut in np.array_split(mine, min(len(mine), threads.get(home, sum(threads.values()))))
+        ]
+
+    def _holders(self, parts: Sequence[RemotePart]) -> list[str | None]:
+        """Return the worker of each part, as it was when first asked for; None where the value travels along."""
+        keys = [part.X.key for part in parts if isinstance(part.X, Future)]
+        if any(key not in self._where for key in keys):
+            found = self._engine.connect().who_has([part.X for part in parts if isinstance(part.X, Future)])
+            self._where.update({key: found[key][0] for key in keys if found.get(key)})
+        return [self._where.get(part.X.key) if isinstance(part.X, Future) else None for part in parts]
 
     def release(self, parts: Sequence[RemotePart]) -> None:
         """Have the workers forget parts that nobody else refers to."""
@@ -93,43 +130,46 @@ class DaskCluster:
     def shards(self, recipe: Recipe, parts: Sequence[RemotePart], facts: Sequence[Facts], count: int) -> list[Shard]:
         """Return the parts as at most so many shards, each on a worker that holds its parts, as far as that is even."""
         client = self._engine.connect()
-        threads = self._engine.threads()
-        where = client.who_has([part.X for part in parts if isinstance(part.X, Future)])
-        holders = [where.get(part.X.key, ()) if isinstance(part.X, Future) else () for part in parts]
-        groups = plan([f.n_rows for f in facts], holders, threads, count)
+        holders = [() if holder is None else (holder,) for holder in self._holders(parts)]
+        groups = plan([f.n_rows for f in facts], holders, self._engine.threads(), count)
         shards = []
         for number, group in enumerate(groups):
             members = [parts[i] for i in group.parts]
-            columns = [[part[c] for part in members] for c in range(1, 5)]
             future = client.submit(
-                remote.make_shard, recipe, [part.number for part in members], columns, key=task_key("shard"),
-                workers=[group.home], allow_other_workers=True, pure=False,
+                remote.make_shard, recipe, [part.number for part in members], _columns(members), key=task_key("shard"),
+                pure=False, **pinned(group.home),
             )  # fmt: skip
             n_rows = sum(facts[i].n_rows for i in group.parts)
             shards.append(RemoteShard(number, n_rows, group.rank, group.home, future))
         return cast("list[Shard]", shards)
 
 
-def gathered(client: Client, futures: Sequence[Future[Any]], parts: Sequence[RemotePart] = ()) -> list[Any]:
-    """Return the results of tasks.
+def pinned(home: str) -> dict[str, Any]:
+    """Return options of a task that is to run on a worker as long as that is there."""
+    return {"workers": [home], "allow_other_workers": True}
+
+
+def _columns(parts: Sequence[RemotePart]) -> list[list[Any]]:
+    return [[part[c] for part in parts] for c in range(1, 5)]
+
+
+def loaded(client: Client, parts: Sequence[RemotePart]) -> None:
+    """Wait until parts are on the workers.
 
     Raises
     ------
     OffbeatError
-        That one of them raised.
+        That loading one of them raised.
     DataError
         A part could not be loaded: names it, its task and the error.
     """
-    wait(list(futures))
-    for i, future in enumerate(futures):
-        if future.status == "finished":
-            continue
-        error = future.exception() if future.status == "error" else None
-        if isinstance(error, OffbeatError):
-            raise error
-        part = parts[i] if parts else None
-        source = part.X.key if part is not None and isinstance(part.X, Future) else future.key
-        what = f"partition {part.number}" if part is not None else "a part of the data"
-        cause = future.status if error is None else f"{type(error).__name__}: {error}"
-        raise DataError(f"{what} could not be loaded (task {source!r}): {cause}") from error
-    return cast("list[Any]", client.gather(list(futures)))
+    wait([value for part in parts for value in part if isinstance(value, Future)])
+    for part in parts:
+        for future in part:
+            if not isinstance(future, Future) or future.status == "finished":
+                continue
+            error = future.exception() if future.status == "error" else None
+            if isinstance(error, OffbeatError):
+                raise error
+            cause = future.status if error is None else f"{type(error).__name__}: {error}"
+            raise DataError(f"partition {part.number} could not be loaded (task {future.key!r}): {cause}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar, cast
@@ -12,7 +13,7 @@ from distributed import Client
 from offbeat.data.shard import Shard
 from offbeat.engines.base import Listener, Loop, Steps, run_program
 from offbeat.engines.dask import remote
-from offbeat.engines.dask.cluster import RemoteShard, gathered, task_key
+from offbeat.engines.dask.cluster import RemoteShard, pinned, task_key
 from offbeat.engines.dask.collections import is_placed
 from offbeat.engines.dask.connection import connection
 from offbeat.engines.dask.gang import Gang
@@ -28,6 +29,7 @@ from offbeat.sideways.topologies import Broadcast, Peers
 T = TypeVar("T")
 PATIENCE = 20.0  # times the usual time of a step, after which a worker counts as hung and another one tries
 LEAST = 5.0  # seconds of that, at least
+FRESH = 0.5  # seconds that the list of workers may be old
 EACH = 2  # shards a thread, where they may move: each step is a task, which costs some milliseconds
 LATENCY, RATE = 0.1, 2e8  # seconds, and bytes a second: what moving a shard takes
 
@@ -70,6 +72,7 @@ class Dask:
     silence: float = 30.0
     slowdown: Mapping[int, float] = field(default_factory=dict)
     ports: bool = True
+    _seen: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
     name = "dask"
     virtual = False
@@ -98,6 +101,9 @@ class Dask:
         ProblemError
             There is no worker, and none comes in time.
         """
+        looked, known = self._seen.get("threads", (-math.inf, {}))
+        if time.monotonic() - looked < FRESH:
+            return dict(known)
         client = self.connect()
         found = threads_of_workers(client)
         if not found:
@@ -109,7 +115,8 @@ class Dask:
                     f"{self.timeout:g} s: start some, or raise the timeout of engines.Dask"
                 ) from None
             found = threads_of_workers(client)
-        return found
+        self._seen["threads"] = (time.monotonic(), found)
+        return dict(found)
 
     @property
     def n_workers(self) -> int:
@@ -144,12 +151,11 @@ class Dask:
         name = getattr(func, "__name__", "look").strip("_<>").replace("_", "-")
         futures = [
             client.submit(
-                remote.on_shard, function, shard.future, key=task_key(name), workers=[shard.home],
-                allow_other_workers=True, pure=False,
+                remote.on_shard, function, shard.future, key=task_key(name), pure=False, **pinned(shard.home)
             )
             for shard in cast("list[RemoteShard]", self.place(list(shards)))
         ]  # fmt: skip
-        return cast("list[T]", gathered(client, futures))
+        return cast("list[T]", client.gather(futures))
 
     def drive(self, loop: Loop, steps: Steps, listener: Listener) -> Outcome:
         """Interpret a hub loop to its end: each step is a task."""

@@ -10,7 +10,7 @@ from dask.base import compute, is_dask_collection
 from offbeat.data.parts import Facts, Labels, Part, Recipe, shard_of
 from offbeat.data.placed import Cluster, PlacedDataset, placed_dataset
 from offbeat.data.shard import Shard
-from offbeat.engines.dask.cluster import DaskCluster, RemotePart
+from offbeat.engines.dask.cluster import DaskCluster, RemotePart, loaded
 from offbeat.engines.dask.collections import Blocks, blocks_of
 from offbeat.engines.dask.connection import current
 from offbeat.engines.dask.engine import Dask
@@ -68,7 +68,9 @@ def _remote(engine: Dask, blocks: Blocks) -> list[Any]:
         return next(futures) if is_dask_collection(values[i]) else values[i]
 
     each = [[handle(column, i) for i in range(len(blocks.X))] for column in columns]
-    return [RemotePart(i, *values) for i, values in enumerate(zip(*each, strict=True))]
+    parts = [RemotePart(i, *values) for i, values in enumerate(zip(*each, strict=True))]
+    loaded(client, parts)
+    return parts
 
 
 def _loaded(blocks: Blocks) -> list[Any]:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from offbeat.data.parts import Part, Recipe, shard_of
 from offbeat.data.shard import Shard
 from offbeat.engines.base import Steps, one_blas_thread
+from offbeat.errors import OffbeatError
 from offbeat.problem import Problem
 from offbeat.sideways.messages import Floats, Run
 from offbeat.sideways.protocol import Solver
@@ -87,14 +88,25 @@ def held() -> int:
     return len(_RUNS)
 
 
-def on_part(function: Callable[[Part], Any], number: int, X: Any, y: Any, weight: Any, offset: Any) -> Any:
-    """Return a function of a part."""
-    return function(Part(number, X, y, weight, offset))
+def on_parts(function: Callable[[Part], Any], numbers: list[int], columns: list[list[Any]]) -> list[Any]:
+    """Return a function of each of some parts, or the error that says what is wrong with the part."""
+    return [_tried(function, part) for part in _parts(numbers, columns)]
+
+
+def _tried(function: Callable[[Part], Any], part: Part) -> Any:
+    try:
+        return function(part)
+    except OffbeatError as error:
+        return error
+
+
+def _parts(numbers: list[int], columns: list[list[Any]]) -> list[Part]:
+    return [Part(number, *values) for number, *values in zip(numbers, *columns, strict=True)]
 
 
 def make_shard(recipe: Recipe, numbers: list[int], columns: list[list[Any]]) -> Shard:
     """Return parts as a shard; ``columns`` has features, targets, weights and offsets of each part."""
-    return shard_of(recipe, [Part(number, *values) for number, *values in zip(numbers, *columns, strict=True)])
+    return shard_of(recipe, _parts(numbers, columns))
 
 
 def on_shard(function: Callable[[Shard], Any], shard: Shard) -> Any:
