@@ -25,7 +25,7 @@ PATIENCE = 60.0  # seconds until a test gives up
 @pytest.fixture(scope="module")
 def client():
     with (
-        dask.config.set({"distributed.scheduler.worker-ttl": "6 s", "distributed.scheduler.allowed-failures": 100}),
+        dask.config.set({"distributed.scheduler.worker-ttl": "10 s", "distributed.scheduler.allowed-failures": 100}),
         LocalCluster(
             n_workers=WORKERS, threads_per_worker=1, dashboard_address=":0", memory_limit=0, host="127.0.0.1"
         ) as cluster,
