@@ -14,6 +14,7 @@ from distributed import Client, LocalCluster
 
 import offbeat
 from offbeat import Problem, engines, losses, penalties, topology
+from offbeat.engines.dask import gang
 from support.slow import ROWS, K, SlowADMM, SlowDescent, block, labels, mean, running_ranks
 
 RIDGE = Problem(losses.Logistic(), penalties.L2(1e-3))
@@ -140,8 +141,8 @@ def test_programs_of_ones_own_go_on(client):
     np.testing.assert_allclose(found, engines.Threads(4).run(mean, rows), atol=1e-6)
 
 
-def test_a_worker_is_retired(client, arrays, reference):
-    client.wait_for_workers(WORKERS, timeout=PATIENCE)
+def test_a_worker_is_retired_and_ranks_share_threads(client, arrays, reference, monkeypatch):
+    monkeypatch.setattr(gang, "PATIENCE", 1.0)
     with Strike(client, [3], lambda address, pid: client.retire_workers([address])):
-        fit = offbeat.solve(RIDGE, *arrays, solver=SlowADMM(seconds=0.2), topology=topology.Broadcast(), tol=1e-6)
+        fit = offbeat.solve(RIDGE, *arrays, solver=SlowADMM(seconds=0.3), topology=topology.Broadcast(), tol=1e-6)
     check(fit, reference, 1)

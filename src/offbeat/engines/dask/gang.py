@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from offbeat.engines.dask.engine import Dask
 
 POLL = 0.05  # seconds between looks at the wish to stop
+PATIENCE = 10.0  # seconds for a worker to come in place of a lost one, before ranks share threads
 GRACE = 10.0  # seconds for ranks to end, after which they are left to do so by themselves
 
 
@@ -247,12 +248,13 @@ class Gang:
             for member in self._members:
                 self._lose(member)
         for rank, since in list(self._waiting.items()):
-            address = self._seats.another([m.address for m in self._members if m.address])
+            taken, waited = [m.address for m in self._members if m.address], time.monotonic() - since
+            address = self._seats.another(taken, crowded=waited > PATIENCE)
             if address is None:
-                if time.monotonic() - since > self._engine.timeout:
+                if waited > self._engine.timeout:
                     raise ProblemError(
-                        f"rank {rank} lost its worker, and no thread came free within {self._engine.timeout:g} s: "
-                        "start workers, or raise the timeout of engines.Dask"
+                        f"all workers of the Dask cluster are gone, and none came back within {self._engine.timeout:g} "
+                        "s: start some, or raise the timeout of engines.Dask"
                     )
                 continue
             del self._waiting[rank]

@@ -89,9 +89,12 @@ class Seats:
         """Return which of these workers were not there at the last look, or were about to leave."""
         return {address for address in addresses if address not in self._here}
 
-    def another(self, taken: Collection[str], without: Collection[str] = ()) -> str | None:
-        """Return the worker with the most threads that no rank takes; None when there is none."""
+    def another(self, taken: Collection[str], *, crowded: bool = False) -> str | None:
+        """Return the worker with the most threads that no rank takes; None when there is none.
+
+        ``crowded`` lets ranks share threads: those of ranks do not belong to Dask's pool.
+        """
         room = Counter(self._here)
         room.subtract(taken)
-        free = {address: n for address, n in room.items() if n > 0 and address not in without}
-        return max(free, key=lambda address: (free[address], address), default=None)
+        free = [address for address in self._here if crowded or room[address] > 0]
+        return max(free, key=lambda address: (room[address], address), default=None)
