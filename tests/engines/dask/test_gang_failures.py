@@ -96,11 +96,11 @@ def check(fit, reference, restarts):
     ("peers", "solver", "staleness", "victim"),
     [
         (topology.Broadcast(), SlowADMM(), 0, 0),
-        (topology.Broadcast(), SlowDescent(), math.inf, 2),
-        (topology.Tree(2), SlowADMM(), 0, 2),
+        pytest.param(topology.Broadcast(), SlowDescent(), math.inf, 2, marks=pytest.mark.soak),
+        pytest.param(topology.Tree(2), SlowADMM(), 0, 2, marks=pytest.mark.soak),
         (topology.Tree(2), SlowDescent(), math.inf, 0),
-        (topology.Gossip(2), SlowADMM(), 0, 2),
-        (topology.Gossip(2), SlowDescent(), math.inf, 0),
+        pytest.param(topology.Gossip(2), SlowADMM(), 0, 2, marks=pytest.mark.soak),
+        pytest.param(topology.Gossip(2), SlowDescent(), math.inf, 0, marks=pytest.mark.soak),
     ],
     ids=lambda each: getattr(each, "name", each),
 )
@@ -110,6 +110,7 @@ def test_a_worker_is_killed(client, arrays, reference, peers, solver, staleness,
     check(fit, reference, 1)
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("victims", [(1, 2), (0, 1, 2, 3)], ids=["two", "all"])
 def test_several_workers_are_killed(client, arrays, reference, victims):
     with Strike(client, victims, kill):
@@ -127,12 +128,14 @@ def test_rows_of_this_process_are_sent_again(client, reference):
     check(fit, reference, 1)
 
 
+@pytest.mark.soak
 def test_a_worker_hangs_until_dask_gives_it_up(client, arrays, reference):
     with Strike(client, [1], freeze):
         fit = offbeat.solve(RIDGE, *arrays, solver=SlowADMM(), topology=topology.Broadcast(), tol=1e-6)
     check(fit, reference, 1)
 
 
+@pytest.mark.soak
 def test_programs_of_ones_own_go_on(client):
     client.wait_for_workers(WORKERS, timeout=PATIENCE)
     rows = np.arange(8.0).reshape(8, 1)
@@ -141,6 +144,7 @@ def test_programs_of_ones_own_go_on(client):
     np.testing.assert_allclose(found, engines.Threads(4).run(mean, rows), atol=1e-6)
 
 
+@pytest.mark.soak
 def test_a_worker_is_retired_and_ranks_share_threads(client, arrays, reference, monkeypatch):
     monkeypatch.setattr(gang, "PATIENCE", 1.0)
     with Strike(client, [3], lambda address, pid: client.retire_workers([address])):
