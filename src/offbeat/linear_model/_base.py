@@ -222,7 +222,8 @@ def warm_solver(problem: Problem, dataset: Data, wanted: Any) -> Any:
     Examples
     --------
     >>> from offbeat.data.arrays import DenseSource
-    >>>     >>> dataset = Dataset(DenseSource(np.zeros((50, 2))), np.zeros(50))
+    >>> from offbeat.linear_model import translate
+    >>> dataset = Dataset(DenseSource(np.zeros((50, 2))), np.zeros(50))
     >>> warm_solver(translate.logistic(1.0, 0.0, 2, 50), dataset, "auto").first_sample
     50
     """

@@ -13,7 +13,7 @@ from offbeat.sideways.evaluation import Iterate
 from offbeat.sideways.messages import Message
 from offbeat.sideways.protocol import Candidate, DataInfo, Progress
 
-SHARE = 0.05  # of the work that may go into certificates when the method does not believe it is done
+SHARE = 0.1  # of the work that may go into certificates when the method does not believe it is done
 CAUTION = 0.5  # after an estimate that was too hopeful, the next must be better than in proportion
 
 

@@ -72,7 +72,7 @@ def right(fit, rows):
 
 @pytest.mark.parametrize("staleness", [0, math.inf], ids=["barrier", "asynchronous"])
 def test_workers_killed_again_and_again(client, rows, staleness):
-    at = At(*[lambda: kill_one(client)] * 3)
+    at = At(*[lambda: kill_one(client)] * 2)
     X, y = collections(rows)
     fit = offbeat.solve(RIDGE, X, y, solver=SLOW, staleness=staleness, tol=1e-8, callback=at)
     assert not at.then

@@ -22,12 +22,14 @@ WORKERS = 4
 PATIENCE = 60.0  # seconds until a test gives up
 
 
-@pytest.fixture(scope="module")
-def client():
+@pytest.fixture
+def client(request):
+    """Four workers, new ones for each test: those of a test before may be on their way back for long."""
+    ttl = "10 s" if "hangs" in request.node.name else "5 minutes"
     with (
-        dask.config.set({"distributed.scheduler.worker-ttl": "10 s", "distributed.scheduler.allowed-failures": 100}),
+        dask.config.set({"distributed.scheduler.worker-ttl": ttl, "distributed.scheduler.allowed-failures": 100}),
         LocalCluster(
-            n_workers=WORKERS, threads_per_worker=1, dashboard_address=":0", memory_limit=0, host="127.0.0.1"
+            n_workers=WORKERS, threads_per_worker=1, dashboard_address="127.0.0.1:0", memory_limit=0, host="127.0.0.1"
         ) as cluster,
         Client(cluster) as made,
     ):
