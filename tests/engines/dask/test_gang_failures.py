@@ -100,7 +100,7 @@ def check(fit, reference, restarts):
         (topology.Broadcast(), SlowADMM(), 0, 0),
         pytest.param(topology.Broadcast(), SlowDescent(), math.inf, 2, marks=pytest.mark.soak),
         pytest.param(topology.Tree(2), SlowADMM(), 0, 2, marks=pytest.mark.soak),
-        (topology.Tree(2), SlowDescent(), math.inf, 0),
+        pytest.param(topology.Tree(2), SlowDescent(), math.inf, 0, marks=pytest.mark.soak),
         pytest.param(topology.Gossip(2), SlowADMM(), 0, 2, marks=pytest.mark.soak),
         pytest.param(topology.Gossip(2), SlowDescent(), math.inf, 0, marks=pytest.mark.soak),
     ],
@@ -120,6 +120,7 @@ def test_several_workers_are_killed(client, arrays, reference, victims):
     check(fit, reference, len(victims))
 
 
+@pytest.mark.soak
 def test_rows_of_this_process_are_sent_again(client, reference):
     client.wait_for_workers(WORKERS, timeout=PATIENCE)
     X = np.concatenate([block(i) for i in range(8)])
