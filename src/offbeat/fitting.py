@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -23,6 +23,7 @@ from offbeat.engines.placing import data_of
 from offbeat.errors import ProblemError
 from offbeat.inspection import Options, inspect
 from offbeat.problem import Floats, Problem
+from offbeat.settings import Settings, check
 from offbeat.sideways.loop import Best, Outcome, Policy, Snapshot, hub_loop
 from offbeat.sideways.messages import Row
 from offbeat.sideways.peer_program import peer_program
@@ -30,27 +31,6 @@ from offbeat.sideways.protocol import DataInfo, Progress, Solver, internal_to_or
 from offbeat.sideways.schedule import Stealing
 from offbeat.sideways.topologies import Hub, Peers, Topology
 from offbeat.solution import Solution, solution_of
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Everything about a fit but the data: what `solve` collects from its arguments."""
-
-    solver: Solver | Literal["auto"] = "auto"
-    engine: Engine | Literal["auto"] = "auto"
-    staleness: float = 0.0
-    topology: Topology = field(default_factory=Hub)
-    max_iter: float = 1000.0
-    time_limit: float | None = None
-    callback: Callable[[Progress, Row], Any] | None = None
-    random_state: int | None = None
-    progress: bool | None = None
-    stealing: Stealing | Literal["auto"] | None = "auto"
-    concurrency: float = math.inf
-    watch: Callable[[Any, float], Any] | None = None
-    checkpoint: checkpoints.FilePath | None = None
-    checkpoint_every: float = 30.0
-    resume: checkpoints.FilePath | None = None
 
 
 def solve(
@@ -193,14 +173,13 @@ def fit(problem: Problem, dataset: Data, options: Options, settings: Settings) -
     solution : Solution
     """
     started = time.perf_counter()
-    _check(problem, dataset, options, settings)
+    check(problem, dataset, options, settings)
     solver, reason = choice.solver(problem, dataset, settings.solver, staleness=settings.staleness)
     solver.check(problem)
     choice.check_staleness(solver, settings.staleness)
     engine = choice.engine(dataset, settings.engine)
     workers = engine.n_workers
     stealing = choice.stealing(settings.stealing, settings.staleness, settings.topology, engine, dataset)
-    limit = math.inf if settings.time_limit is None else settings.time_limit
     trace = Trace()
     trace.metadata.update(solver=solver.name, reason=reason, engine=engine.name, workers=str(workers))
     trace.metadata.update({"clock": "virtual"} if engine.virtual else {})
@@ -208,7 +187,7 @@ def fit(problem: Problem, dataset: Data, options: Options, settings: Settings) -
     with ExitStack() as stack:
         interrupted = stack.enter_context(interruptible())
         display = stack.enter_context(Display(solver.name, options.tol, dataset.n_rows, verbose=settings.progress))
-        cancelled = _canceller(interrupted.is_set, started, math.inf if engine.virtual else limit)
+        cancelled = _canceller(interrupted.is_set, started, math.inf if engine.virtual else settings.limit)
         count = workers * (stealing.shards_per_worker if stealing else 1)
         shards = stack.enter_context(
             _placed(engine, dataset.shards(1 if getattr(solver, "whole", False) else count, cancelled))
@@ -219,11 +198,7 @@ def fit(problem: Problem, dataset: Data, options: Options, settings: Settings) -
         display.scale = info.reference.objective
         files = settings.resume, settings.checkpoint
         info, snapshot, keep = checkpoints.continuing(problem, solver, info, options, dataset, *files)
-        policy = Policy(
-            len(shards), min(workers, len(shards)), settings.staleness, settings.topology, settings.max_iter,
-            limit, _in_original(settings.callback, info), settings.concurrency, stealing, engine.retry, engine.usual,
-            engine.depth, math.inf if keep is None else settings.checkpoint_every, settings.watch,
-        )  # fmt: skip
+        policy = _policy(settings, info, engine, stealing, workers, kept=keep is not None)
 
         def record(row: Row) -> None:
             trace.append(row)
@@ -234,6 +209,18 @@ def fit(problem: Problem, dataset: Data, options: Options, settings: Settings) -
         with np.errstate(over="ignore", invalid="ignore"):  # trial points may overflow: solvers look at what they get
             outcome = _run(engine, solver, problem, info, policy, shards, listener, snapshot)
     return solution_of(problem, dataset, info, outcome, trace, time.perf_counter() - started)
+
+
+def _policy(
+    settings: Settings, info: DataInfo, engine: Engine, stealing: Stealing | None, workers: int, *, kept: bool
+) -> Policy:
+    """Return when shards run and when the fit stops."""
+    return Policy(
+        info.n_shards, min(workers, info.n_shards), settings.staleness, settings.topology,
+        max_passes=settings.max_iter, time_limit=settings.limit, callback=_in_original(settings.callback, info),
+        concurrency=settings.concurrency, stealing=stealing, retry=engine.retry, usual=engine.usual, depth=engine.depth,
+        save_every=settings.checkpoint_every if kept else math.inf, watch=settings.watch,
+    )  # fmt: skip
 
 
 @contextmanager
@@ -265,23 +252,6 @@ def _canceller(interrupted: Callable[[], bool], started: float, limit: float) ->
     if math.isinf(limit):
         return interrupted
     return lambda: interrupted() or time.perf_counter() - started >= limit
-
-
-def _check(problem: Problem, dataset: Data, options: Options, settings: Settings) -> None:
-    dataset.check_target(problem.loss)
-    if not options.tol >= 0.0:
-        raise ProblemError(f"tol is {options.tol}; it must be a number of at least 0")
-    if settings.checkpoint is not None:
-        checkpoints.check_writable(settings.checkpoint)
-        if not settings.checkpoint_every >= 0.0:
-            raise ProblemError(f"checkpoint_every is {settings.checkpoint_every}; give seconds, at least 0")
-    wanted = settings.checkpoint is not None or settings.resume is not None
-    if wanted and not isinstance(settings.topology, Hub):
-        raise ProblemError(f"checkpoints need topology=Hub(): in a {settings.topology.name}, nobody knows all of it")
-    if not settings.concurrency >= 1:
-        raise ProblemError(f"concurrency is {settings.concurrency}; it must be a number of at least 1, or inf")
-    if settings.time_limit is not None and not settings.time_limit >= 0.0:
-        raise ProblemError(f"time_limit is {settings.time_limit}; it must be a number of seconds, at least 0")
 
 
 def _in_original(callback: Callable[[Progress, Row], Any] | None, info: DataInfo) -> Any:

@@ -19,9 +19,10 @@ from offbeat.data.load import as_dataset
 from offbeat.data.shard import Workspace
 from offbeat.engines.base import Engine
 from offbeat.errors import ConvergenceWarning, ProblemError
-from offbeat.fitting import Settings, fit
+from offbeat.fitting import fit
 from offbeat.inspection import Options, inspect
 from offbeat.problem import Certificate, Evaluation, Floats, Problem, Separable
+from offbeat.settings import Settings
 from offbeat.sideways import evaluation
 from offbeat.sideways.board import Board
 from offbeat.sideways.evaluation import Iterate

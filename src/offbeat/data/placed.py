@@ -51,15 +51,12 @@ class PlacedDataset:
         Of each.
     recipe : Recipe
         How they become shards.
-    names : tuple of str, optional
-        Of the columns, where they have any.
     """
 
     cluster: Cluster
     parts: tuple[Any, ...]
     known: tuple[Facts, ...]
     recipe: Recipe
-    names: tuple[str, ...] | None = None
     has_target: bool = True
     has_weight: bool = False
 
@@ -186,9 +183,8 @@ def placed_dataset(
     encoder = _encoder(kept, known)
     classes = None if labels is None else _union([(i, known[i].classes) for i in kept])
     recipe = Recipe(encoder, labels, classes, target=target)
-    names = None if encoder is None else tuple(encoder.names)
     chosen = tuple(parts[i] for i in kept), tuple(known[i] for i in kept)
-    return PlacedDataset(cluster, *chosen, recipe, names, has_target, has_weight)
+    return PlacedDataset(cluster, *chosen, recipe, has_target, has_weight)
 
 
 def _check_alike(kept: list[int], known: Sequence[Facts]) -> None:

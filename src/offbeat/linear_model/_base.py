@@ -22,10 +22,11 @@ from offbeat.data.load import as_dataset, target_values
 from offbeat.data.opening import Opened, open_data
 from offbeat.engines.placing import lies_elsewhere, placed
 from offbeat.errors import DataError, ProblemError, TargetError
-from offbeat.fitting import Settings, fit
+from offbeat.fitting import fit
 from offbeat.inspection import Options
 from offbeat.linear_model._predict import linear_predictor
 from offbeat.problem import Floats, Problem
+from offbeat.settings import Settings
 from offbeat.sideways.topologies import Hub
 from offbeat.solution import Solution
 

@@ -16,6 +16,7 @@ from offbeat.engines.base import Listener
 from offbeat.engines.dask import ranks
 from offbeat.engines.dask.cluster import RemoteShard, task_key
 from offbeat.engines.dask.lines import Lines
+from offbeat.engines.dask.members import all_gone
 from offbeat.engines.dask.ranks import ENDED, HERE, Orders, Report, Seat
 from offbeat.engines.dask.roll import Member, Sending
 from offbeat.engines.dask.seats import Seats
@@ -252,10 +253,7 @@ class Gang:
             address = self._seats.another(taken, crowded=waited > PATIENCE)
             if address is None:
                 if waited > self._engine.timeout:
-                    raise ProblemError(
-                        f"all workers of the Dask cluster are gone, and none came back within {self._engine.timeout:g} "
-                        "s: start some, or raise the timeout of engines.Dask"
-                    )
+                    raise all_gone(self._engine.timeout)
                 continue
             del self._waiting[rank]
             self._restarts += 1

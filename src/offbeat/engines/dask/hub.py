@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from dataclasses import replace
 from queue import Empty
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -12,8 +13,8 @@ from distributed import Client, Future, KilledWorker, as_completed
 
 from offbeat.engines.base import Listener, Steps, nbytes
 from offbeat.engines.dask import remote
-from offbeat.engines.dask.cluster import RemoteShard, task_key
-from offbeat.engines.dask.members import Members, everywhere
+from offbeat.engines.dask.cluster import RemoteShard, pinned, task_key
+from offbeat.engines.dask.members import Members, check_scheduler, everywhere
 from offbeat.errors import ProblemError
 from offbeat.sideways.messages import Arrived, Event, Failed, Interrupted, Joined, Lost, Message, Run, Tick, Wait
 
@@ -48,6 +49,7 @@ class Host:
         self._events: deque[Event] = deque()
         self._members = Members(engine, client, shards)
         self._query: tuple[Any, Any] = (None, None)
+        self._again: list[Future[Any]] = []  # shards that had to be sent once more
         self._retried: dict[tuple[int, int], int] = {}
 
     def start(self, command: Run) -> None:
@@ -78,7 +80,7 @@ class Host:
     def close(self) -> None:
         """Let go of all tasks, and of what the run left on the workers."""
         self._completed.clear()
-        for _, future in self._flying.values():
+        for future in [*self._again, *(flying for _, flying in self._flying.values())]:
             future.release()
         self._flying.clear()
         self._query = (None, None)
@@ -90,7 +92,7 @@ class Host:
             self._run, self._steps.solver, self._steps.problem, sent._replace(query=None),
             self._engine.slowdown.get(command.worker, 1.0),
         )  # fmt: skip
-        where = {} if address is None else {"workers": [address], "allow_other_workers": True}
+        where = {} if address is None else pinned(address)
         name = getattr(command.query, "label", None) or command.role
         future = self._client.submit(
             remote.step, shard.future, work, self._sent(command.query), key=task_key(name.replace(" + ", "-")),
@@ -130,16 +132,31 @@ class Host:
     def _failed(self, command: Run, status: str | None, result: Any) -> Event | None:
         error = result[1] if isinstance(result, tuple) else result
         tried = self._retried.get(command[:2], 0)
-        if isinstance(error, KilledWorker) and tried < RETRIES:
-            self._retried[command[:2]] = tried + 1
-            self._client.retry([self._shards[command.shard].future])
-            self._submit(command, command)
-            return None
+        try:
+            check_scheduler(self._client, connecting=status == "error")
+            if tried < RETRIES and self._revived(command.shard, status, error):
+                self._retried[command[:2]] = tried + 1
+                self._submit(command, command)
+                return None
+        except ProblemError as gone:
+            return Failed(command.shard, gone, self._now())
         if not isinstance(error, Exception) or status != "error":
-            error = self._members.lost() or ProblemError(
-                f"a task of the fit is {status} on the Dask cluster: {error!r}"
-            )
+            error = ProblemError(f"a task of the fit is {status} on the Dask cluster: {error!r}")
         return Failed(command.shard, error, self._now())
+
+    def _revived(self, number: int, status: str | None, error: Any) -> bool:
+        """Whether a shard is to be had again: its worker died in a step, or with the only copy of rows sent there."""
+        shard = self._shards[number]
+        if isinstance(error, KilledWorker):
+            self._client.retry([shard.future])
+            return True
+        if status == "error" or shard.source is None:
+            return False
+        if shard.future.status != "finished":
+            (future,) = self._client.scatter([shard.source], hash=False)
+            self._shards[number] = replace(shard, future=future)
+            self._again.append(future)
+        return True
 
     def _changes(self, now: float) -> list[Event]:
         """Return who came and who went, and give up what those who went were doing."""

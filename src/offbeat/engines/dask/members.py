@@ -37,7 +37,7 @@ class Members:
     def __init__(self, engine: Dask, client: Client, shards: Sequence[RemoteShard]) -> None:
         self._engine, self._client = engine, client
         self._addresses = {shard.rank: shard.home for shard in shards}
-        self._known = set(self._addresses.values()) | set(engine.threads())
+        self._known = set(self._addresses.values())  # others that are there come at the first look, to help out
         self._count = len(self._addresses)
         self._looked = 0.0
         self._alone: float | None = None
@@ -54,39 +54,12 @@ class Members:
         ProblemError
             The scheduler is gone, or all workers are, and none came back in time.
         """
-        if self._client.status not in ("running", "connecting"):
-            raise self._gone()
+        check_scheduler(self._client)
         if now - self._looked < EVERY:
             return [], []
         self._looked = now
-        return self._compare(self._here(), now)
-
-    def lost(self) -> ProblemError | None:
-        """Return the error that says that the scheduler is gone, if it is."""
-        return None if self._client.status == "running" else self._gone()
-
-    def _gone(self) -> ProblemError:
-        return ProblemError(
-            f"the Dask scheduler is gone (the client is {self._client.status}): start a cluster, and go on from a "
-            "checkpoint with resume= if the fit kept one"
-        )
-
-    def _here(self) -> dict[str, int]:
-        """Return the workers that are there; one that has not been heard of for long is taken out of the cluster.
-
-        Its data would otherwise be waited for: only when the scheduler counts it as gone, it is made anew elsewhere.
-        """
-        try:
-            here = facts_of_workers(self._client)
-        except (OSError, TimeoutError):  # the connection is being made anew, or will be reported as gone
-            return {address: 1 for address in self._known}
-        newest = max((facts["last_seen"] for facts in here.values()), default=0.0)
-        for address, facts in list(here.items()):
-            if newest - facts["last_seen"] > self._engine.silence:
-                log.warning("worker %s has not been heard of for %g s: taken out", address, self._engine.silence)
-                self._client.run_on_scheduler(_remove, address)
-                del here[address]
-        return {address: int(facts["nthreads"]) for address, facts in here.items()}
+        here = present(self._client, self._engine.silence)
+        return ([], []) if here is None else self._compare(here, now)
 
     def _compare(self, here: dict[str, int], now: float) -> tuple[list[int], list[int]]:
         went = [rank for rank, address in self._addresses.items() if address not in here]
@@ -104,10 +77,44 @@ class Members:
         elif self._alone is None:
             self._alone = now
         elif now - self._alone > self._engine.timeout:
-            raise ProblemError(
-                f"all workers of the Dask cluster are gone, and none came back within {self._engine.timeout:g} s"
-            )
+            raise all_gone(self._engine.timeout)
         return came, went
+
+
+def check_scheduler(client: Client, *, connecting: bool = True) -> None:
+    """Raise `ProblemError` if the scheduler is gone; ``connecting``: a client that tries again is given the time."""
+    if client.status != "running" and not (connecting and client.status == "connecting"):
+        raise ProblemError(
+            f"the Dask scheduler is gone (the client is {client.status}): start a cluster, and go on from a checkpoint "
+            "with resume= if the fit kept one"
+        )
+
+
+def all_gone(timeout: float) -> ProblemError:
+    """Return the error that says that no worker is left."""
+    return ProblemError(
+        f"all workers of the Dask cluster are gone, and none came back within {timeout:g} s: start some, or raise the "
+        "timeout of engines.Dask"
+    )
+
+
+def present(client: Client, silence: float) -> dict[str, int] | None:
+    """Return the threads of the workers that are there, None when that cannot be asked now.
+
+    A worker that has not been heard of for so many seconds is taken out of the cluster. Its data would otherwise be
+    waited for: only when the scheduler counts it as gone, it is made anew elsewhere.
+    """
+    try:
+        here = facts_of_workers(client)
+    except (OSError, TimeoutError):  # the connection is being made anew, or will be reported as gone
+        return None
+    newest = max((facts["last_seen"] for facts in here.values()), default=0.0)
+    for address, facts in list(here.items()):
+        if newest - facts["last_seen"] > silence:
+            log.warning("worker %s has not been heard of for %g s: taken out", address, silence)
+            client.run_on_scheduler(_remove, address)
+            del here[address]
+    return {address: int(facts["nthreads"]) for address, facts in here.items()}
 
 
 async def _remove(address: str, dask_scheduler: Any = None) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from functools import partial
 from typing import Any, TypeVar
 
 from dask.base import compute, is_dask_collection
+from distributed import Client
 
 from offbeat.data.parts import Facts, Labels, Part, Recipe, shard_of
-from offbeat.data.placed import Cluster, PlacedDataset, placed_dataset
+from offbeat.data.placed import PlacedDataset, placed_dataset
 from offbeat.data.shard import Shard
 from offbeat.engines.dask.cluster import DaskCluster, RemotePart, loaded
 from offbeat.engines.dask.collections import Blocks, blocks_of
@@ -41,23 +44,27 @@ def place(
     OffbeatError
         The data cannot be used.
     """
-    blocks = blocks_of(X, (y, sample_weight, offset))
-    names = [values if isinstance(values, str) else None for values in blocks.vectors]
-    client = None if isinstance(engine, Dask) else current()
-    cluster: Cluster
-    if isinstance(engine, Dask) or client is not None:
-        chosen = engine if isinstance(engine, Dask) else Dask(client)
-        cluster, parts = DaskCluster(chosen), _remote(chosen, blocks)
-    else:
-        cluster, parts = Here(engine), _loaded(blocks)
-    return placed_dataset(
-        cluster, parts, labels=labels, target=names[0], has_target=y is not None, has_weight=sample_weight is not None
+    client = engine.connect() if isinstance(engine, Dask) else current()
+    with nullcontext() if client is None else client.as_current():
+        blocks = blocks_of(X, (y, sample_weight, offset))
+    target = next((values for values in blocks.vectors[:1] if isinstance(values, str)), None)
+    facts = partial(
+        placed_dataset, labels=labels, target=target, has_target=y is not None, has_weight=sample_weight is not None
     )
+    if client is None:
+        return facts(Here(engine), _loaded(blocks))
+    chosen = engine if isinstance(engine, Dask) else Dask(client)
+    cluster, parts = DaskCluster(chosen), _remote(client, blocks)
+    try:
+        loaded(client, parts)
+        return facts(cluster, parts)
+    except BaseException:
+        cluster.release(parts)
+        raise
 
 
-def _remote(engine: Dask, blocks: Blocks) -> list[Any]:
+def _remote(client: Client, blocks: Blocks) -> list[RemotePart]:
     """Have the workers load what is not loaded; return handles."""
-    client = engine.connect()
     columns = [blocks.X, *blocks.vectors]
     lazy = [v for column in columns if isinstance(column, list) for v in column if is_dask_collection(v)]
     futures = iter(client.compute(lazy))
@@ -68,20 +75,18 @@ def _remote(engine: Dask, blocks: Blocks) -> list[Any]:
         return next(futures) if is_dask_collection(values[i]) else values[i]
 
     each = [[handle(column, i) for i in range(len(blocks.X))] for column in columns]
-    parts = [RemotePart(i, *values) for i, values in enumerate(zip(*each, strict=True))]
-    loaded(client, parts)
-    return parts
+    return [RemotePart(i, *values) for i, values in enumerate(zip(*each, strict=True))]
 
 
-def _loaded(blocks: Blocks) -> list[Any]:
+def _loaded(blocks: Blocks) -> list[Part]:
     columns = [blocks.X, *blocks.vectors]
     try:
-        loaded = compute(*columns, scheduler="threads")
+        computed = compute(*columns, scheduler="threads")
     except OffbeatError:
         raise
     except Exception as error:
         raise DataError(f"a part of the data could not be loaded: {error!r}") from error
-    each = [values if isinstance(values, list) else [values] * len(blocks.X) for values in loaded]
+    each = [values if isinstance(values, list) else [values] * len(blocks.X) for values in computed]
     return [Part(i, *values) for i, values in enumerate(zip(*each, strict=True))]
 
 

@@ -41,7 +41,6 @@ class Done(NamedTuple):
     kind: str = ""
     stamp: int = 0
     duration: float = 0.0
-    worker: str = ""
 
 
 def step(shard: Shard, work: Work, query: Any) -> Done:
@@ -55,7 +54,7 @@ def step(shard: Shard, work: Work, query: Any) -> Done:
         made = steps.step(command, command.worker)
     if work.slowdown > 1.0:
         time.sleep((work.slowdown - 1.0) * (time.perf_counter() - begun))
-    return Done(made.payload, made.work, made.kind, made.stamp, time.perf_counter() - begun, _address())
+    return Done(made.payload, made.work, made.kind, made.stamp, time.perf_counter() - begun)
 
 
 def _steps(work: Work) -> Steps:
@@ -68,12 +67,6 @@ def _steps(work: Work) -> Steps:
             if work.run not in _ENDED:
                 _RUNS[work.run] = found
         return found
-
-
-def _address() -> str:
-    from distributed import get_worker
-
-    return str(get_worker().address)
 
 
 def forget(run: str) -> None:

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 from distributed import Client
 
 from offbeat.engines.dask.cluster import RemoteShard
-from offbeat.engines.dask.members import threads_of_workers
+from offbeat.engines.dask.members import EVERY, check_scheduler, present
 from offbeat.errors import ProblemError
 
 if TYPE_CHECKING:
     from offbeat.engines.dask.engine import Dask
 
-EVERY = 1.0  # seconds between looks at who is there
 LOOK = 0.1  # seconds between them while workers are awaited
 
 
@@ -74,14 +73,13 @@ class Seats:
         ProblemError
             The scheduler is gone.
         """
-        if self._client.status not in ("running", "connecting"):
-            raise ProblemError(f"the Dask scheduler is gone (the client is {self._client.status}): start a cluster")
+        check_scheduler(self._client)
         if time.monotonic() - self._looked < (LOOK if now else EVERY):
             return False
-        try:
-            self._here = threads_of_workers(self._client)
-        except (OSError, TimeoutError):  # the connection is being made anew, or will be reported as gone
+        here = present(self._client, self._engine.silence)
+        if here is None:
             return False
+        self._here = here
         self._looked = time.monotonic()
         return True
 
