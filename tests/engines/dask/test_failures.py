@@ -90,6 +90,16 @@ def test_all_workers_killed_at_once(client, rows):
     right(fit, rows)
 
 
+@pytest.mark.parametrize("staleness", [0, math.inf], ids=["barrier", "asynchronous"])
+def test_rows_of_this_process_are_sent_again(client, rows, staleness):
+    """No task makes them anew: the only copy dies with its worker."""
+    at = At(lambda: kill_one(client))
+    engine = engines.Dask(client)
+    fit = offbeat.solve(RIDGE, *rows, solver=SLOW, engine=engine, staleness=staleness, tol=1e-8, callback=at)
+    assert not at.then
+    right(fit, rows)
+
+
 def test_a_worker_retired_and_one_added(client, cluster, rows):
     at = At(lambda: client.retire_workers(n=1), lambda: cluster.scale(2))
     fit = offbeat.solve(RIDGE, *collections(rows), solver=SLOW, tol=1e-8, callback=at)

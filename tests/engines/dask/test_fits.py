@@ -2,6 +2,8 @@
 
 import gc
 import math
+import os
+import signal
 import time
 
 import dask
@@ -162,6 +164,13 @@ def test_weights_and_offsets(arrays, rows):
     same(fit, offbeat.solve(RIDGE, *rows, sample_weight=weight, offset=offset, tol=1e-7), 1e-3)
 
 
+def test_single_precision(client, rows):
+    X, y = rows
+    single = X.astype(np.float32)
+    fit = offbeat.solve(RIDGE, da.from_array(single, chunks=(400, K)), da.from_array(y, chunks=400), tol=1e-6)
+    same(fit, offbeat.solve(RIDGE, single, y, tol=1e-7), 1e-3)
+
+
 def test_a_fit_inside_a_task(client, arrays, rows):
     def inside(X, y):
         return offbeat.solve(RIDGE, da.from_array(X, chunks=(400, K)), da.from_array(y, chunks=400), tol=1e-6).coef
@@ -186,6 +195,10 @@ def test_nothing_is_left_on_the_cluster(client, arrays):
         offbeat.solve(RIDGE, *arrays, solver=solvers.ADMM(), staleness=staleness, tol=1e-4)
     with pytest.warns(ConvergenceWarning):
         offbeat.solve(RIDGE, *arrays, solver=solvers.ADMM(), tol=1e-12, callback=lambda progress, row: True)
+    with pytest.warns(ConvergenceWarning, match="interrupted"):
+        offbeat.solve(
+            RIDGE, *arrays, solver=solvers.ADMM(), tol=1e-12, callback=lambda *_: os.kill(os.getpid(), signal.SIGINT)
+        )
     with pytest.raises(ZeroDivisionError):
         offbeat.solve(RIDGE, *arrays, callback=lambda progress, row: 1 / 0)
     deadline = time.monotonic() + 20.0  # what was running when the fit ended comes to its end
