@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar, cast
 
@@ -15,7 +16,7 @@ from offbeat.engines.base import Listener, Loop, Steps, run_program
 from offbeat.engines.dask import remote
 from offbeat.engines.dask.cluster import RemoteShard, pinned, task_key
 from offbeat.engines.dask.collections import is_placed
-from offbeat.engines.dask.connection import connection
+from offbeat.engines.dask.connection import connection, promptly
 from offbeat.engines.dask.gang import Gang
 from offbeat.engines.dask.hub import Host
 from offbeat.engines.dask.members import threads_of_workers
@@ -149,22 +150,22 @@ class Dask:
         client = self.connect()
         func = getattr(function, "func", function)
         name = getattr(func, "__name__", "look").strip("_<>").replace("_", "-")
-        futures = [
-            client.submit(
-                remote.on_shard, function, shard.future, key=task_key(name), pure=False, **pinned(shard.home)
-            )
-            for shard in cast("list[RemoteShard]", self.place(list(shards)))
-        ]  # fmt: skip
-        return cast("list[T]", client.gather(futures))
+        with promptly(client):
+            futures = [
+                client.submit(
+                    remote.on_shard, function, shard.future, key=task_key(name), pure=False, **pinned(shard.home)
+                )
+                for shard in cast("list[RemoteShard]", self.place(list(shards)))
+            ]  # fmt: skip
+            return cast("list[T]", client.gather(futures))
 
     def drive(self, loop: Loop, steps: Steps, listener: Listener) -> Outcome:
         """Interpret a hub loop to its end: each step is a task."""
         shards = self.place([steps.shards[i] for i in range(len(steps.shards))])
-        host = Host(self, self.connect(), steps, cast("list[RemoteShard]", shards), listener)
-        try:
+        client = self.connect()
+        host = Host(self, client, steps, cast("list[RemoteShard]", shards), listener)
+        with promptly(client), closing(host):
             return interpret(loop, host.start, host.next, listener)
-        finally:
-            host.close()
 
     def gang(self, program: Program, shards: list[Shard], topology: Peers, listener: Listener) -> list[Any]:
         """Run a program on every shard, each rank a task that stays on its worker."""

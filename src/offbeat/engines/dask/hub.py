@@ -45,6 +45,7 @@ class Host:
         self._engine, self._client, self._steps, self._shards, self._listener = engine, client, steps, shards, listener
         self._run = uuid4().hex
         self._completed = as_completed(loop=client.loop, with_results=True, raise_errors=False)
+        self._started, self._taken = False, list[Future[Any]]()
         self._flying: dict[str, tuple[Run, Future[Any]]] = {}
         self._events: deque[Event] = deque()
         self._members = Members(engine, client, shards)
@@ -55,9 +56,12 @@ class Host:
     def start(self, command: Run) -> None:
         """Submit a step, to the worker of its rank if that is there; the contribution is sent only when asked for."""
         self._submit(command, command._replace(contribution=None))
+        self._started = True
 
     def next(self, wait: Wait) -> Event:
         """Wait for an answer, a change among the workers, the time the loop named, or the wish to stop."""
+        if self._started:
+            self._let_go()
         while not self._listener.cancelled():
             if self._events:
                 return self._events.popleft()
@@ -80,11 +84,18 @@ class Host:
     def close(self) -> None:
         """Let go of all tasks, and of what the run left on the workers."""
         self._completed.clear()
+        self._let_go()
         for future in [*self._again, *(flying for _, flying in self._flying.values())]:
             future.release()
         self._flying.clear()
         self._query = (None, None)
         everywhere(self._client, remote.forget, self._run)
+
+    def _let_go(self) -> None:
+        """Release what was taken: after new steps have gone out, for Dask's connections make the next message wait."""
+        for future in self._taken:
+            future.release()
+        self._taken, self._started = [], False
 
     def _submit(self, command: Run, sent: Run) -> None:
         shard, address = self._shards[command.shard], self._members.address(command.worker)
@@ -116,7 +127,7 @@ class Host:
             return None
         command = known[0]
         status = future.status
-        future.release()
+        self._taken.append(future)
         if status != "finished":
             return self._failed(command, status, result)
         if result.payload is None:  # the worker does not hold what the step goes on from

@@ -15,7 +15,7 @@ from offbeat.data.placed import PlacedDataset, placed_dataset
 from offbeat.data.shard import Shard
 from offbeat.engines.dask.cluster import DaskCluster, RemotePart, loaded
 from offbeat.engines.dask.collections import Blocks, blocks_of
-from offbeat.engines.dask.connection import current
+from offbeat.engines.dask.connection import current, promptly
 from offbeat.engines.dask.engine import Dask
 from offbeat.engines.dask.plan import plan
 from offbeat.engines.threads import Threads
@@ -56,8 +56,9 @@ def place(
     chosen = engine if isinstance(engine, Dask) else Dask(client)
     cluster, parts = DaskCluster(chosen), _remote(client, blocks)
     try:
-        loaded(client, parts)
-        return facts(cluster, parts)
+        with promptly(client):
+            loaded(client, parts)
+            return facts(cluster, parts)
     except BaseException:
         cluster.release(parts)
         raise
