@@ -1,4 +1,4 @@
-"""Words of Spanish and Portuguese as sets of letter groups, to tell the language."""
+"""Words as sets of letter groups, to tell the language: Spanish or Portuguese, or one of thirteen."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from benchmarks.harness.dataset import BaseDataset, thin
 from benchmarks.harness.problem import Floats
 
 LANGUAGES = ("es", "pt")
+LATIN = ("ca", "cs", "de", "en", "es", "fi", "fr", "it", "nb", "nl", "pl", "pt", "sv")
 WORDS = 50_000
 GROUPS = (2, 3, 4)
 
@@ -46,13 +47,19 @@ def letter_groups(words: list[str]) -> csr_matrix:
     )
 
 
+def words_of(languages: tuple[str, ...]) -> tuple[csr_matrix, Floats]:
+    """Return the frequent words of some languages, shuffled, and the number of the language of each."""
+    words = [frequent(language, WORDS) for language in languages]
+    X = letter_groups([word for each in words for word in each])
+    y = np.repeat(np.arange(float(len(languages))), [len(each) for each in words])
+    order = np.random.default_rng(0).permutation(len(y))
+    return X[order], y[order]
+
+
 class Dataset(BaseDataset):
     name = "languages"
     description = "Spanish and Portuguese words as sets of letter groups, 100,000 x 58,051 sparse, 2.3 M entries"
 
     def load(self, scale: float) -> tuple[Any, dict[str, Floats]]:
-        words = [frequent(language, WORDS) for language in LANGUAGES]
-        X = letter_groups([word for each in words for word in each])
-        y = np.repeat(np.arange(2.0), [len(each) for each in words])
-        order = np.random.default_rng(0).permutation(len(y))
-        return thin(X[order], {"language": y[order]}, scale)
+        X, y = words_of(LANGUAGES)
+        return thin(X, {"language": y}, scale)

@@ -80,28 +80,26 @@ def _add_sparse(loss: Any, block: CSR, targets: Targets, point: Point, ranges: N
 
 
 def _add_classes(block: Block, targets: Targets, point: Point, ranges: NDArray[np.int64], out: Sums) -> None:
-    """Add the multinomial sums, some hundred rows at a time."""
+    """Add the multinomial sums; of dense rows, some hundred at a time."""
     from offbeat.kernels import classes
 
-    for first, last in ranges:
-        for a in range(first, last, classes.ROWS):
-            part = slice(a, min(a + classes.ROWS, last))
-            y, v, offset = (values[part] if values.size else values for values in targets)
-            gradient = out.gradient.reshape(point.coef.shape)
-            if isinstance(block, CSR):
-                z = np.empty((len(y), point.intercept.size))
-                classes.sparse_predict(tuple(block), point.coef, point.intercept - point.center @ point.coef, a, z)
-            else:
+    gradient = out.gradient.reshape(point.coef.shape)
+    if isinstance(block, CSR):
+        at, none = (point.coef, point.intercept - point.center @ point.coef), np.empty((0, point.intercept.size), "f4")
+        for first, last in ranges:
+            classes.sparse_evaluate(tuple(block), tuple(targets), at, first, last, out.head, gradient, none)
+    else:
+        for first, last in ranges:
+            for a in range(first, last, classes.ROWS):
+                part = slice(a, min(a + classes.ROWS, last))
+                y, v, offset = (values[part] if values.size else values for values in targets)
                 centred = block[part] - point.center.astype(block.dtype)
                 z = centred @ point.coef.astype(block.dtype) + point.intercept.astype(block.dtype)
-            if offset.size:
-                z += offset[:, None].astype(z.dtype)
-            classes.softmax_rows(z, y, v, out.head)
-            if isinstance(block, CSR):
-                classes.sparse_gradient(tuple(block), z, a, gradient)
-            else:
+                if offset.size:
+                    z += offset[:, None].astype(z.dtype)
+                classes.softmax_rows(z, y, v, out.head)
                 gradient += centred.T @ z
-        out.head[-1] += last - first
+    out.head[-1] += int((ranges[:, 1] - ranges[:, 0]).sum())
 
 
 def _center(out: Sums, center: Float64s) -> None:

@@ -49,28 +49,6 @@ def softmax_rows(z, y, v, head):
 
 
 @kernel(error_model="numpy")
-def sparse_predict(X, coef, intercept, start, z):
-    """Write the predictors of ``z.shape[0]`` CSR rows from ``start`` on."""
-    indptr, indices, data = X
-    for i in range(z.shape[0]):
-        for c in range(z.shape[1]):
-            z[i, c] = intercept[c]
-        for p in range(indptr[start + i], indptr[start + i + 1]):
-            for c in range(z.shape[1]):
-                z[i, c] += data[p] * coef[indices[p], c]
-
-
-@kernel(error_model="numpy")
-def sparse_gradient(X, theta, start, gradient):
-    """Add ``X'theta`` of CSR rows from ``start`` on."""
-    indptr, indices, data = X
-    for i in range(theta.shape[0]):
-        for p in range(indptr[start + i], indptr[start + i + 1]):
-            for c in range(theta.shape[1]):
-                gradient[indices[p], c] += data[p] * theta[i, c]
-
-
-@kernel(error_model="numpy")
 def keep_shares(theta, y, v, shares):
     """Write ``softmax(z)`` of each row, given ``v (softmax(z) - e_y)``; rows without weight get zeros."""
     for i in range(theta.shape[0]):
@@ -82,7 +60,50 @@ def keep_shares(theta, y, v, shares):
 
 
 @kernel(fastmath={"reassoc", "contract", "nsz"}, error_model="numpy")
-def sparse_product(X, shares, v, w, b, out, total):
+def sparse_evaluate(X, target, at, first, last, head, gradient, shares):
+    """Add loss and gradient over CSR rows, about zero: one look at each row, in both directions.
+
+    Parameters
+    ----------
+    X : tuple
+        ``indptr, indices, data``.
+    target : tuple
+        Class indices, weights and offsets of all rows, each of shape (n,); the latter two may be empty.
+    at : tuple
+        Coefficients of shape (k, n_classes) and intercepts.
+    first, last : int
+        Rows to visit.
+    head : ndarray, shape (n_classes + 3,)
+        As for `softmax_rows`.
+    gradient : ndarray, shape (k, n_classes)
+    shares : ndarray of float32, shape (n, n_classes) or (0, n_classes)
+        Receives ``softmax(z)``.
+    """
+    indptr, indices, data = X
+    y, v, offset = target
+    coef, intercept = at
+    n_classes = intercept.shape[0]
+    t = np.empty((1, n_classes))
+    for i in range(first, last):
+        start = offset[i] if offset.shape[0] > 0 else 0.0
+        for c in range(n_classes):
+            t[0, c] = intercept[c] + start
+        for p in range(indptr[i], indptr[i + 1]):
+            x, j = data[p], np.uint64(indices[p])
+            for c in range(n_classes):
+                t[0, c] += x * coef[j, c]
+        own = v[i : i + 1] if v.shape[0] > 0 else v
+        softmax_rows(t, y[i : i + 1], own, head)
+        if shares.shape[0] > 0:
+            keep_shares(t, y[i : i + 1], own, shares[i : i + 1])
+        for p in range(indptr[i], indptr[i + 1]):
+            x, j = data[p], np.uint64(indices[p])
+            for c in range(n_classes):
+                gradient[j, c] += x * t[0, c]
+
+
+@kernel(fastmath={"reassoc", "contract", "nsz"}, error_model="numpy")
+def sparse_product(X, shares, v, w, b, out, total, each):
     """Add the product of the Hessian over a CSR block, about zero, with a direction.
 
     Parameters
@@ -97,10 +118,12 @@ def sparse_product(X, shares, v, w, b, out, total):
     out : ndarray, shape (k, n_classes)
     total : ndarray, shape (n_classes,)
         Receives the part of the intercepts.
+    each : tuple of n_classes zeros
+        Says how many classes there are when this is compiled: loops over them are then unrolled, which saves a third.
     """
     indptr, indices, data = X
-    n_classes = w.shape[1]
-    t = np.empty(n_classes)
+    n_classes = len(each)
+    t = np.empty(len(each))
     for i in range(indptr.shape[0] - 1):
         for c in range(n_classes):
             t[c] = b[c]

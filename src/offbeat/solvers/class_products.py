@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offbeat.data.shard import Point, Shard, Sums, Targets, Workspace, head_size
-from offbeat.data.source import CSR, Block
+from offbeat.data.source import CSR
 from offbeat.problem import Floats
 
 Shares = NDArray[np.float32]
@@ -25,16 +25,21 @@ def evaluate(shard: Shard, workspace: Workspace, at: Point) -> tuple[Floats, Sha
     n_classes = at.intercept.size
     head, gradient = np.zeros(head_size(n_classes)), np.zeros(at.coef.shape)
     shares, done = np.empty((shard.n_rows, n_classes), np.float32), 0
+    intercept = at.intercept - at.center @ at.coef if shard.source.sparse else at.intercept
     for block, targets, _ in shard.blocks(1.0, workspace):
-        for part, (y, v, offset) in _parts(block, targets):
-            rows = slice(done, done + len(y))
-            z = _predictors(part, at.coef, at.intercept, at.center)
-            if offset.size:
-                z += offset[:, None].astype(z.dtype)
-            classes.softmax_rows(z, y, v, head)
-            classes.keep_shares(z, y, v, shares[rows])
-            _add(part, z, at.center, gradient)
-            done += len(y)
+        n = len(targets.y)
+        kept = shares[done : done + n]
+        if isinstance(block, CSR):
+            classes.sparse_evaluate(tuple(block), tuple(targets), (at.coef, intercept), 0, n, head, gradient, kept)
+        else:
+            for rows, part, (y, v, offset) in _parts(block, targets):
+                z = _predictors(part, at.coef, intercept, at.center)
+                if offset.size:
+                    z += offset[:, None].astype(z.dtype)
+                classes.softmax_rows(z, y, v, head)
+                classes.keep_shares(z, y, v, kept[rows])
+                _add(part, z, at.center, gradient)
+        done += n
     head[-1] += shard.n_rows
     if shard.source.sparse:
         gradient -= np.outer(at.center, head[1:-2])
@@ -49,21 +54,21 @@ def product(shard: Shard, workspace: Workspace, shares: Shares, at: Point, direc
     w, b = np.ascontiguousarray(direction[:-n_classes].reshape(at.coef.shape)), direction[-n_classes:]
     out, total, done = np.zeros(at.coef.shape), np.zeros(n_classes), 0
     for block, targets, _ in shard.blocks(1.0, workspace):
+        n = len(targets.y)
+        kept = shares[done : done + n]
         if isinstance(block, CSR):
-            n = len(targets.y)
-            kept = shares[done : done + n]
-            classes.sparse_product(tuple(block), kept, targets.weight, w, b - at.center @ w, out, total)
-            done += n
-            continue
-        for part, (y, v, _) in _parts(block, targets):
-            p = shares[done : done + len(y)]
-            t = _predictors(part, w, b, at.center)
-            t = p * (t - np.sum(p * t, axis=1, keepdims=True))
-            if v.size:
-                t *= v[:, None]
-            total += t.sum(axis=0)
-            _add(part, t, at.center, out)
-            done += len(y)
+            classes.sparse_product(
+                tuple(block), kept, targets.weight, w, b - at.center @ w, out, total, (0,) * n_classes
+            )
+        else:
+            for rows, part, (_, v, _) in _parts(block, targets):
+                p, t = kept[rows], _predictors(part, w, b, at.center)
+                t = p * (t - np.sum(p * t, axis=1, keepdims=True))
+                if v.size:
+                    t *= v[:, None]
+                total += t.sum(axis=0)
+                _add(part, t, at.center, out)
+        done += n
     if shard.source.sparse:
         out -= np.outer(at.center, total)
     return np.concatenate([out.ravel(), total])
@@ -94,37 +99,22 @@ def diagonal(shard: Shard, workspace: Workspace, shares: Shares, at: Point) -> F
     return np.concatenate([second.ravel(), total, [stored]])
 
 
-def _parts(block: Block, targets: Targets) -> Iterator[tuple[Block, Targets]]:
-    """Yield some hundred rows at a time, with their targets."""
+def _parts(block: NDArray[Any], targets: Targets) -> Iterator[tuple[slice, NDArray[Any], Targets]]:
+    """Yield some hundred dense rows at a time, with their targets."""
     from offbeat.kernels import classes
 
     n = len(targets.y)
     for a in range(0, n, classes.ROWS):
         rows = slice(a, min(a + classes.ROWS, n))
-        own = Targets(*(values[rows] if values.size else values for values in targets))
-        if isinstance(block, CSR):
-            yield CSR(block.indptr[a : rows.stop + 1], block.indices, block.data), own
-        else:
-            yield block[rows], own
+        yield rows, block[rows], Targets(*(values[rows] if values.size else values for values in targets))
 
 
-def _predictors(block: Block, coef: Floats, intercept: Floats, center: Floats) -> NDArray[Any]:
-    from offbeat.kernels import classes
-
-    if isinstance(block, CSR):
-        z = np.empty((len(block.indptr) - 1, intercept.size))
-        classes.sparse_predict(tuple(block), coef, intercept - center @ coef, 0, z)
-        return z
+def _predictors(block: NDArray[Any], coef: Floats, intercept: Floats, center: Floats) -> NDArray[Any]:
     dense: NDArray[Any] = (block - center.astype(block.dtype)) @ coef.astype(block.dtype)
     dense += intercept.astype(block.dtype)
     return dense
 
 
-def _add(block: Block, theta: NDArray[Any], center: Floats, out: Floats) -> None:
-    """Add ``X'theta``: about zero where the rows are sparse."""
-    from offbeat.kernels import classes
-
-    if isinstance(block, CSR):
-        classes.sparse_gradient(tuple(block), theta, 0, out)
-    else:
-        out += (block - center.astype(block.dtype)).T @ theta
+def _add(block: NDArray[Any], theta: NDArray[Any], center: Floats, out: Floats) -> None:
+    """Add ``X'theta``."""
+    out += (block - center.astype(block.dtype)).T @ theta
