@@ -128,7 +128,7 @@ def local_step(problem: Problem, shard: Shard, local: Local, query: Query) -> St
         last = _started(problem, shard, local, query)
         return Step(Local(local.workspace, last), last.flat(), 1.0, "start")
     last = local.last
-    theta, query = last.theta.copy(), _own(query, last)
+    theta, query = last.theta.copy(), own(query, last)
     point, norms = query.point.copy(), local.norms
     if norms is None or not np.array_equal(norms.shrink, query.shrink):
         norms = dual_sweeps.measured(shard, local.workspace, query.shrink)
@@ -162,7 +162,7 @@ def local_step(problem: Problem, shard: Shard, local: Local, query: Query) -> St
     return Step(Local(local.workspace, new, norms), new.flat(), work, "ascent")
 
 
-def _own(query: Query, last: Contribution) -> Query:
+def own(query: Query, last: Contribution) -> Query:
     """Return the query as it is for this shard, where there are no rounds.
 
     Shards hold back in proportion to how often they move. At the start of a fit, until all have reported, they are
