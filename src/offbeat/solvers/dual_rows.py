@@ -26,7 +26,8 @@ class Query(NamedTuple):
     point, not to zero; ``signs`` whether rows with a positive dual variable are summed apart; ``room`` the rows of the
     largest shard. ``exact`` is ``1 / (n l2)`` with nothing else in it, and 1 for an intercept, 0 for none; of length 0
     unless a single shard may solve for its dual variables. ``anchor`` is what the point is pulled to; shards only
-    repeat it. ``threads`` share the rows of a shard.
+    repeat it. ``threads`` share the rows of a shard. ``seen`` is how many contributions are in the point; -1 in rounds,
+    where it does not matter. Without rounds ``sigma`` is for each contribution that a shard has made: see `dual_ages`.
     """
 
     point: Floats
@@ -41,6 +42,7 @@ class Query(NamedTuple):
     exact: Floats
     anchor: Floats
     threads: int = 1
+    seen: float = -1.0
 
     @property
     def coef(self) -> Floats:
@@ -52,9 +54,10 @@ class Facts(NamedTuple):
     """Numbers that a contribution carries besides vectors; they add up over shards.
 
     ``conjugate`` is ``sum v (l*(theta) - theta o)``, ``conjugate_above`` the same where ``theta > 0``; ``gap`` is the
-    gap of rows as they were visited; ``loss``, ``norm`` (``sum v ||x||^2 / (n l2)``), ``h`` and ``first`` are of the
+    gap of rows as they were visited; ``norm`` is ``sum v ||x||^2 / (n l2)``; ``loss``, ``h`` and ``first`` are of the
     first step. ``exact`` says that the dual variables were solved for, with this ``intercept``: they need no pull.
-    ``dual`` is their dual objective, of the last time that they were, if ever (``polished``).
+    ``dual`` is their dual objective, of the last time that they were, if ever (``polished``). ``asked`` is the sum of
+    what the queries of a shard had seen, ``rarity`` the reciprocal of the number of its contributions.
     """
 
     conjugate: float
@@ -70,6 +73,8 @@ class Facts(NamedTuple):
     intercept: float = 0.0
     polished: float = 0.0
     dual: float = 0.0
+    asked: float = 0.0
+    rarity: float = 1.0
     present: float = 1.0
 
 
@@ -123,8 +128,8 @@ def local_step(problem: Problem, shard: Shard, local: Local, query: Query) -> St
         last = _started(problem, shard, local, query)
         return Step(Local(local.workspace, last), last.flat(), 1.0, "start")
     last = local.last
-    theta, point = last.theta.copy(), query.point.copy()
-    norms = local.norms
+    theta, query = last.theta.copy(), own(query, last)
+    point, norms = query.point.copy(), local.norms
     if norms is None or not np.array_equal(norms.shrink, query.shrink):
         norms = dual_sweeps.measured(shard, local.workspace, query.shrink)
     rng = np.random.default_rng((query.seed, shard.start, round(last.facts.steps)))
@@ -147,13 +152,27 @@ def local_step(problem: Problem, shard: Shard, local: Local, query: Query) -> St
         gradient = last.gradient + (query.point - point) / (query.sigma * np.maximum(query.shrink, 1e-300))
     gradient[-1], above[-1] = sums[:, 1]
     facts = last.facts._replace(
-        conjugate=float(sums[0, 0]), conjugate_above=float(sums[1, 0]), gap=gap, loss=0.0, norm=0.0, h=0.0, first=0.0,
+        conjugate=float(sums[0, 0]), conjugate_above=float(sums[1, 0]), gap=gap, loss=0.0, h=0.0, first=0.0,
         passes=last.facts.passes + work * shard.n_rows, steps=last.facts.steps + 1.0, exact=0.0,
+        asked=last.facts.asked + query.seen, rarity=1.0 / (last.facts.steps + 2.0),
     )  # fmt: skip
     if better is not None:
         facts = facts._replace(exact=1.0, polished=1.0, intercept=better.intercept, dual=better.dual)
     new = Contribution(gradient, above, query.anchor, none, facts, theta)
     return Step(Local(local.workspace, new, norms), new.flat(), work, "ascent")
+
+
+def own(query: Query, last: Contribution) -> Query:
+    """Return the query as it is for this shard, where there are no rounds.
+
+    Shards hold back in proportion to how often they move. At the start of a fit, until all have reported, they are
+    asked the same again and again, and know of no moves but their own.
+    """
+    if query.seen > 0.0:
+        return query._replace(sigma=max(query.sigma * (last.facts.steps + 1.0), 1.0))
+    if query.seen == 0.0 and not query.warm:
+        return query._replace(point=query.point - query.shrink * last.gradient)
+    return query
 
 
 def _polished(problem: Problem, shard: Shard, theta: Floats, query: Query, facts: Facts) -> dual_polish.Polished | None:
@@ -216,7 +235,7 @@ def _started(problem: Problem, shard: Shard, local: Local, query: Query) -> Cont
         else:
             dual_sums.dense_start(problem.loss, block, goal, w, b, query.shrink, part, (head, sums))
         done += rows
-    slope, repair = sums[0], sums[2]
+    slope, repair = (sums[0], sums[2]) if query.seen < 0.0 else (query.anchor, np.zeros_like(query.anchor))
     if not query.warm:
         theta[:], sums = 0.0, np.zeros_like(sums)
     conjugate = _conjugates(problem, shard, theta)

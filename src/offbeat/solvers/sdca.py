@@ -22,48 +22,21 @@ import numpy as np
 
 from offbeat.data.shard import Shard, Workspace
 from offbeat.errors import ProblemError
-from offbeat.problem import Evaluation, Floats, Problem
+from offbeat.problem import Floats, Problem
 from offbeat.sideways import evaluation
 from offbeat.sideways.board import Board
-from offbeat.sideways.evaluation import Iterate
-from offbeat.sideways.protocol import Candidate, DataInfo, Progress, State, Step
-from offbeat.solvers import dual_rows
+from offbeat.sideways.protocol import DataInfo, Step
+from offbeat.solvers import dual_ages, dual_hub, dual_rows
+from offbeat.solvers.dual_hub import SDCAState
 from offbeat.solvers.dual_rows import Contribution, Local, Query
-
-PATIENCE = 20  # rounds in which the gap should halve
-PULL = 5.0  # weight of the intercept's own column of ones, over that of a row: measured, 3 to 10 are alike
-
-
-@dataclass(frozen=True)
-class SDCAState(State):
-    """Where the hub stands, in the units of the columns, intercept last: the query under way, ``l2`` and ``l1``.
-
-    ``pull`` is the weight of the squared distance from ``anchor``, which moves once a round; ``x`` is the last point;
-    ``momentum`` says how far ahead of the next one the anchor is put.
-    ``opening`` is the certified start: a warm one may need no better point, but a better bound. ``goal`` is half of the
-    least estimate of the gap when ``rounds`` began to be counted; ``ease`` is what the pull divides the difficulty by.
-    """
-
-    info: DataInfo
-    query: Query
-    l2: Floats
-    l1: Floats
-    pull: Floats
-    anchor: Floats
-    x: Floats
-    momentum: float = 0.0
-    opening: Progress | None = None
-    ease: float = 1.0
-    goal: float = math.inf
-    rounds: int = 0
 
 
 @dataclass(frozen=True)
 class SDCA:
     """Stochastic dual coordinate ascent, for penalties with a ridge part and sparse or dense rows.
 
-    In rounds only: shards add up their moves (CoCoA+), and a move on top of old ones of others may overshoot. Quick to
-    a moderate accuracy where the penalty is strong; with a weak penalty and a smooth loss `NewtonCG` is faster.
+    Shards add up their moves (CoCoA+), in rounds or without: see Notes. Quick to a moderate accuracy where the penalty
+    is strong; with a weak penalty and a smooth loss `NewtonCG` is faster.
 
     Parameters
     ----------
@@ -82,6 +55,11 @@ class SDCA:
     progress, leave no error, and cannot make a certificate wrong. The first epoch, in which all rows pull the same way,
     is left to one thread. Fits with several threads are not repeatable to the last digit.
 
+    Without rounds shards move on top of old moves of others. They hold back by how many moves they do not know of, and
+    the more the more often they move, so that a slow shard takes long steps. Dual variables stay valid whatever their
+    age: certificates are as true as with rounds. No bound of the staleness is needed: simulated clusters with steps
+    and messages late by any amount, losses and restarts all reach theirs; but no theorem covers delays without bound.
+
     Examples
     --------
     >>> from offbeat import Problem, losses, penalties, solve, solvers
@@ -95,7 +73,7 @@ class SDCA:
     threads: int | None = None
 
     name = "sdca"
-    max_staleness = 0.0
+    max_staleness = math.inf
 
     @property
     def whole(self) -> bool:
@@ -145,6 +123,8 @@ class SDCA:
             at, shrink, np.empty(0), sigma, info.warm and smooth, signs, info.seed, self.epochs, room, exact, at,
             self.threads or 1,
         )  # fmt: skip
+        if dual_ages.apart(info):
+            query = dual_ages.opening(query, info)
         return SDCAState(info, query, l2, l1, np.zeros_like(l2), at, at), query
 
     def local_step(self, problem: Problem, shard: Shard, local: Any, query: Any) -> Step:
@@ -159,138 +139,19 @@ class SDCA:
             return replace(state, status="not finite", note="a contribution is not finite"), query
         sums = Contribution.unflat(total, state.l2.size)
         state = replace(state, passes=sums.facts.passes / info.n_rows)
-        if state.candidate is None and sums.facts.first == info.n_shards:
-            state = _first(problem, state, sums)
+        if dual_ages.apart(info):
+            state = dual_ages.moved(state, sums)
+        elif state.candidate is None and sums.facts.first == info.n_shards:
+            state = dual_hub.opened(problem, state, sums)
         else:
-            state = _moved(state, sums)
-        state = _patient(replace(state, candidate=_candidate(state, sums)))
-        query = state.query._replace(point=_point(state, sums.gradient), anchor=state.anchor)
-        return _proved(replace(state, query=query)), query
-
-
-def _proved(state: SDCAState) -> SDCAState:
-    """Return the state with the start as its progress, where the newest bound proves it good enough."""
-    if state.progress is not None or state.opening is None or state.candidate is None:
-        return state
-    certificate = evaluation.improved(state.opening.certificate, state.candidate.dual, state.info)
-    return replace(state, progress=replace(state.opening, certificate=certificate)) if certificate.satisfied else state
-
-
-def _moved(state: SDCAState, sums: Contribution) -> SDCAState:
-    """Return the state at the next point, with an anchor ahead of it unless that points uphill.
-
-    Dropping such momentum is the restart of O'Donoghue & Candes 2015 (Found. Comput. Math. 15:715).
-
-    The anchor is a multiplier of the intercept's constraint, and each move of it one of the method of multipliers. What
-    it is counted from is the anchor that the shards were asked with, not the one that is remembered: among peers, those
-    that lost their state may have made another round of it than the rest, and would disagree about it for ever.
-    """
-    if sums.facts.exact:
-        x = np.append(-sums.gradient[:-1] * state.query.exact[:-1], sums.facts.intercept)
-        return replace(state, x=x, anchor=x)
-    if not sums.facts.first:
-        state = replace(state, anchor=sums.slope / state.info.n_shards)
-    x = _primal(state, _point(state, sums.gradient))
-    ahead = float((state.anchor - x)[:-1] @ (x - state.x)[:-1]) <= 0.0
-    anchor = x + state.momentum * (x - state.x) if ahead and state.momentum else x
-    return replace(state, x=x, anchor=anchor)
-
-
-def _patient(state: SDCAState) -> SDCAState:
-    """Return a state that asks for more epochs between moves of the anchor, where these have led nowhere.
-
-    A point that is moved ahead of rough solutions may wander for ever; theory wants each of them to be solved to some
-    accuracy, of which most problems have no need (Lin, Mairal & Harchaoui 2015, NIPS: Catalyst).
-    """
-    if state.candidate is None or not state.candidate.estimate < math.inf or not state.momentum:
-        return state
-    if state.candidate.estimate <= state.goal:
-        return replace(state, goal=0.5 * state.candidate.estimate, rounds=0)
-    if state.rounds < PATIENCE:
-        return replace(state, rounds=state.rounds + 1)
-    # Ease is the square root of the difficulty: the pulled problem is as difficult, and takes about as many epochs.
-    epochs = max(state.query.epochs, min(2 * state.query.epochs, math.ceil(state.ease)))
-    return replace(state, query=state.query._replace(epochs=epochs), rounds=0)
-
-
-def _point(state: SDCAState, gradient: Floats) -> Floats:
-    """Return where the dual variables put the coefficients, before soft thresholds."""
-    total = state.l2 + state.pull
-    mean = gradient / state.info.n_rows
-    out: Floats = np.divide(state.pull * state.anchor - mean, total, out=np.zeros_like(total), where=total > 0.0)
-    return out
-
-
-def _primal(state: SDCAState, point: Floats) -> Floats:
-    return np.append(dual_rows.soft(point[:-1], state.query.threshold), point[-1])
-
-
-def _first(problem: Problem, state: SDCAState, sums: Contribution) -> SDCAState:
-    """Certify the start, and choose the pulls."""
-    info, n = state.info, state.info.n_rows
-    on = float(info.reference.fit_intercept)
-    repair = (sums.repair[:-1] - sums.facts.h * info.center) / info.scale / n if on else None
-    slope = float(sums.slope[-1])
-    at = Evaluation(
-        sums.facts.loss / n, (sums.slope[:-1] - on * slope * info.center) / info.scale / n,
-        np.array([on * slope / n]), repair, sums.facts.h / n,
-    )  # fmt: skip
-    progress = evaluation.progress(problem, info, _iterate(info, state.x), at)
-    norm = sums.facts.norm / n
-    # Half of the difficulty (of its logarithm) is left to the epochs: measured from 2 to 200, for all losses.
-    ease = max(1.0, math.sqrt(norm))
-    pull = (ease - 1.0) * state.l2
-    # The intercept moves no faster than shards that hold back for each other.
-    pull[-1] = on * PULL * ease * state.query.sigma / max(norm * n, 1e-300)
-    root = math.sqrt(1.0 / ease)
-    total = state.l2 + pull
-    shrink = np.divide(1.0 / n, total, out=np.zeros_like(total), where=total > 0.0)
-    threshold = state.l1 / total[:-1] if state.l1.any() else np.empty(0)
-    query = state.query._replace(shrink=shrink, threshold=threshold)
-    momentum = 0.0 if ease == 1.0 else (1.0 - root) / (1.0 + root)
-    return replace(state, progress=progress, opening=progress, query=query, pull=pull, ease=ease, momentum=momentum)
-
-
-def _iterate(info: DataInfo, x: Floats) -> Iterate:
-    """Return a point in internal coordinates."""
-    b = x[-1:] + info.center @ x[:-1] if info.reference.fit_intercept else np.zeros(1)
-    return Iterate(x[:-1] * info.scale, b)
-
-
-def _bound(info: DataInfo, gradient: Floats, conjugate: float) -> float:
-    """Return the dual objective, for dual variables that sum to zero where there is an intercept."""
-    slope = np.ascontiguousarray(-gradient[:-1] / info.scale / info.n_rows)
-    return -conjugate / info.n_rows - info.penalty.conjugate(slope)
-
-
-def _lower(state: SDCAState, sums: Contribution) -> float:
-    """Return a lower bound of the optimum from the dual variables themselves.
-
-    Where there is an intercept, the positive ones or the negative ones, whichever add up to more, are scaled down by
-    ``s`` until all sum to zero: ``l*(s theta) <= s l*(theta)`` where ``l*(0)`` is zero.
-    """
-    info, excess = state.info, float(sums.gradient[-1])
-    if not info.reference.fit_intercept or excess == 0.0:
-        return _bound(info, sums.gradient, sums.facts.conjugate)
-    if not state.query.signs:
-        return -math.inf
-    lost, part, own = sums.above, sums.facts.conjugate_above, float(sums.above[-1])
-    if excess < 0.0:
-        lost, part, own = sums.gradient - lost, sums.facts.conjugate - part, excess - own
-    share = excess / own if own else math.inf
-    if not 0.0 <= share <= 1.0:
-        return -math.inf
-    return _bound(info, sums.gradient - share * lost, sums.facts.conjugate - share * part)
-
-
-def _candidate(state: SDCAState, sums: Contribution) -> Candidate:
-    info, estimate = state.info, math.inf
-    if not sums.facts.first:
-        gap = sums.facts.gap / info.n_rows
-        estimate = gap / info.reference.objective if info.reference.objective > 0.0 else gap
-    lower = _lower(state, sums)
-    at = _iterate(info, state.x)
-    return Candidate(at.u, at.b, estimate, lower if math.isfinite(lower) else -math.inf)
+            state = dual_hub.moved(state, sums)
+        lower, gap = dual_hub.bounded(state, sums), sums.facts.gap / info.n_rows
+        if dual_ages.apart(info):
+            gap += dual_ages.shared_gap(state, sums, lower)
+        state = replace(state, candidate=dual_hub.candidate(state, sums, gap, lower))
+        state = dual_hub.patient(state)
+        query = state.query._replace(point=dual_hub.point(state, sums.gradient), anchor=state.anchor)
+        return dual_hub.proved(replace(state, query=query)), query
 
 
 __all__ = ["SDCA", "SDCAState"]
