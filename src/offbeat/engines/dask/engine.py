@@ -19,6 +19,7 @@ from offbeat.engines.dask.connection import connection
 from offbeat.engines.dask.gang import Gang
 from offbeat.engines.dask.hub import Host
 from offbeat.engines.dask.members import threads_of_workers
+from offbeat.engines.dask.versions import check_versions
 from offbeat.engines.interpreter import interpret
 from offbeat.errors import ProblemError
 from offbeat.sideways.loop import Outcome
@@ -128,6 +129,7 @@ class Dask:
         if not shards or isinstance(shards[0], RemoteShard):
             return shards
         client = self.connect()
+        check_versions(client, self.threads())
         seats = [address for address, n in sorted(self.threads().items()) for _ in range(n)]
         placed = []
         ranks = min(len(seats), len(shards))
