@@ -13,12 +13,13 @@ from distributed import Client
 from offbeat.data.shard import Shard
 from offbeat.engines.base import Listener, Loop, Steps, run_program
 from offbeat.engines.dask import remote
-from offbeat.engines.dask.cluster import RemoteShard, pinned, task_key
+from offbeat.engines.dask.cluster import RemoteShard, pinned
 from offbeat.engines.dask.collections import is_placed
 from offbeat.engines.dask.connection import connection
 from offbeat.engines.dask.gang import Gang
 from offbeat.engines.dask.hub import Host
 from offbeat.engines.dask.members import threads_of_workers
+from offbeat.engines.dask.names import SHARD, task_key
 from offbeat.engines.dask.versions import check_versions
 from offbeat.engines.interpreter import interpret
 from offbeat.errors import ProblemError
@@ -137,7 +138,7 @@ class Dask:
             rank = number * ranks // len(shards)
             home = seats[rank]
             alone = replace(shard.alone(), cancelled=_never)
-            (future,) = client.scatter([alone], workers=[home], hash=False)
+            (future,) = client.scatter({task_key(SHARD): alone}, workers=[home], hash=False).values()
             placed.append(RemoteShard(number, shard.n_rows, rank, home, future, alone))
         return cast("list[Shard]", placed)
 
