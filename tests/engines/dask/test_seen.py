@@ -8,8 +8,9 @@ import pytest
 
 import offbeat
 from offbeat import Problem, losses, penalties, solvers, topology
+from offbeat.data.load import as_dataset
 from offbeat.engines.dask import ranks, remote
-from offbeat.engines.dask.transfers import Moved, Transfers, rows
+from offbeat.engines.dask.transfers import Moved, Transfers, _size, rows
 from offbeat.sideways.messages import Run
 
 RIDGE = Problem(losses.Logistic(), penalties.L2(1e-3))
@@ -77,6 +78,11 @@ def test_a_transfer_is_told_once_and_only_if_it_came_after_the_beginning():
     assert [round(each.start) for each in found] == [-2, -1]
     assert found[0][2:] == (1007, "query + shard")
     assert told.new(worker, 5.0, None) == ()
+
+
+def test_the_size_of_a_shard_is_that_of_its_rows():
+    (shard,) = as_dataset(np.zeros((100, 4)), np.zeros(100)).shards(1)
+    assert 100 * 5 * 8 <= _size(shard) < 100 * 6 * 8
 
 
 def remote_time():

@@ -10,6 +10,7 @@ from distributed import Client
 import offbeat
 from offbeat import Problem, engines, losses, penalties
 from offbeat.engines.dask import versions
+from offbeat.engines.dask.by_value import by_value
 from offbeat.errors import ProblemError
 
 RIDGE = Problem(losses.Logistic(), penalties.L2(1e-3))
@@ -55,7 +56,7 @@ def show():
 
 def local(function):
     """Return a function that needs nothing of this module on the worker."""
-    return versions._by_value(function)
+    return by_value(function)
 
 
 def test_another_version_is_an_error_that_names_the_worker(fresh, worker, rows):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import pickle
 import threading
 from collections.abc import Iterable
+from pickle import PickleBuffer
 from typing import Any, NamedTuple
 
 from distributed.metrics import time
+from distributed.protocol.pickle import dumps
 
 from offbeat.engines.dask.names import SHARD, kind_of
 from offbeat.sideways.messages import Row, Run
@@ -60,8 +61,8 @@ def _moved(entry: Any, now: float, shard: Any) -> Moved:
 
 def _size(shard: Any) -> int:
     """Return the bytes of the arrays that travel when a shard does."""
-    buffers: list[pickle.PickleBuffer] = []
-    pickle.dumps(shard, protocol=5, buffer_callback=buffers.append)
+    buffers: list[PickleBuffer] = []
+    dumps(shard, buffer_callback=buffers.append)
     return sum(buffer.raw().nbytes for buffer in buffers)
 
 

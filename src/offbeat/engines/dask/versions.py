@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from importlib.metadata import version
-from types import FunctionType
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from distributed import Client
 
 import offbeat
+from offbeat.engines.dask.by_value import expression
 from offbeat.errors import ProblemError
 
 OTHERS = ("numpy", "scipy", "numba")
@@ -86,9 +86,11 @@ def _answers(client: Client, addresses: list[str]) -> dict[str, dict[str, str]]:
     """Return what workers say within a time; without those that went or hang."""
     answers: dict[str, Any] = {}
 
+    said = expression(_reported, OTHERS)
+
     def ask() -> None:
         with suppress(Exception):
-            answers.update(client.run(_by_value(_reported), OTHERS, workers=addresses, on_error="ignore"))
+            answers.update(client.run(eval, said, workers=addresses, on_error="ignore"))
 
     thread = threading.Thread(target=ask, name="offbeat_versions", daemon=True)
     thread.start()
@@ -97,7 +99,10 @@ def _answers(client: Client, addresses: list[str]) -> dict[str, dict[str, str]]:
 
 
 def _reported(names: tuple[str, ...]) -> dict[str, str]:
-    """Return versions as the worker has them; what went wrong for Offbeat itself where it cannot be imported."""
+    """Return versions as the worker has them; what went wrong for Offbeat itself where it cannot be imported.
+
+    It is sent as text: a worker without Offbeat could not look it up.
+    """
     import importlib.metadata
 
     found = {}
@@ -113,11 +118,3 @@ def _reported(names: tuple[str, ...]) -> dict[str, str]:
     except Exception as error:
         found["offbeat"] = f"{type(error).__name__}: {error}"
     return found
-
-
-def _by_value(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function that travels with its code: a worker without Offbeat could not look it up."""
-    assert isinstance(function, FunctionType)
-    copied = FunctionType(function.__code__, {"__builtins__": __builtins__}, function.__name__)
-    copied.__module__ = "__main__"  # what pickles by value look at
-    return copied
