@@ -1,6 +1,10 @@
-"""What can be seen of a fit on a cluster: transfers in the trace."""
+"""What can be seen of a fit on a cluster: transfers in the trace, progress in notebooks."""
 
+import asyncio
 import math
+import sys
+import threading
+from types import ModuleType
 
 import dask.array as da
 import numpy as np
@@ -46,10 +50,10 @@ def test_the_trace_tells_what_was_moved_to_workers(client, lopsided, settings):
     fit = offbeat.solve(RIDGE, *lopsided, tol=1e-5, **settings)
     frame = fit.trace.to_frame()
     moved = frame[frame["kind"] == "transfer"]
-    assert "rows" in set(moved["note"])
-    assert 0.3 * N * (K + 1) * 8 < moved["bytes"].sum() < 1.2 * N * (K + 1) * 8  # about half of the data, once
+    rows = moved[moved["note"] == "rows"]["bytes"].sum()
+    assert 0.3 * N * (K + 1) * 8 < rows < 1.2 * N * (K + 1) * 8  # about half of the data, once
     assert moved["time"].min() >= 0.0 and (moved["time"] + moved["duration"]).max() <= frame["time"].max()
-    assert set(moved["worker"]) < set(frame[frame["kind"] == "step"]["worker"])
+    assert set(moved["worker"]) <= set(frame[frame["kind"] == "step"]["worker"])
     assert held(client) == tuple(dict.fromkeys(client.run(remote.held), 0) for _ in range(3))
 
 
@@ -98,3 +102,38 @@ def test_what_came_before_the_fit_is_left_out():
         (0.0, 0.5, 6, 3, 8),
         (0.5, 0.25, 7, 3, 8),
     ]
+
+
+@pytest.fixture
+def notebook(monkeypatch):
+    """Return what a notebook would have shown, and by which thread."""
+    shown = []
+
+    class ZMQInteractiveShell: ...
+
+    class Handle:
+        def update(self, output):
+            shown.append((threading.get_ident(), output))
+
+    def display(output, display_id):
+        shown.append((threading.get_ident(), output))
+        return Handle()
+
+    package, module = ModuleType("IPython"), ModuleType("IPython.display")
+    package.get_ipython, module.HTML, module.display = ZMQInteractiveShell, str, display
+    monkeypatch.setitem(sys.modules, "IPython", package)
+    monkeypatch.setitem(sys.modules, "IPython.display", module)
+    monkeypatch.setattr("offbeat.diagnostics.progress.QUIET", 0.0)
+    return shown
+
+
+@pytest.mark.parametrize("peers", [None, topology.Broadcast()], ids=["hub", "peers"])
+def test_notebooks_show_progress_from_the_thread_of_the_cell(client, lopsided, notebook, peers):
+    async def cell():  # Jupyter runs cells in its event loop
+        return offbeat.solve(RIDGE, *lopsided, solver=solvers.GradientDescent(), topology=peers, tol=1e-4)
+
+    assert asyncio.run(cell()).certificate.satisfied
+    assert len(notebook) >= 2
+    assert {thread for thread, _ in notebook} == {threading.get_ident()}
+    assert notebook[0][1].startswith("<") and "3,000 rows" in notebook[0][1]
+    assert 'value="1.000"' in notebook[-1][1] and "gradient" in notebook[-1][1]
