@@ -205,7 +205,10 @@ def fit(problem: Problem, dataset: Data, options: Options, settings: Settings) -
             display.update(row)
 
         trace.metadata.update({} if snapshot is None else {"resumed at": f"update {snapshot.clock}"})
-        listener = Listener(record, keep or Listener.save, trace.metadata.update, cancelled, started=started)
+        about = {**trace.metadata, "tolerance": str(options.tol), "gap_scale": str(info.reference.objective)}
+        listener = Listener(
+            record, keep or Listener.save, trace.metadata.update, cancelled, about=about, started=started
+        )
         with np.errstate(over="ignore", invalid="ignore"):  # trial points may overflow: solvers look at what they get
             outcome = _run(engine, solver, problem, info, policy, shards, listener, snapshot)
     return solution_of(problem, dataset, info, outcome, trace, time.perf_counter() - started)

@@ -106,6 +106,14 @@ def test_task_stream_has_a_line_a_worker_and_a_bar_a_step(make_rows: Callable[..
     assert [collection.get_label() for collection in axes.collections] == ["gradient", "hessian"]
 
 
+def test_task_stream_shows_what_was_moved(make_rows: Callable[..., list[Row]]) -> None:
+    rows = [*make_rows(updates=4), Row(0.1, 0.2, "transfer", worker=7, bytes=3_000_000, note="shard")]
+    axes = task_stream(Trace(rows)).axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()][-1] == "worker 7"
+    assert [collection.get_label() for collection in axes.collections] == ["step", "transfer"]
+    assert len(axes.collections[1].get_paths()) == 1
+
+
 def test_pyplot_is_left_alone(trace: Trace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)  # importing it now fails
     convergence(trace)

@@ -226,6 +226,14 @@ def test_many_steps_are_joined_and_the_page_says_so(make_rows: Callable[..., lis
     assert len(page) < 8_000_000
 
 
+def test_what_was_moved_to_workers_is_drawn_and_counted(make_rows: Callable[..., list[Row]]) -> None:
+    moved = [Row(0.1, 0.2, "transfer", worker=1, bytes=5_000_000, note=what) for what in ("rows", "shard")]
+    with_moves, without = (render(Report("t", Trace([*make_rows(), *more]))) for more in (moved, []))
+    assert "9.5 MiB" in _Page(with_moves).words and "400 ms" in _Page(with_moves).words
+    assert '"transfer"' in with_moves and "moved there" not in without
+    assert "idle" in _Page(without).words
+
+
 def test_a_failed_write_leaves_nothing(report: Report, tmp_path: Path) -> None:
     (tmp_path / "r.html").mkdir()
     with pytest.raises(OSError, match=r"r\.html"):

@@ -123,6 +123,12 @@ def test_steps_without_length_or_time() -> None:
     assert len(step_bars(Trace())) == 0
 
 
+def test_transfers_are_bars_of_their_own() -> None:
+    trace = Trace([Row(0.0, 0.3, "step", worker=0), Row(0.1, 0.1, "transfer", worker=0, bytes=9, note="query")])
+    bars = step_bars(trace, kind="transfer")
+    assert (bars.label.tolist(), bars.bytes.tolist(), len(step_bars(trace))) == (["query"], [9], 1)
+
+
 def test_labels_are_notes_unless_there_are_too_many() -> None:
     assert labels(np.array(["a", "", "b"], dtype=object)).tolist() == ["a", "step", "b"]
     assert set(labels(np.array([f"n{i}" for i in range(9)], dtype=object))) == {"step"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -22,6 +22,7 @@ Axis = Literal["time", "passes"]
 
 # Blue, orange, green, purple, red, teal of about equal lightness: told apart by the colour-blind, and in print.
 PALETTE = ("#2f6fb2", "#d9772b", "#2f9467", "#8560b5", "#c5453d", "#2a97a3")
+MOVED = "#e0b40c"  # what was moved to a worker: none of the palette, which steps have
 INK, FAINT = "#2b2f36", "#d5d9df"
 _POINTS = 2000  # of one curve; more cannot be seen on paper
 _DASHES = (0, (4, 1.5))
@@ -77,7 +78,7 @@ def convergence(traces: Trace | Mapping[str, Trace], x: Axis | None = None) -> F
 
 
 def task_stream(trace: Trace) -> Figure:
-    """What each worker did when: one bar a step, one line a worker.
+    """What each worker did when: one bar a step, one line a worker, and along its lower edge what was moved there.
 
     Parameters
     ----------
@@ -96,8 +97,8 @@ def task_stream(trace: Trace) -> Figure:
     from matplotlib.collections import PolyCollection
     from matplotlib.figure import Figure
 
-    bars = step_bars(trace)
-    workers = np.unique(bars.worker)
+    bars, transfers = step_bars(trace), step_bars(trace, kind="transfer")
+    workers = np.unique(np.concatenate([bars.worker, transfers.worker]))
     unit = time_unit(float(bars.end.max())) if len(bars) else Unit(1.0, "s")
     figure = Figure(figsize=(8.0, 1.2 + 0.32 * max(len(workers), 3)), layout="constrained")
     axes = figure.subplots()
@@ -108,6 +109,9 @@ def task_stream(trace: Trace) -> Figure:
         axes.add_collection(
             PolyCollection(list(corners), facecolors=color, edgecolors="white", linewidths=0.3, label=label)
         )
+    if len(transfers):
+        low = boxes(transfers, np.searchsorted(workers, transfers.worker), slice(None), unit, (0.24, 0.46))
+        axes.add_collection(PolyCollection(list(low), facecolors=MOVED, edgecolors=MOVED, label="transfer"))
     if len(bars):
         axes.set_xlim(0, float(bars.end.max()) * unit.factor)
         figure.legend(loc="outside upper right", ncols=6, frameon=False, fontsize=9)
@@ -249,11 +253,13 @@ def _legends(figure: Figure, gap: Axes, objective: Axes, *, several: bool) -> No
             )  # fmt: skip
 
 
-def boxes(bars: Bars, row: np.ndarray[tuple[int], np.dtype[np.int64]], chosen: object, unit: Unit) -> np.ndarray:
-    """Corners of the chosen bars, of shape (n, 4, 2)."""
-    mask = np.asarray(chosen, dtype=bool)
+def boxes(
+    bars: Bars, row: np.ndarray[tuple[int], np.dtype[np.int64]], mask: Any, unit: Unit,
+    reach: tuple[float, float] = (-0.4, 0.4),
+) -> np.ndarray:  # fmt: skip
+    """Corners of the chosen bars, of shape (n, 4, 2); ``reach`` is from where to where of their line."""
     left, right, middle = bars.start[mask] * unit.factor, bars.end[mask] * unit.factor, row[mask].astype(float)
-    low, high = middle - 0.4, middle + 0.4
+    low, high = middle + reach[0], middle + reach[1]
     return np.stack(
         [np.stack(corner, axis=-1) for corner in ((left, low), (right, low), (right, high), (left, high))], 1
     )

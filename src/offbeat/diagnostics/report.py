@@ -164,13 +164,15 @@ def _scale(report: Report) -> float:
 def _charts(report: Report, curve: Curves, bars: Bars) -> dict[str, Any]:
     """Bokeh models by the name of their place in the page."""
     from offbeat.diagnostics import report_figures as figures
+    from offbeat.diagnostics.report_stream import task_stream
 
     charts: dict[str, Any] = {}
     if len(curve.time):
         charts.update({f"curve{i}": plot for i, plot in enumerate(figures.convergence_grid(curve))})
     if len(bars):
         moments = curve.time[np.isfinite(curve.time)]
-        charts["stream"] = figures.task_stream(bars, moments, virtual=curve.virtual)
+        transfers = step_bars(report.trace, kind="transfer")
+        charts["stream"] = task_stream(bars, transfers, moments, virtual=curve.virtual)
     if report.coefficients:
         names, values, effects = _ranked(report.coefficients)
         known = int(np.isfinite(effects).sum())
@@ -236,7 +238,9 @@ def _convergence(curve: Curves, places: Mapping[str, str]) -> str:
 def _stream(trace: Trace, bars: Bars, places: Mapping[str, str]) -> str:
     if "stream" not in places:
         return section("Workers", remark("No step was recorded.", screen=False))
-    hint = "One bar is one step of a worker on a shard. Drag to zoom in on a time, Ctrl and wheel to zoom, "
+    moved = any(row.kind == "transfer" for row in trace)
+    below = "What was moved to a worker lies below them, as it works meanwhile. " if moved else ""
+    hint = f"One bar is one step of a worker on a shard. {below}Drag to zoom in on a time, Ctrl and wheel to zoom, "
     joined = ""
     if bars.resolution:
         steps, pause = int(bars.steps.sum()), duration(bars.resolution)

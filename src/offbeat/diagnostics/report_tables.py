@@ -81,9 +81,9 @@ def milestones(curve: Curves) -> str:
 
 
 def workers(trace: Trace) -> str:
-    """Steps, busy time, lengths of steps, bytes and staleness of each worker."""
+    """Steps, busy and idle time, lengths of steps, staleness and bytes of each worker."""
     columns = trace.to_arrays()
-    steps = columns["kind"] == "step"
+    steps, moved = columns["kind"] == "step", columns["kind"] == "transfer"
     span = span_of(trace)
     names = np.unique(columns["worker"][steps])
     rows: list[tuple[object, ...]] = []
@@ -93,12 +93,22 @@ def workers(trace: Trace) -> str:
         busy, longest = float(np.nansum(took)), float(np.nanmax(took, initial=0.0))
         rows.append((
             f"worker {worker}", int(mine.sum()), duration(busy), f"{busy / span:.0%}" if span > 0 else UNKNOWN,
+            duration(max(span - busy, 0.0)),
             duration(float(np.nanmedian(took)) if np.isfinite(took).any() else math.nan), duration(longest),
             int(columns["staleness"][mine].max()), size(int(columns["bytes"][mine].sum())),
+            *_received(columns, moved, worker),
         ))  # fmt: skip
-    head = ("", "steps", "busy", "of the time", "median step", "longest step", "most stale", "sent")
+    head = ["", "steps", "busy", "of the time", "idle", "median step", "longest step", "most stale", "sent"]
+    head += ["moved there", "in"] if moved.any() else []
     more = f'<p class="hint">The first {_WORKERS} of {len(names):,} workers.</p>' if len(names) > _WORKERS else ""
     return table(head, rows) + more
+
+
+def _received(columns: Mapping[str, Any], moved: Any, worker: int) -> tuple[object, ...]:
+    """Bytes that were moved to a worker and the time that took, where anything was moved to any."""
+    mine = moved & (columns["worker"] == worker)
+    took = duration(float(columns["duration"][mine].sum())) if mine.any() else UNKNOWN
+    return (size(int(columns["bytes"][mine].sum())), took) if moved.any() else ()
 
 
 def size(count: int) -> str:

@@ -162,10 +162,11 @@ def thin(y: Floats, limit: int) -> Ints:
 
 @dataclass(frozen=True)
 class Bars:
-    """Steps as bars, each array of shape (n_bars,): worker, start and end (s), and how many steps a bar stands for.
+    """Steps, or transfers, as bars, each array of shape (n_bars,): worker, start, end (s), how many a bar stands for.
 
     ``resolution`` (s) is the pause below which steps of one worker were joined; 0 when each step has its own bar.
-    ``shard`` and ``clock`` are those of a bar's first step; ``busy`` is the time its steps took (s).
+    ``shard`` and ``clock`` are those of a bar's first step; ``busy`` is the time its steps took (s), ``bytes``
+    what they sent or what was moved.
     """
 
     worker: Ints
@@ -176,6 +177,7 @@ class Bars:
     clock: Ints
     staleness: Ints
     steps: Ints
+    bytes: Ints
     label: npt.NDArray[np.object_]
     resolution: float
 
@@ -183,15 +185,15 @@ class Bars:
         return len(self.worker)
 
 
-def step_bars(trace: Trace, limit: int = 20_000) -> Bars:
-    """Bars of the worker steps of ``trace``, at most ``limit`` of them where that can be had.
+def step_bars(trace: Trace, limit: int = 20_000, kind: str = "step") -> Bars:
+    """Bars of the worker steps of ``trace``, or of its rows of another kind: at most ``limit`` where that can be had.
 
     With more steps, those of one worker, of one label and less than some pause apart are joined. The pause is
     doubled until few enough bars are left, so idle time shorter than it is no longer seen; ``busy`` still counts it.
     """
     columns = trace.to_arrays()
     known = np.isfinite(columns["time"]) & np.isfinite(columns["duration"])
-    rows = np.flatnonzero((columns["kind"] == "step") & known)
+    rows = np.flatnonzero((columns["kind"] == kind) & known)
     table = {name: column[rows] for name, column in columns.items()}
     table["label"] = labels(table["note"])
     table["end"] = table["time"] + table["duration"]
@@ -221,12 +223,14 @@ def _joined(table: _Table, first: Ints, resolution: float) -> Bars:
     """Bars that begin at the rows ``first`` of a table sorted by worker and start."""
     begin = {name: table[name][first] for name in ("worker", "shard", "clock", "label")}
     steps = np.diff(np.append(first, len(table["worker"])))
-    end, busy, staleness = table["end"], table["duration"], table["staleness"]
+    end, busy, staleness, sent = table["end"], table["duration"], table["staleness"], table["bytes"]
     if len(first):
         end, staleness = np.maximum.reduceat(end, first), np.maximum.reduceat(staleness, first)
-        busy = np.add.reduceat(busy, first)
+        busy, sent = np.add.reduceat(busy, first), np.add.reduceat(sent, first)
     start = table["time"][first]
-    return Bars(**begin, start=start, end=end, busy=busy, staleness=staleness, steps=steps, resolution=resolution)
+    return Bars(
+        **begin, start=start, end=end, busy=busy, staleness=staleness, steps=steps, bytes=sent, resolution=resolution
+    )
 
 
 def span_of(trace: Trace) -> float:

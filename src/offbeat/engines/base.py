@@ -99,7 +99,7 @@ class Engine(Protocol):
 class Listener:
     """Who hears of a run: where rows of the trace, snapshots and figures of the whole run go; who may cancel it.
 
-    ``lead_ends`` says whether a gang ends with its rank 0.
+    ``lead_ends`` says whether a gang ends with its rank 0; ``about`` tells people of the fit.
     """
 
     record: Callable[[Row], Any] = lambda row: None
@@ -107,6 +107,7 @@ class Listener:
     report: Callable[[dict[str, str]], Any] = lambda figures: None
     cancelled: Callable[[], bool] = lambda: False
     lead_ends: bool = True
+    about: Mapping[str, str] = field(default_factory=dict)
     started: float = field(default_factory=time.perf_counter)
 
 

@@ -143,14 +143,18 @@ class LinearModel(BaseEstimator):
 
         Unless this is not the last fit to the data, a cluster may forget it then.
         """
-        options = Options(bool(self.fit_intercept), False, _number("tol", self.tol), start)
         try:
-            solution = fit(problem, dataset, options, self._settings(problem, dataset, warm=start is not None))
+            solution = fit(
+                problem, dataset, self._options(start), self._settings(problem, dataset, warm=start is not None)
+            )
         finally:
             if last:
                 dataset.release()
         self._keep(solution)
         return solution
+
+    def _options(self, start: Start | None = None) -> Options:
+        return Options(bool(self.fit_intercept), False, _number("tol", self.tol), start)
 
     def _keep(self, solution: Solution) -> None:
         self.certificate_ = solution.certificate

@@ -21,7 +21,6 @@ from offbeat import choice, path
 from offbeat.data.dataset import Dataset
 from offbeat.diagnostics.trace import Trace
 from offbeat.errors import ProblemError
-from offbeat.inspection import Options
 from offbeat.linear_model import _folds, _grid_fit, translate
 from offbeat.linear_model._docs import documented
 from offbeat.linear_model._folds import Fold
@@ -158,9 +157,6 @@ class ElasticNetCV(SparseRegressor):
         if grams is None:
             return self._fit(translate.elastic_net(self.alpha_, self.l1_ratio_, self.positive), dataset)
         return self._finish(grams.whole, started)
-
-    def _options(self) -> Options:
-        return Options(bool(self.fit_intercept), False, translate.number("tol", self.tol))
 
     def _grams(self, dataset: Dataset, folds: Sequence[Fold]) -> FoldGrams | None:
         """Return the Gram matrices of the folds, None where they would be too large."""

@@ -186,8 +186,8 @@ class PoissonRegressor(GeneralizedLinearRegressor):
         DataError, TargetError, ProblemError
             All are ``ValueError``: say what is wrong, where, and what to do.
         """
-        dataset, _ = self._dataset(X, y, sample_weight)
-        return self._fit(self._stream_problem(1.0), dataset)
+        dataset, total = self._dataset(X, y, sample_weight)
+        return self._fit(self._stream_problem(total), dataset)
 
     def _stream_problem(self, total: float) -> Problem:
         return translate.glm(Poisson(), self.alpha)

@@ -45,7 +45,11 @@ class Message(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One row of a trace. ``kind`` is ``"step"`` (a worker's) or ``"update"`` (the coordinator's, worker -1)."""
+    """One row of a trace.
+
+    ``kind`` is ``"step"`` (a worker's), ``"update"`` (the coordinator's, worker -1) or ``"transfer"`` (what an engine
+    moved to a worker: ``bytes`` of it, and ``note`` says of what; before the step ``clock`` of ``shard``).
+    """
 
     time: float
     duration: float = 0.0

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 
+from offbeat.compat import dask_ml
 from offbeat.errors import DataError, ProblemError, TargetError
 from offbeat.linear_model import (
     ElasticNet,
@@ -115,6 +116,19 @@ def test_data_frames(client, rows):
     features = frames.drop(columns="late")
     np.testing.assert_array_equal(model.predict(features).compute(), model.predict(table))
     assert model.score(frames, "late") == pytest.approx(model.score(table, "late"))
+
+
+def test_classes_with_the_parameters_of_dask_ml(lazy, rows):
+    y = (rows[1] > 0).astype(int)
+    for settings in ({"C": 0.1}, {"C": 0.1, "solver": "admm", "penalty": "l1"}):
+        here, there = (dask_ml.LogisticRegression(tol=1e-8, **settings) for _ in range(2))
+        np.testing.assert_allclose(there.fit(lazy, lazily(y)).coef_, here.fit(rows[0], y).coef_, atol=2e-3)
+        assert isinstance(there.predict_proba(lazy), da.Array)
+        assert there.score(lazy, lazily(y)) == pytest.approx(there.score(rows[0], y))
+    counts = np.floor(np.exp(rows[1] + 1.0))
+    model = dask_ml.PoissonRegression().fit(lazy, lazily(counts))
+    deviance = model.get_deviance(lazy, lazily(counts))
+    assert deviance.compute() == pytest.approx(model.get_deviance(rows[0], counts))
 
 
 def test_a_second_fit_from_the_first(lazy, rows):

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, NamedTuple, TypeVar, cast
-from uuid import uuid4
 
 import numpy as np
 from distributed import Client, Future, wait
@@ -14,11 +13,11 @@ from distributed import Client, Future, wait
 from offbeat.data.parts import Facts, Part, Recipe
 from offbeat.data.shard import Shard
 from offbeat.engines.dask import remote
+from offbeat.engines.dask.names import SHARD, task_key
 from offbeat.engines.dask.plan import plan
 from offbeat.errors import DataError, OffbeatError
 
 T = TypeVar("T")
-PREFIX = "offbeat"
 
 
 class RemotePart(NamedTuple):
@@ -55,11 +54,6 @@ class RemoteShard:
     home: str
     future: Future[Any]
     source: Shard | None = None
-
-
-def task_key(name: str) -> str:
-    """Return a key of its own for a task, which the dashboard shows by this name."""
-    return f"{PREFIX}-{name}-{uuid4().hex}"
 
 
 class DaskCluster:
@@ -136,7 +130,7 @@ class DaskCluster:
         for number, group in enumerate(groups):
             members = [parts[i] for i in group.parts]
             future = client.submit(
-                remote.make_shard, recipe, [part.number for part in members], _columns(members), key=task_key("shard"),
+                remote.make_shard, recipe, [part.number for part in members], _columns(members), key=task_key(SHARD),
                 pure=False, **pinned(group.home),
             )  # fmt: skip
             n_rows = sum(facts[i].n_rows for i in group.parts)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar, cast
 
@@ -14,15 +14,19 @@ from distributed import Client
 from offbeat.data.shard import Shard
 from offbeat.engines.base import Listener, Loop, Steps, run_program
 from offbeat.engines.dask import remote
-from offbeat.engines.dask.cluster import RemoteShard, pinned, task_key
+from offbeat.engines.dask.cluster import RemoteShard, pinned
 from offbeat.engines.dask.collections import is_placed
 from offbeat.engines.dask.connection import connection, promptly
 from offbeat.engines.dask.gang import Gang
 from offbeat.engines.dask.hub import Host
 from offbeat.engines.dask.members import threads_of_workers
+from offbeat.engines.dask.names import SHARD, task_key
+from offbeat.engines.dask.page import Page
+from offbeat.engines.dask.versions import check_versions
 from offbeat.engines.interpreter import interpret
 from offbeat.errors import ProblemError
 from offbeat.sideways.loop import Outcome
+from offbeat.sideways.messages import Row
 from offbeat.sideways.port import Program
 from offbeat.sideways.schedule import Stealing
 from offbeat.sideways.topologies import Broadcast, Peers
@@ -53,6 +57,9 @@ class Dask:
     ports : bool
         Whether peers may listen on ports of their own, at the addresses of their workers. Without, their messages
         travel over Dask's own connections between workers: slower, and otherwise the same.
+    page : bool
+        Whether fits of more than a second have a page, ``offbeat``, beside those of Dask's dashboard as long as they
+        run: the gap against time.
 
     Examples
     --------
@@ -73,6 +80,7 @@ class Dask:
     silence: float = 30.0
     slowdown: Mapping[int, float] = field(default_factory=dict)
     ports: bool = True
+    page: bool = True
     _seen: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
     name = "dask"
@@ -129,6 +137,7 @@ class Dask:
         if not shards or isinstance(shards[0], RemoteShard):
             return shards
         client = self.connect()
+        check_versions(client, self.threads())
         seats = [address for address, n in sorted(self.threads().items()) for _ in range(n)]
         placed = []
         ranks = min(len(seats), len(shards))
@@ -136,7 +145,7 @@ class Dask:
             rank = number * ranks // len(shards)
             home = seats[rank]
             alone = replace(shard.alone(), cancelled=_never)
-            (future,) = client.scatter([alone], workers=[home], hash=False)
+            (future,) = client.scatter({task_key(SHARD): alone}, workers=[home], hash=False).values()
             placed.append(RemoteShard(number, shard.n_rows, rank, home, future, alone))
         return cast("list[Shard]", placed)
 
@@ -163,18 +172,37 @@ class Dask:
         """Interpret a hub loop to its end: each step is a task."""
         shards = self.place([steps.shards[i] for i in range(len(steps.shards))])
         client = self.connect()
-        host = Host(self, client, steps, cast("list[RemoteShard]", shards), listener)
-        with promptly(client), closing(host):
-            return interpret(loop, host.start, host.next, listener)
+        with promptly(client), self._shown(listener) as heard:
+            host = Host(self, client, steps, cast("list[RemoteShard]", shards), heard)
+            with closing(host):
+                return interpret(loop, host.start, host.next, heard)
 
     def gang(self, program: Program, shards: list[Shard], topology: Peers, listener: Listener) -> list[Any]:
         """Run a program on every shard, each rank a task that stays on its worker."""
         placed = self.place(shards)
         try:
-            return Gang(self, self.connect(), program, cast("list[RemoteShard]", placed), topology, listener).run()
+            with self._shown(listener) as heard:
+                return Gang(self, self.connect(), program, cast("list[RemoteShard]", placed), topology, heard).run()
         finally:
             if placed is not shards:
                 self.release(placed)
+
+    @contextmanager
+    def _shown(self, listener: Listener) -> Iterator[Listener]:
+        """Show what a listener hears of a fit on a page of the dashboard, as long as that lasts."""
+        if not self.page or not listener.about:
+            yield listener
+            return
+        page = Page(self.connect(), listener.about)
+
+        def record(row: Row) -> None:
+            listener.record(row)
+            page.add(row)
+
+        try:
+            yield replace(listener, record=record)
+        finally:
+            page.close()
 
     def run(self, program: Program, dataset: Any, *, topology: Peers | None = None) -> list[Any]:
         """Run a user's program, one rank a thread; see `offbeat.engines.base.run_program`.

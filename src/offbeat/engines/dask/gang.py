@@ -14,10 +14,11 @@ from distributed.protocol.pickle import loads
 
 from offbeat.engines.base import Listener
 from offbeat.engines.dask import ranks
-from offbeat.engines.dask.cluster import RemoteShard, task_key
+from offbeat.engines.dask.cluster import RemoteShard
 from offbeat.engines.dask.lines import Lines
 from offbeat.engines.dask.members import all_gone
-from offbeat.engines.dask.ranks import ENDED, HERE, Orders, Report, Seat
+from offbeat.engines.dask.names import SHARD, task_key
+from offbeat.engines.dask.ranks import ENDED, HERE, RECORDED, Orders, Report, Seat
 from offbeat.engines.dask.roll import Member, Sending
 from offbeat.engines.dask.seats import Seats
 from offbeat.engines.frames import RUN_BYTES
@@ -116,7 +117,7 @@ class Gang:
         shard = self._shards[member.rank]
         held = shard.future
         if member.attempt >= 0 and shard.source is not None:
-            (held,) = self._client.scatter([shard.source], workers=[address], hash=False)
+            (held,) = self._client.scatter({task_key(SHARD): shard.source}, workers=[address], hash=False).values()
             self._scattered.append(held)
         member.moves(address)
         slowdown = self._engine.slowdown.get(member.rank, 1.0)
@@ -185,7 +186,7 @@ class Gang:
     def _events(self, report: Report) -> None:
         """Do here what happened there."""
         for what, arguments in report.events:
-            if what == "row":
+            if what in RECORDED:
                 self._listener.record(*arguments)
             elif what == "watch" and self._sending.watch is not None:
                 self._sending.watch(*arguments)
@@ -278,7 +279,7 @@ class Gang:
         for _, answer in self._lines.answers(0.0):  # what was on its way
             for report in answer if isinstance(answer, list) else ():
                 for what, arguments in report.events:
-                    if what == "row":
+                    if what in RECORDED:
                         self._listener.record(*arguments)
         if self._restarts:
             self._listener.report({"restarts": str(self._restarts)})

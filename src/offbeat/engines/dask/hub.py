@@ -13,8 +13,10 @@ from distributed import Client, Future, KilledWorker, as_completed
 
 from offbeat.engines.base import Listener, Steps, nbytes
 from offbeat.engines.dask import remote
-from offbeat.engines.dask.cluster import RemoteShard, pinned, task_key
+from offbeat.engines.dask.cluster import RemoteShard, pinned
 from offbeat.engines.dask.members import Members, check_scheduler, everywhere
+from offbeat.engines.dask.names import QUERY, SHARD, task_key
+from offbeat.engines.dask.transfers import rows
 from offbeat.errors import ProblemError
 from offbeat.sideways.messages import Arrived, Event, Failed, Interrupted, Joined, Lost, Message, Run, Tick, Wait
 
@@ -101,7 +103,7 @@ class Host:
         shard, address = self._shards[command.shard], self._members.address(command.worker)
         work = remote.Work(
             self._run, self._steps.solver, self._steps.problem, sent._replace(query=None),
-            self._engine.slowdown.get(command.worker, 1.0),
+            self._engine.slowdown.get(command.worker, 1.0), self._now(),
         )  # fmt: skip
         where = {} if address is None else pinned(address)
         name = getattr(command.query, "label", None) or command.role
@@ -117,7 +119,8 @@ class Host:
         if nbytes(query) <= LARGE:
             return query
         if self._query[0] is not query:
-            self._query = (query, self._client.scatter(query, hash=False))
+            (future,) = self._client.scatter({task_key(QUERY): query}, hash=False).values()
+            self._query = (query, future)
         return self._query[1]
 
     def _take(self, future: Future[Any], result: Any) -> Event | None:
@@ -130,10 +133,12 @@ class Host:
         self._taken.append(future)
         if status != "finished":
             return self._failed(command, status, result)
+        now = self._now()
+        for row in rows(result.moved, command, now - result.duration):
+            self._listener.record(row)
         if result.payload is None:  # the worker does not hold what the step goes on from
             self._submit(command, command)
             return None
-        now = self._now()
         message = Message(
             0, command.worker, 0, command.shard, command.clock, result.kind, result.payload,
             max(now - result.duration, 0.0), result.duration, result.work, command.role, result.stamp,
@@ -164,7 +169,7 @@ class Host:
         if status == "error" or shard.source is None:
             return False
         if shard.future.status != "finished":
-            (future,) = self._client.scatter([shard.source], hash=False)
+            (future,) = self._client.scatter({task_key(SHARD): shard.source}, hash=False).values()
             self._shards[number] = replace(shard, future=future)
             self._again.append(future)
         return True

@@ -18,6 +18,7 @@ from offbeat.engines.dask.collections import Blocks, blocks_of
 from offbeat.engines.dask.connection import current, promptly
 from offbeat.engines.dask.engine import Dask
 from offbeat.engines.dask.plan import plan
+from offbeat.engines.dask.versions import check_versions
 from offbeat.engines.threads import Threads
 from offbeat.errors import DataError, OffbeatError
 
@@ -56,6 +57,7 @@ def place(
     chosen = engine if isinstance(engine, Dask) else Dask(client)
     cluster, parts = DaskCluster(chosen), _remote(client, blocks)
     try:
+        check_versions(client, chosen.threads())
         with promptly(client):
             loaded(client, parts)
             return facts(cluster, parts)

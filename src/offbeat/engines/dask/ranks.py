@@ -22,10 +22,11 @@ from distributed.protocol.pickle import dumps, loads
 
 from offbeat.engines.base import Listener, one_blas_thread
 from offbeat.engines.dask.post import Post
+from offbeat.engines.dask.transfers import Transfers, rows
 from offbeat.engines.mailbox import Mailbox, Peer
 from offbeat.engines.port import RealPort, Stop, follow
 from offbeat.sideways.loop import Best
-from offbeat.sideways.messages import Row
+from offbeat.sideways.messages import Row, Run
 from offbeat.sideways.peer_program import PeerProgram
 from offbeat.sideways.port import begin
 from offbeat.sideways.protocol import Progress
@@ -34,9 +35,12 @@ from offbeat.sideways.topologies import Peers
 LEASE = 60.0  # seconds without a word from the client, after which a rank ends by itself
 TICK = 0.01  # seconds between looks at the ranks while somebody listens
 HERE, RUNS, ENDED = "here", "runs", "ended"
+RECORDED = ("row", "moved")
+"""Events that are rows of the trace."""
 
 _LIVES: dict[str, Life] = {}
 _OVER: deque[bytes] = deque(maxlen=1000)
+_TRANSFERS: dict[bytes, Transfers] = {}
 
 
 class Seat(NamedTuple):
@@ -79,8 +83,9 @@ class Orders(NamedTuple):
 class Report(NamedTuple):
     """What a rank tells the client.
 
-    ``events`` are pairs of what happened ("row", "progress" or "watch") and its arguments; ``result`` holds, pickled,
-    what the program returned and what it raised; ``best`` the best point, passes and updates, where that is news.
+    ``events`` are pairs of what happened ("row", "moved", "progress" or "watch") and its arguments; ``result`` holds,
+    pickled, what the program returned and what it raised; ``best`` the best point, passes and updates, where that is
+    news.
     """
 
     rank: int
@@ -103,7 +108,7 @@ class Life:
     """
 
     def __init__(self, seat: Seat, worker: Any) -> None:
-        self.seat, self.address, self.token = seat, worker.address, uuid4().hex
+        self.seat, self._worker, self.address, self.token = seat, worker, worker.address, uuid4().hex
         self.stop = Stop(self._abandoned)
         self._mailbox = _mailbox(seat, worker)
         self._status, self._begin = HERE, Event()
@@ -176,6 +181,8 @@ class Life:
                 self.stop.pause(1.0)
         finally:
             del _LIVES[self.token]
+            if all(life.seat.run != self.seat.run for life in list(_LIVES.values())):
+                _TRANSFERS.pop(self.seat.run, None)
             self._mailbox.close()
 
     def _say(self, status: str) -> None:
@@ -202,6 +209,7 @@ class Life:
             self._best_told = (self._best.progress, self._best.passes, self._best.updates)
             callback, watch = self._progress if orders.callback else None, self._watch if orders.watch else None
             program = replace(program, policy=replace(program.policy, callback=callback, watch=watch))
+            self._tell_moved(time.perf_counter() - orders.time, shard)
         listener = Listener(record=self._record, started=orders.time)
         life = orders.lives[self.token]
         port = RealPort(self._mailbox, seat.rank, seat.n_ranks, seat.topology, listener, life)
@@ -211,6 +219,12 @@ class Life:
                 return follow(generator, port, self.stop, seat.slowdown)
             finally:
                 generator.close()
+
+    def _tell_moved(self, now: float, shard: Any) -> None:
+        """Tell what came to this worker before the rank began: as a rule its shard."""
+        told = _TRANSFERS.setdefault(self.seat.run, Transfers())
+        me = Run(self.seat.rank, 0, None, self.seat.rank)
+        self._events.extend(("moved", (row,)) for row in rows(told.new(self._worker, now, shard), me, now))
 
     def _record(self, row: Row) -> None:
         self._events.append(("row", (row,)))

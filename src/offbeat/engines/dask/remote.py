@@ -9,61 +9,82 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from distributed import get_worker
+
 from offbeat.data.parts import Part, Recipe, shard_of
 from offbeat.data.shard import Shard
 from offbeat.engines.base import Steps, one_blas_thread
+from offbeat.engines.dask.transfers import Moved, Transfers
 from offbeat.errors import OffbeatError
 from offbeat.problem import Problem
 from offbeat.sideways.messages import Floats, Run
 from offbeat.sideways.protocol import Solver
 
-_RUNS: dict[str, Steps] = {}
+
+class Held(NamedTuple):
+    """What a run has on this worker: its local states, and which transfers have been told."""
+
+    steps: Steps
+    transfers: Transfers
+
+
+_RUNS: dict[str, Held] = {}
 _ENDED: deque[str] = deque(maxlen=1000)
 _LOCK = threading.Lock()
 STAMPS = 1 << 62
 
 
 class Work(NamedTuple):
-    """A step to be run: of which run, by which solver, for which rank; the factor by which it is slowed."""
+    """A step to be run: of which run, by which solver, for which rank; the factor by which it is slowed.
+
+    ``elapsed`` is when it was sent: seconds since the run began.
+    """
 
     run: str
     solver: Solver
     problem: Problem
     command: Run
     slowdown: float = 1.0
+    elapsed: float = 0.0
 
 
 class Done(NamedTuple):
-    """What a step gave; without payload: the state that goes with the contribution is not here, send the latter."""
+    """What a step gave; without payload: the state that goes with the contribution is not here, send the latter.
+
+    ``moved`` is what came to the worker before the step, and no step has told of.
+    """
 
     payload: Floats | None
     work: float = 0.0
     kind: str = ""
     stamp: int = 0
     duration: float = 0.0
+    moved: tuple[Moved, ...] = ()
 
 
 def step(shard: Shard, work: Work, query: Any) -> Done:
     """Run a step of a shard."""
-    steps, command = _steps(work), work.command._replace(query=query)
+    held, command = _held(work), work.command._replace(query=query)
+    steps = held.steps
     steps.shards[command.shard] = shard  # type: ignore[index]
-    begun = time.perf_counter()
+    begun, moved = time.perf_counter(), held.transfers.new(get_worker(), work.elapsed, shard)
     if command.stamp and command.contribution is None and not steps.holds(command, command.worker):
-        return Done(None)
+        return Done(None, moved=moved)
     with one_blas_thread():
         made = steps.step(command, command.worker)
     if work.slowdown > 1.0:
         time.sleep((work.slowdown - 1.0) * (time.perf_counter() - begun))
-    return Done(made.payload, made.work, made.kind, made.stamp, time.perf_counter() - begun)
+    return Done(made.payload, made.work, made.kind, made.stamp, time.perf_counter() - begun, moved)
 
 
-def _steps(work: Work) -> Steps:
-    """Return the local states of a run on this worker."""
+def _held(work: Work) -> Held:
+    """Return what a run has on this worker."""
     with _LOCK:
         found = _RUNS.get(work.run)
         if found is None:
             # Stamps of another worker must be others, and numbers that other workers drew are far from this one.
-            found = Steps(work.solver, work.problem, {}, random.SystemRandom().randrange(1, STAMPS))
+            steps = Steps(work.solver, work.problem, {}, random.SystemRandom().randrange(1, STAMPS))
+            found = Held(steps, Transfers())
             if work.run not in _ENDED:
                 _RUNS[work.run] = found
         return found

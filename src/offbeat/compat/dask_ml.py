@@ -1,0 +1,281 @@
+"""The estimators of ``dask_ml.linear_model`` with their parameters, fitted by Offbeat: change the import line.
+
+dask-ml 2025.1 (with dask-glm 0.4) minimises ``sum_i loss_i + (1 / C) penalty(coef * std)``, where ``std`` are the
+standard deviations of the columns, and the squared loss is ``(prediction - y)^2``. So do these classes, but for the
+intercept, which dask-ml penalises (in the units of standardised columns) and Offbeat never does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import numpy as np
+from scipy.special import xlogy
+from sklearn.utils.metaestimators import available_if
+
+from offbeat import linear_model, losses, solvers
+from offbeat.compat._docs import parameters_of_dask_ml
+from offbeat.data.dataset import Data
+from offbeat.errors import ProblemError
+from offbeat.inspection import Options
+from offbeat.linear_model._base import LinearModel, Start, warm_solver
+from offbeat.linear_model.translate import mixed
+from offbeat.problem import Loss, Penalty, Problem
+from offbeat.settings import Settings
+from offbeat.solution import Solution
+
+SOLVERS = {
+    "admm": solvers.ADMM,
+    "lbfgs": solvers.LBFGS,
+    "newton": solvers.Newton,
+    "proximal_grad": solvers.ProximalGradient,
+    "gradient_descent": solvers.GradientDescent,
+}
+UNPENALISED = ("newton", "gradient_descent")
+"""Solvers for which dask-ml leaves the penalty out."""
+SHARES = {"l1": 1.0, "l2": 0.0}
+OVERRIDES = ("lamduh", "regularizer", "tol", "max_iter", "normalize")
+
+
+class DaskML(LinearModel):
+    """Parameters of dask-ml, and what they mean here."""
+
+    loss: ClassVar[Loss]
+    scale: ClassVar[float] = 1.0
+    """What the loss of dask-ml is in units of the loss here."""
+
+    # Parameters of Offbeat's estimators that dask-ml's have not.
+    staleness = 0.0
+    topology = None
+    time_limit = None
+    callbacks = None
+    memory_budget = None
+    positive = False
+
+    def __init__(
+        self,
+        penalty: Any = "l2",
+        dual: bool = False,
+        tol: float = 1e-4,
+        C: float = 1.0,
+        fit_intercept: bool = True,
+        intercept_scaling: float = 1.0,
+        class_weight: Any = None,
+        random_state: Any = None,
+        solver: Any = "auto",
+        max_iter: float = 100,
+        multi_class: str = "ovr",
+        verbose: int = 0,
+        warm_start: bool = False,
+        n_jobs: Any = 1,
+        solver_kwargs: Mapping[str, Any] | None = None,
+        *,
+        engine: Any = "auto",
+    ) -> None:
+        self.penalty = penalty
+        self.dual = dual
+        self.tol = tol
+        self.C = C
+        self.fit_intercept = fit_intercept
+        self.intercept_scaling = intercept_scaling
+        self.class_weight = class_weight
+        self.random_state = random_state
+        self.solver = solver
+        self.max_iter = max_iter
+        self.multi_class = multi_class
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.n_jobs = n_jobs
+        self.solver_kwargs = solver_kwargs
+        self.engine = engine
+
+    @available_if(lambda model: False)  # type: ignore[untyped-decorator]
+    def partial_fit(self, *batch: Any) -> Any:
+        """Is not there, as in dask-ml."""
+
+    def _stream_problem(self, total: float) -> Problem:
+        """Return the problem for rows of so much weight: the mean of the losses instead of their sum."""
+        return Problem(self._loss(), _penalty(self, self.scale * total))
+
+    def _loss(self) -> Loss:
+        return self.loss
+
+    def _options(self, start: Start | None = None) -> Options:
+        kwargs = _kwargs(self)
+        options = super()._options(start)
+        return replace(
+            options, standardize=bool(kwargs.get("normalize", True)), tol=float(kwargs.get("tol", options.tol))
+        )
+
+    def _settings(self, problem: Problem, dataset: Data, *, warm: bool) -> Settings:
+        settings = super()._settings(problem, dataset, warm=False)
+        chosen = self.solver
+        if isinstance(chosen, str):
+            chosen = SOLVERS[chosen]() if chosen != "auto" else "auto"
+        chosen = warm_solver(problem, dataset, chosen) if warm and chosen == "auto" else chosen
+        return replace(settings, solver=chosen, max_iter=float(_kwargs(self).get("max_iter", settings.max_iter)))
+
+
+def _kwargs(model: Any) -> Mapping[str, Any]:
+    """Return what takes the place of parameters, once all of them are known to have a meaning.
+
+    Raises
+    ------
+    ProblemError
+        A parameter or key has none here.
+    """
+    if isinstance(model.solver, str) and model.solver != "auto" and model.solver not in SOLVERS:
+        raise ProblemError(f"solver is {model.solver!r}; give 'auto', {', '.join(map(repr, SOLVERS))}, or a Solver")
+    if model.dual:
+        raise ProblemError("dual=True has no counterpart: leave it out, the gap is a duality gap for every solver")
+    if float(model.intercept_scaling) != 1.0:
+        raise ProblemError(
+            f"intercept_scaling={model.intercept_scaling!r} has no meaning: the intercept is not penalised"
+        )
+    if model.class_weight is not None and not isinstance(model, LogisticRegression):
+        raise ProblemError(
+            f"class_weight={model.class_weight!r} has no meaning for {type(model).__name__}: there are no classes"
+        )
+    kwargs = model.solver_kwargs or {}
+    for name in kwargs:
+        if name not in OVERRIDES:
+            raise ProblemError(
+                f"solver_kwargs has {name!r}, which steers an algorithm of dask-glm: leave it out (known are "
+                f"{', '.join(OVERRIDES)}), or give solver= an object of offbeat.solvers"
+            )
+    return kwargs
+
+
+def _penalty(model: Any, weight: float) -> Penalty:
+    """Return the penalty over the weight of all losses."""
+    kwargs = _kwargs(model)
+    if model.solver in UNPENALISED:
+        return mixed(0.0, 0.0)
+    regularizer = kwargs.get("regularizer", model.penalty)
+    name = getattr(regularizer, "name", regularizer)
+    share = getattr(regularizer, "weight", 0.5) if name == "elastic_net" else SHARES.get(name)
+    if share is None:
+        raise ProblemError(
+            f"penalty is {regularizer!r}; give 'l1', 'l2' or 'elastic_net', or a regularizer of dask-glm"
+        )
+    strength = kwargs.get("lamduh")
+    if strength is None:
+        if not float(model.C) > 0.0:
+            raise ProblemError(f"C is {model.C!r}; it must be positive (inf for no penalty)")
+        strength = 1.0 / float(model.C)
+    if not 0.0 <= float(strength) < math.inf:
+        raise ProblemError(f"lamduh is {strength!r}; it must be a number from 0")
+    return mixed(float(strength) / weight, float(share))
+
+
+@parameters_of_dask_ml
+class LogisticRegression(DaskML, linear_model.LogisticRegression):
+    """Logistic regression with dask-ml's parameters.
+
+    Parameters
+    ----------
+    {parameters}
+
+    Attributes
+    ----------
+    classes_ : ndarray, shape (n_classes,)
+    coef_ : ndarray, shape (n_features,) for two classes, (n_classes, n_features) for more
+    intercept_ : float, or ndarray of shape (n_classes,)
+    n_iter_ : ndarray of int, shape (1,)
+        Passes over the data, rounded up.
+    {attributes}
+
+    Notes
+    -----
+    ``predict`` returns labels, where dask-ml returns whether a label is 1.
+
+    Examples
+    --------
+    >>> from offbeat.compat.dask_ml import LogisticRegression
+    >>> model = LogisticRegression(C=10.0, solver="admm").fit([[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1])
+    >>> model.coef_.shape, model.certificate_.satisfied
+    ((1,), True)
+    """
+
+    def _loss(self) -> Loss:
+        return losses.Logistic() if len(self.classes_) == 2 else losses.Multinomial(len(self.classes_))
+
+    def _set_coef(self, solution: Solution) -> None:
+        super()._set_coef(solution)
+        if len(self.classes_) == 2:
+            self.coef_, self.intercept_ = solution.coef.copy(), float(solution.intercept)
+
+
+@parameters_of_dask_ml
+class LinearRegression(DaskML, linear_model.LinearRegression):
+    """Least squares with dask-ml's parameters: penalised, unless the solver is "newton" or "gradient_descent".
+
+    Parameters
+    ----------
+    {parameters}
+
+    Attributes
+    ----------
+    coef_ : ndarray, shape (n_features,)
+    intercept_ : float
+    n_iter_ : int
+        Passes over the data, rounded up.
+    {attributes}
+
+    Examples
+    --------
+    >>> from offbeat.compat.dask_ml import LinearRegression
+    >>> model = LinearRegression(solver="newton").fit([[0.0], [1.0], [2.0]], [1.0, 3.0, 5.0])
+    >>> model.coef_.round(6), round(model.intercept_, 6)
+    (array([2.]), 1.0)
+    """
+
+    loss = losses.Squared()
+    scale = 2.0
+
+
+@parameters_of_dask_ml
+class PoissonRegression(DaskML, linear_model.PoissonRegressor):
+    """Poisson regression with dask-ml's parameters.
+
+    Parameters
+    ----------
+    {parameters}
+
+    Attributes
+    ----------
+    coef_ : ndarray, shape (n_features,)
+    intercept_ : float
+    n_iter_ : int
+        Passes over the data, rounded up.
+    {attributes}
+
+    Examples
+    --------
+    >>> from offbeat.compat.dask_ml import PoissonRegression
+    >>> model = PoissonRegression(C=1e6).fit([[0.0], [0.0], [1.0], [1.0]], [1.0, 3.0, 5.0, 7.0])
+    >>> model.predict([[0.0], [1.0]]).round(2)
+    array([2., 6.])
+    """
+
+    loss = losses.Poisson()
+
+    def get_deviance(self, X: Any, y: Any) -> Any:
+        """Return the deviance of the predictions.
+
+        Parameters
+        ----------
+        X : array or Dask collection, shape (n_rows, n_features)
+        y : array of the same kind, shape (n_rows,)
+
+        Returns
+        -------
+        deviance : float, or Dask scalar
+            Twice the sum of ``y log(y / mean) - y + mean``. (dask-glm has ``log(1 + y / mean)`` there.)
+        """
+        means = self.predict(X)
+        y = y if hasattr(y, "dask") else np.asarray(y, np.float64)
+        return 2.0 * (xlogy(y, y / means) - y + means).sum()
