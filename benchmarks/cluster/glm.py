@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import multiprocessing
+import time
 import warnings
 from typing import Any, NamedTuple
 
@@ -16,6 +18,7 @@ from offbeat import Problem, engines, losses, penalties
 ALPHA = 1e-4
 GOAL = 1e-6
 LADDER = (1e-3, 1e-5, 1e-7, 1e-9)
+LONGEST = 120.0  # seconds for dask-glm's ADMM, which is also dask-ml's default; it took more than nine minutes
 
 
 class Case(NamedTuple):
@@ -31,10 +34,10 @@ class Case(NamedTuple):
 
 CASES = (
     Case("logistic, ridge", losses.Logistic(), penalties.L2(ALPHA), "logistic", "l2",
-         ("lbfgs", "proximal_grad", "admm")),
-    Case("logistic, lasso", losses.Logistic(), penalties.L1(ALPHA), "logistic", "l1", ("proximal_grad", "admm")),
+         ("lbfgs", "proximal_grad")),
+    Case("logistic, lasso", losses.Logistic(), penalties.L1(ALPHA), "logistic", "l1", ("proximal_grad",)),
     Case("logistic, elastic net", losses.Logistic(), penalties.ElasticNet(ALPHA, 0.5), "logistic", "elastic_net",
-         ("proximal_grad", "admm")),
+         ("proximal_grad",)),
     Case("Poisson, ridge", losses.Poisson(), penalties.L2(ALPHA), "poisson", "l2", ("lbfgs", "proximal_grad")),
 )  # fmt: skip
 
@@ -78,12 +81,42 @@ def _race(case: Case, client: Any, X: Any, y: Any, here: Any, target: Any) -> li
         seconds, gap = _dask_glm(solver, case, X, y, reached)
         rows.append((case.name, f"dask-glm {solver}", seconds, seconds / ours, gap))
     if case.name == "logistic, ridge":
-        from dask_ml.linear_model import LogisticRegression
-
-        model = LogisticRegression(C=1.0 / (ALPHA * X.shape[0]), fit_intercept=False)
-        seconds, _ = timed(lambda: model.fit(X, y), 1)
-        rows.append((case.name, "dask-ml, as it comes", seconds, seconds / ours, reached(model.coef_)))
+        seconds, coef = _as_it_comes(client, X, y)
+        gap = math.nan if coef is None else reached(coef)
+        rows.append((case.name, "dask-ml, as it comes (ADMM)", seconds, seconds / ours, gap))
+    for row in rows:
+        print(*row, flush=True)
     return rows
+
+
+def _as_it_comes(client: Any, X: Any, y: Any) -> tuple[float, Any]:
+    """Return the seconds and the coefficients of dask-ml's default, or `LONGEST` and None: in a process of its own."""
+    client.publish_dataset(X=X, y=y)
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_dask_ml, args=(client.scheduler.address, theirs))
+    process.start()
+    try:
+        ours.recv()  # it begins
+        begun = time.perf_counter()
+        coef = ours.recv() if ours.poll(LONGEST) else None
+        return time.perf_counter() - begun, coef
+    finally:
+        process.kill()
+        process.join()
+        client.unpublish_dataset("X")
+        client.unpublish_dataset("y")
+
+
+def _dask_ml(address: str, pipe: Any) -> None:
+    from dask_ml.linear_model import LogisticRegression
+    from distributed import Client
+
+    with Client(address) as client:
+        X, y = client.get_dataset("X"), client.get_dataset("y")
+        pipe.send(None)
+        model = LogisticRegression(C=1.0 / (ALPHA * X.shape[0]), fit_intercept=False).fit(X, y)
+        pipe.send(np.asarray(model.coef_))
 
 
 def _dask_glm(solver: str, case: Case, X: Any, y: Any, reached: Any) -> tuple[float, float]:
@@ -93,8 +126,6 @@ def _dask_glm(solver: str, case: Case, X: Any, y: Any, reached: Any) -> tuple[fl
     family = {"logistic": families.Logistic, "poisson": families.Poisson}[case.family]
     for tol in LADDER:
         options: dict[str, Any] = {"tol": tol}
-        if solver == "admm":
-            options = {"abstol": tol, "reltol": tol, "max_iter": 250}
 
         def fit(options: dict[str, Any] = options) -> Any:
             function = getattr(algorithms, solver)
