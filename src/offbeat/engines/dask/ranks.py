@@ -22,7 +22,7 @@ from distributed.protocol.pickle import dumps, loads
 
 from offbeat.engines.base import Listener, one_blas_thread
 from offbeat.engines.dask.post import Post
-from offbeat.engines.dask.transfers import Transfers, rows
+from offbeat.engines.dask.transfers import AHEAD, Transfers, rows
 from offbeat.engines.mailbox import Mailbox, Peer
 from offbeat.engines.port import RealPort, Stop, follow
 from offbeat.sideways.loop import Best
@@ -224,7 +224,7 @@ class Life:
         """Tell what came to this worker before the rank began: as a rule its shard."""
         told = _TRANSFERS.setdefault(self.seat.run, Transfers())
         me = Run(self.seat.rank, 0, None, self.seat.rank)
-        self._events.extend(("moved", (row,)) for row in rows(told.new(self._worker, now, shard), me, now))
+        self._events.extend(("moved", (row,)) for row in rows(told.new(self._worker, now, shard), me, now, AHEAD))
 
     def _record(self, row: Row) -> None:
         self._events.append(("row", (row,)))

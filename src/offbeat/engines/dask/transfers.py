@@ -14,6 +14,11 @@ from offbeat.engines.dask.names import SHARD, kind_of
 from offbeat.sideways.messages import Row, Run
 
 TRANSFER = "transfer"
+WAITED = 10.0  # seconds that a step may have waited for its turn, after it was told since when the run goes on
+SLACK = 0.1  # seconds by which the client may be wrong about when a step began: the way of its answer
+AHEAD = (
+    1.0  # seconds by which a rank may take the run for younger than it is: the way of its orders, over the scheduler
+)
 
 
 class Moved(NamedTuple):
@@ -39,13 +44,13 @@ class Transfers:
         ----------
         worker : distributed.Worker
         elapsed : float
-            Seconds since the run began.
+            Seconds since the run began, as far as this worker knows.
         shard : Shard
             One of those of the run, which are of about the same size. Dask takes each for a few bytes.
         """
         log, now = worker.transfer_incoming_log, time() + worker.scheduler_delay  # as the log has its times
         with self._lock:
-            told = self._told.get(worker.address, now - elapsed)
+            told = self._told.get(worker.address, now - elapsed - WAITED)
             if not log or log[-1]["stop"] <= told:
                 return ()
             new = [entry for entry in log.copy() if entry["stop"] > told]
@@ -66,8 +71,8 @@ def _size(shard: Any) -> int:
     return sum(buffer.raw().nbytes for buffer in buffers)
 
 
-def rows(moved: Iterable[Moved], command: Run, looked: float) -> list[Row]:
-    """Return rows of the trace.
+def rows(moved: Iterable[Moved], command: Run, looked: float, slack: float = SLACK) -> list[Row]:
+    """Return rows of the trace, of what was moved in the course of the run.
 
     Parameters
     ----------
@@ -76,11 +81,15 @@ def rows(moved: Iterable[Moved], command: Run, looked: float) -> list[Row]:
         The step before which that was looked for.
     looked : float
         When, on the clock of the run.
+    slack : float
+        Seconds by which that may be wrong: what seems to have ended earlier than that before the run is left out.
     """
     made = []
     for each in moved:
-        begun, end = max(looked + each.start, 0.0), looked + each.start + each.duration
-        if end > 0.0:
+        end = looked + each.start + each.duration
+        if end > -slack:
+            end = max(end, 0.0)
+            begun = max(min(looked + each.start, end), 0.0)
             made.append(
                 Row(
                     begun, end - begun, TRANSFER, worker=command.worker, shard=command.shard, clock=command.clock,
