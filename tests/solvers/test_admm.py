@@ -76,8 +76,8 @@ def run(problem: Problem, solver: ADMM | None = None, given: Data | None = None,
 @pytest.mark.parametrize("setting", SETTINGS)
 @pytest.mark.parametrize("problem", PROBLEMS, ids=name)
 def test_finds_the_optimum_and_proves_it(problem: Problem, setting: str) -> None:
-    # Hinge and L1 make a linear program, on which ADMM stalls among peers: in this broadcast at 3e-5, after 20,000 passes
-    # as after 40,000 (docs/asynchrony.md). Where exactly hangs on the last bit of the scale of the columns.
+    # Hinge and L1 make a linear program, on which ADMM stalls among peers: in this broadcast at 3e-5, after 20,000
+    # passes as after 40,000 (docs/asynchrony.md). Where exactly hangs on the last bit of the scale of the columns.
     linear = not problem.loss.smooth and not problem.penalty.smooth
     tol = 1e-4 if setting in ("tree", "broadcast") and linear else 1e-6
     solution = run(problem, **SETTINGS[setting], tol=tol)
