@@ -16,9 +16,7 @@ from offbeat.sideways.messages import Row, Run
 TRANSFER = "transfer"
 WAITED = 10.0  # seconds that a step may have waited for its turn, after it was told since when the run goes on
 SLACK = 0.1  # seconds by which the client may be wrong about when a step began: the way of its answer
-AHEAD = (
-    1.0  # seconds by which a rank may take the run for younger than it is: the way of its orders, over the scheduler
-)
+AHEAD = 1.0  # the same for a rank, which takes the run for younger than it is by the way of its orders
 
 
 class Moved(NamedTuple):
