@@ -53,10 +53,15 @@ def same(one, other, tol=1e-4):
     ids=lambda p: p.loss.name,
 )
 def test_a_fit_is_that_of_the_same_rows_in_this_process(arrays, rows, problem):
-    remote = offbeat.solve(problem, *arrays, tol=1e-5 if problem.loss.name == "hinge" else 1e-7)
+    kink = problem.loss.name == "hinge"
+    remote, near = offbeat.solve(problem, *arrays, tol=1e-5 if kink else 1e-7), offbeat.solve(problem, *rows, tol=1e-7)
     assert remote.certificate.satisfied
     assert remote.trace.metadata["engine"] == "dask"
-    same(remote, offbeat.solve(problem, *rows, tol=1e-7), 0.02)
+    if kink:  # such a gap proves little about the intercept
+        np.testing.assert_allclose(remote.certificate.primal, near.certificate.primal, rtol=1e-4)
+        np.testing.assert_allclose(remote.coef, near.coef, atol=0.05)  # sqrt(2 * 1e-5 / 1e-2)
+    else:
+        same(remote, near, 0.02)
 
 
 @pytest.mark.parametrize(
