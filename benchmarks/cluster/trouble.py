@@ -25,21 +25,26 @@ def measure() -> Outcome:
 
 
 def _small_chunks() -> list[tuple[Any, ...]]:
-    """Fit 1,000 chunks of 500 rows without a barrier; the client's share is its processor time."""
+    """Fit 1,000 chunks of 500 rows without a barrier.
+
+    The loop's share is the processor time of the thread that it runs in; that of its process includes the scheduler.
+    """
     with cluster() as client:
         X = features(ROWS, COLUMNS, ROWS // 1000)
         y = targets(X, "logistic")
         options = {"solver": solvers.ADMM(), "staleness": math.inf, "tol": 1e-6, "engine": engines.Dask(client)}
         offbeat.solve(RIDGE, X, y, **options)
-        begun, busy = time.perf_counter(), time.process_time()
+        begun, busy, loop_busy = time.perf_counter(), time.process_time(), time.thread_time()
         fit = offbeat.solve(RIDGE, X, y, **options)
         seconds, busy = time.perf_counter() - begun, time.process_time() - busy
+        loop_busy = time.thread_time() - loop_busy
         frame = fit.trace.to_frame()
         steps = frame[frame["kind"] == "step"]
         loop = float(frame["time"].max() - steps["time"].min())
         return [
             ("1,000 chunks: seconds in all", seconds, ""),
-            ("1,000 chunks: processor time of the client, share", busy / seconds, "0.1"),
+            ("1,000 chunks: processor time of the hub loop, share", loop_busy / seconds, "0.1"),
+            ("1,000 chunks: the same with Dask's client and scheduler", busy / seconds, ""),
             ("1,000 chunks: updates a second, once shards are made", len(frame[frame["kind"] == "update"]) / loop, ""),
         ]
 
