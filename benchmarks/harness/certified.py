@@ -17,7 +17,7 @@ def solve(problem: Problem) -> tuple[Floats, Floats]:
     Parameters
     ----------
     problem : Problem
-        Without intercept; the lasso with the logistic or squared loss, or the ridge with a hinge.
+        Without intercept; the lasso with the logistic or squared loss, or the ridge with the logistic loss or a hinge.
 
     Raises
     ------
@@ -27,10 +27,12 @@ def solve(problem: Problem) -> tuple[Floats, Floats]:
     import offbeat
     from benchmarks.solvers._offbeat import stated
 
-    if not problem.fit_intercept and problem.l1_ratio == 0.0 and problem.loss in ("hinge", "squared-hinge"):
-        return _machine(problem)
+    if not problem.fit_intercept and problem.l1_ratio == 0.0 and problem.loss in ("logistic", "hinge", "squared-hinge"):
+        return _ridge(problem)
     if problem.fit_intercept or problem.l1_ratio != 1.0 or problem.loss not in ("logistic", "squared"):
-        raise ValueError(f"{problem.name}: only the lasso and SVM without intercept have a reference for many columns")
+        raise ValueError(
+            f"{problem.name}: of many columns, only the lasso and the ridge, no intercept, have a reference"
+        )
     path = offbeat.solve_path(
         stated(problem, float(problem.alphas[0])), problem.X, problem.y, alphas=problem.alphas, fit_intercept=False,
         tol=1e-11,
@@ -41,16 +43,17 @@ def solve(problem: Problem) -> tuple[Floats, Floats]:
     return path.coefs, path.intercepts
 
 
-def _machine(problem: Problem) -> tuple[Floats, Floats]:
-    """Return the coefficients of a support vector machine, to a certified gap of `LOOSE`.
+def _ridge(problem: Problem) -> tuple[Floats, Floats]:
+    """Return the coefficients of a ridge, to the gap of the fit's own certificate: `LOOSE` for the hinges.
 
-    A hinge is not differentiable, so that no dual point follows from the coefficients: the gap is that of the fit.
+    A hinge is not differentiable, so that no dual point follows from the coefficients.
     """
     import offbeat
     from benchmarks.solvers._offbeat import stated
 
+    tol = ACCURATE if problem.loss == "logistic" else LOOSE
     fit = offbeat.solve(
-        stated(problem, problem.alpha), problem.X, problem.y, fit_intercept=False, tol=LOOSE, max_iter=5000,
+        stated(problem, problem.alpha), problem.X, problem.y, fit_intercept=False, tol=tol, max_iter=5000,
         progress=False,
     )  # fmt: skip
     if not fit.certificate.satisfied:
