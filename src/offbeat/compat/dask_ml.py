@@ -219,10 +219,7 @@ class LinearRegression(DaskML, linear_model.LinearRegression):
 
     Attributes
     ----------
-    coef_ : ndarray, shape (n_features,)
-    intercept_ : float
-    n_iter_ : int
-        Passes over the data, rounded up.
+    {coefficients}
     {attributes}
 
     Examples
@@ -247,10 +244,7 @@ class PoissonRegression(DaskML, linear_model.PoissonRegressor):
 
     Attributes
     ----------
-    coef_ : ndarray, shape (n_features,)
-    intercept_ : float
-    n_iter_ : int
-        Passes over the data, rounded up.
+    {coefficients}
     {attributes}
 
     Examples

@@ -38,6 +38,12 @@ WARM = """\
 warm_start : bool, default=False
         Whether to start from the coefficients of the fit before."""
 
+COEFFICIENTS = """\
+coef_ : ndarray, shape (n_features,)
+    intercept_ : float
+    n_iter_ : int
+        Passes over the data, rounded up."""
+
 ATTRIBUTES = """\
 n_features_in_ : int
         Number of features, or of columns of a table.
@@ -54,7 +60,10 @@ n_features_in_ : int
     trace_ : Trace
         What happened when: ``to_frame()``, ``plot()``, ``report("fit.html")``."""
 
-PARTS = {"{fitting}": FITTING, "{common}": COMMON, "{warm}": WARM, "{attributes}": ATTRIBUTES}
+PARTS = {
+    "{fitting}": FITTING, "{common}": COMMON, "{warm}": WARM, "{coefficients}": COEFFICIENTS,
+    "{attributes}": ATTRIBUTES,
+}  # fmt: skip
 
 
 def documented(cls: Class) -> Class:

@@ -150,10 +150,7 @@ class PoissonRegressor(GeneralizedLinearRegressor):
 
     Attributes
     ----------
-    coef_ : ndarray, shape (n_features,)
-    intercept_ : float
-    n_iter_ : int
-        Passes over the data, rounded up.
+    {coefficients}
     {attributes}
 
     Examples
@@ -209,10 +206,7 @@ class GammaRegressor(GeneralizedLinearRegressor):
 
     Attributes
     ----------
-    coef_ : ndarray, shape (n_features,)
-    intercept_ : float
-    n_iter_ : int
-        Passes over the data, rounded up.
+    {coefficients}
     {attributes}
 
     Examples

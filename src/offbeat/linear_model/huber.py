@@ -47,10 +47,7 @@ class HuberRegressor(LinearRegressor):
 
     Attributes
     ----------
-    coef_ : ndarray, shape (n_features,)
-    intercept_ : float
-    n_iter_ : int
-        Passes over the data, rounded up.
+    {coefficients}
     {attributes}
     scale_ : float
         Scale of the noise.

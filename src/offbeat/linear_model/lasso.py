@@ -44,10 +44,7 @@ class ElasticNet(SquaredStream, SparseRegressor):
 
     Attributes
     ----------
-    coef_ : ndarray, shape (n_features,)
-    intercept_ : float
-    n_iter_ : int
-        Passes over the data, rounded up.
+    {coefficients}
     {attributes}
 
     Examples
@@ -133,10 +130,7 @@ class Lasso(SquaredStream, SparseRegressor):
 
     Attributes
     ----------
-    coef_ : ndarray, shape (n_features,)
-    intercept_ : float
-    n_iter_ : int
-        Passes over the data, rounded up.
+    {coefficients}
     {attributes}
 
     Examples

@@ -28,10 +28,7 @@ class LinearRegression(SquaredStream, LinearRegressor):
 
     Attributes
     ----------
-    coef_ : ndarray, shape (n_features,)
-    intercept_ : float
-    n_iter_ : int
-        Passes over the data, rounded up.
+    {coefficients}
     {attributes}
 
     Notes
@@ -118,10 +115,7 @@ class Ridge(SquaredStream, LinearRegressor):
 
     Attributes
     ----------
-    coef_ : ndarray, shape (n_features,)
-    intercept_ : float
-    n_iter_ : int
-        Passes over the data, rounded up.
+    {coefficients}
     {attributes}
 
     Examples

@@ -30,10 +30,7 @@ class LinearSVR(LinearRegressor):
 
     Attributes
     ----------
-    coef_ : ndarray, shape (n_features,)
-    intercept_ : float
-    n_iter_ : int
-        Passes over the data, rounded up.
+    {coefficients}
     {attributes}
 
     Notes
