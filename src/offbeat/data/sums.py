@@ -25,13 +25,13 @@ def evaluate(shard: Shard, loss: Any, point: Point, workspace: Workspace) -> Sum
     )
     for block, targets, ranges in shard.blocks(point.fraction, workspace):
         if getattr(loss, "n_classes", 0):
-            _add_classes(block, targets, point, ranges, out)
+            add_classes(block, targets, point, ranges, out)
         elif isinstance(block, CSR):
             _add_sparse(loss, block, targets, point, ranges, out)
         else:
             _add_dense(loss, block, targets, point, ranges, out, workspace)
     if shard.source.sparse:
-        _center(out, point.center)
+        centre(out, point.center)
     return out
 
 
@@ -79,15 +79,22 @@ def _add_sparse(loss: Any, block: CSR, targets: Targets, point: Point, ranges: N
     rows.sparse_rows(loss, tuple(block), tuple(targets), at, ranges, hessian, (out.head, out.gradient, repair))
 
 
-def _add_classes(block: Block, targets: Targets, point: Point, ranges: NDArray[np.int64], out: Sums) -> None:
-    """Add the multinomial sums; of dense rows, some hundred at a time."""
+def add_classes(
+    block: Block, targets: Targets, point: Point, ranges: NDArray[np.int64], out: Sums,
+    shares: NDArray[np.float32] | None = None,
+) -> None:  # fmt: skip
+    """Add the multinomial sums; of dense rows, some hundred at a time.
+
+    ``shares`` receives the probability of each class in each row of the block, where that is asked for.
+    """
     from offbeat.kernels import classes
 
     gradient = out.gradient.reshape(point.coef.shape)
+    kept = np.empty((0, point.intercept.size), np.float32) if shares is None else shares
     if isinstance(block, CSR):
-        at, none = (point.coef, point.intercept - point.center @ point.coef), np.empty((0, point.intercept.size), "f4")
+        at = (point.coef, point.intercept - point.center @ point.coef)
         for first, last in ranges:
-            classes.sparse_evaluate(tuple(block), tuple(targets), at, first, last, out.head, gradient, none)
+            classes.sparse_evaluate(tuple(block), tuple(targets), at, first, last, out.head, gradient, kept)
     else:
         for first, last in ranges:
             for a in range(first, last, classes.ROWS):
@@ -98,11 +105,13 @@ def _add_classes(block: Block, targets: Targets, point: Point, ranges: NDArray[n
                 if offset.size:
                     z += offset[:, None].astype(z.dtype)
                 classes.softmax_rows(z, y, v, out.head)
+                if shares is not None:
+                    classes.keep_shares(z, y, v, kept[part])
                 gradient += centred.T @ z
     out.head[-1] += int((ranges[:, 1] - ranges[:, 0]).sum())
 
 
-def _center(out: Sums, center: Float64s) -> None:
+def centre(out: Sums, center: Float64s) -> None:
     """Turn sums about zero into sums about the centre."""
     theta, direction = out.head[1:-2], out.head[-2]
     out.gradient[...] -= np.outer(center, theta).ravel()

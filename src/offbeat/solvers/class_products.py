@@ -20,30 +20,18 @@ Shares = NDArray[np.float32]
 
 def evaluate(shard: Shard, workspace: Workspace, at: Point) -> tuple[Floats, Shares]:
     """Return the sums of `Shard.evaluate`, flat, and the probability of each class in each row."""
-    from offbeat.kernels import classes
+    from offbeat.data import sums
 
-    n_classes = at.intercept.size
-    head, gradient = np.zeros(head_size(n_classes)), np.zeros(at.coef.shape)
-    shares, done = np.empty((shard.n_rows, n_classes), np.float32), 0
-    intercept = at.intercept - at.center @ at.coef if shard.source.sparse else at.intercept
-    for block, targets, _ in shard.blocks(1.0, workspace):
+    n_classes, done = at.intercept.size, 0
+    out = Sums(np.zeros(head_size(n_classes)), np.zeros(at.coef.size), None, None)
+    shares = np.empty((shard.n_rows, n_classes), np.float32)
+    for block, targets, ranges in shard.blocks(1.0, workspace):
         n = len(targets.y)
-        kept = shares[done : done + n]
-        if isinstance(block, CSR):
-            classes.sparse_evaluate(tuple(block), tuple(targets), (at.coef, intercept), 0, n, head, gradient, kept)
-        else:
-            for rows, part, (y, v, offset) in _parts(block, targets):
-                z = _predictors(part, at.coef, intercept, at.center)
-                if offset.size:
-                    z += offset[:, None].astype(z.dtype)
-                classes.softmax_rows(z, y, v, head)
-                classes.keep_shares(z, y, v, kept[rows])
-                _add(part, z, at.center, gradient)
+        sums.add_classes(block, targets, at, ranges, out, shares[done : done + n])
         done += n
-    head[-1] += shard.n_rows
     if shard.source.sparse:
-        gradient -= np.outer(at.center, head[1:-2])
-    return Sums(head, gradient.ravel(), None, None).flat(), shares
+        sums.centre(out, at.center)
+    return out.flat(), shares
 
 
 def product(shard: Shard, workspace: Workspace, shares: Shares, at: Point, direction: Floats) -> Floats:
@@ -53,13 +41,12 @@ def product(shard: Shard, workspace: Workspace, shares: Shares, at: Point, direc
     n_classes = at.intercept.size
     w, b = np.ascontiguousarray(direction[:-n_classes].reshape(at.coef.shape)), direction[-n_classes:]
     out, total, done = np.zeros(at.coef.shape), np.zeros(n_classes), 0
+    shifted = b - at.center @ w if shard.source.sparse else b
     for block, targets, _ in shard.blocks(1.0, workspace):
         n = len(targets.y)
         kept = shares[done : done + n]
         if isinstance(block, CSR):
-            classes.sparse_product(
-                tuple(block), kept, targets.weight, w, b - at.center @ w, out, total, (0,) * n_classes
-            )
+            classes.sparse_product(tuple(block), kept, targets.weight, w, shifted, out, total, (0,) * n_classes)
         else:
             for rows, part, (_, v, _) in _parts(block, targets):
                 p, t = kept[rows], _predictors(part, w, b, at.center)
