@@ -182,8 +182,8 @@ def fit(problem: Problem, dataset: Data, options: Options, settings: Settings) -
     stealing = choice.stealing(settings.stealing, settings.staleness, settings.topology, engine, dataset)
     trace = Trace()
     trace.metadata.update(solver=solver.name, reason=reason, engine=engine.name, workers=str(workers))
-    trace.metadata.update({"clock": "virtual"} if engine.virtual else {})
-    trace.metadata.update(rows=str(dataset.n_rows), columns=str(dataset.n_columns))
+    shape = {"rows": str(dataset.n_rows), "columns": str(dataset.n_columns)}
+    trace.metadata.update(({"clock": "virtual"} if engine.virtual else {}) | shape)
     with ExitStack() as stack:
         interrupted = stack.enter_context(interruptible())
         display = stack.enter_context(Display(solver.name, options.tol, dataset.n_rows, verbose=settings.progress))
@@ -206,9 +206,8 @@ def fit(problem: Problem, dataset: Data, options: Options, settings: Settings) -
 
         trace.metadata.update({} if snapshot is None else {"resumed at": f"update {snapshot.clock}"})
         about = {**trace.metadata, "tolerance": str(options.tol), "gap_scale": str(info.reference.objective)}
-        listener = Listener(
-            record, keep or Listener.save, trace.metadata.update, cancelled, about=about, started=started
-        )
+        heard = (record, keep or Listener.save, trace.metadata.update, cancelled)
+        listener = Listener(*heard, about=about, started=started)
         with np.errstate(over="ignore", invalid="ignore"):  # trial points may overflow: solvers look at what they get
             outcome = _run(engine, solver, problem, info, policy, shards, listener, snapshot)
     return solution_of(problem, dataset, info, outcome, trace, time.perf_counter() - started)

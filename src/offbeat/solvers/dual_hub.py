@@ -26,6 +26,8 @@ class SDCAState(State):
     ``momentum`` says how far ahead of the next one the anchor is put.
     ``opening`` is the certified start: a warm one may need no better point, but a better bound. ``goal`` is half of the
     least estimate of the gap when ``rounds`` began to be counted; ``ease`` is what the pull divides the difficulty by.
+    Without rounds, ``asked`` is what the queries of the newest contributions had seen, all together, and ``window`` how
+    many contributions arrive from when a shard is asked until it answers.
     """
 
     info: DataInfo
@@ -173,6 +175,3 @@ def candidate(state: SDCAState, sums: Contribution, gap: float, lower: float) ->
         estimate = gap / state.info.reference.objective if state.info.reference.objective > 0.0 else gap
     at = iterate(state.info, state.x)
     return Candidate(at.u, at.b, estimate, lower)
-
-
-__all__ = ["SDCAState", "candidate", "moved", "opened", "patient", "point", "primal", "proved"]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from distributed import Client
 
+from offbeat.engines.dask.by_value import by_value
 from offbeat.engines.dask.cluster import RemoteShard
 from offbeat.errors import ProblemError
 
@@ -111,14 +111,23 @@ def present(client: Client, silence: float) -> dict[str, int] | None:
     newest = max((facts["last_seen"] for facts in here.values()), default=0.0)
     for address, facts in list(here.items()):
         if newest - facts["last_seen"] > silence:
-            log.warning("worker %s has not been heard of for %g s: taken out", address, silence)
-            client.run_on_scheduler(_remove, address)
+            _take_out(client, address, silence)
             del here[address]
     return {address: int(facts["nthreads"]) for address, facts in here.items()}
 
 
+def _take_out(client: Client, address: str, silence: float) -> None:
+    try:
+        client.run_on_scheduler(by_value(_remove), address)
+        log.warning("worker %s has not been heard of for %g s: taken out", address, silence)
+    except Exception as error:  # what a scheduler that refuses raises
+        log.info("worker %s, silent for %g s, cannot be taken out (%r): left to Dask", address, silence, error)
+
+
 async def _remove(address: str, dask_scheduler: Any = None) -> None:
-    await dask_scheduler.remove_worker(address, stimulus_id=f"offbeat-silent-{time.time()}", close=False)
+    from time import time
+
+    await dask_scheduler.remove_worker(address, stimulus_id=f"offbeat-silent-{time()}", close=False)
 
 
 def threads_of_workers(client: Client) -> dict[str, int]:

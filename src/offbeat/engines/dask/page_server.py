@@ -32,12 +32,12 @@ def open_page(run: str, client: str, page: str, about: dict[str, Any], dask_sche
     server: Any = getattr(dask_scheduler, "http_application", None)
     if not hasattr(server, "add_application"):
         return False
-    found = [app for app in server.applications if "offbeat" in getattr(app, "settings", {})]
-    if found:
-        found[0].settings["offbeat"][run] = {**about, "run": run, "client": client}
-        return True
-    runs = {run: {**about, "run": run, "client": client}}
-    menu: list[str] = []
+    shown = {**about, "run": run, "client": client}
+    for other in server.applications:
+        if "offbeat" in getattr(other, "settings", {}):
+            other.settings["offbeat"][run] = shown
+            return True
+    runs, menu = {run: shown}, list[str]()
 
     def end() -> None:
         if not runs and app in server.applications:
@@ -52,15 +52,12 @@ def open_page(run: str, client: str, page: str, about: dict[str, Any], dask_sche
         return json.dumps({"runs": list(runs.values())}).replace("<", "\\u003c")
 
     class Page(RequestHandler):
-        def get(self) -> None:
-            self.write(page.replace("STATE", state()))
+        def get(self, data: str | None) -> None:
+            if data:
+                self.set_header("Content-Type", "application/json")
+            self.write(state() if data else page.replace("STATE", state()))
 
-    class State(RequestHandler):
-        def get(self) -> None:
-            self.set_header("Content-Type", "application/json")
-            self.write(state())
-
-    app = Application([(r"/(?:.*/)?offbeat", Page), (r"/(?:.*/)?offbeat\.json", State)], offbeat=runs, end=end)
+    app = Application([(r"/(?:.*/)?offbeat(\.json)?", Page)], offbeat=runs, end=end)
     server.add_application(app)
     with suppress(Exception):  # the menu of Dask's own pages: there only with Bokeh
         if any("bokeh" in str(each).lower() for each in server.applications):
