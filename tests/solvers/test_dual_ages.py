@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from conformance.oracle import Data, optimum
+from conformance.oracle import optimum
 from offbeat import Problem, engines, losses, penalties, solve, solvers, topology
 from offbeat.data.load import as_dataset
 from offbeat.engines import faults
@@ -18,19 +18,10 @@ from offbeat.sideways.board import Board
 from offbeat.sideways.messages import Message
 from offbeat.solvers import dual_rows
 from offbeat.solvers.dual_rows import Contribution
+from support.bench import gappy
 
 LOSSES = [losses.Logistic(), losses.SquaredHinge(), losses.Hinge(), losses.Squared(), losses.Huber()]
 RIDGE = penalties.L2(1e-2)
-
-
-def rows(n: int = 120, k: int = 12, seed: int = 0) -> Data:
-    """Sparse rows with a feature that never occurs and rows of zeros."""
-    rng = np.random.default_rng(seed)
-    X = np.where(rng.random((n, k)) < 0.3, rng.standard_normal((n, k)), 0.0)
-    X[:, 4] = 0.0
-    X[3:6] = 0.0
-    y = (X @ rng.standard_normal(k) + 0.3 + 0.5 * rng.standard_normal(n) > 0.0).astype(float)
-    return Data(X, y)
 
 
 def fit(problem: Problem, X: Any, y: Any, **options: Any) -> Any:
@@ -52,7 +43,7 @@ BAD = (faults.Loss(0.1), faults.Duplicate(0.1), faults.Delay(0.3, 1.5))
 @pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.name)
 def test_nobody_waits_for_a_slow_worker(loss: Any, cluster: str) -> None:
     """A tenfold straggler, with an intercept and soft thresholds."""
-    given, problem = rows(), Problem(loss, penalties.ElasticNet(8e-2, 0.3))
+    given, problem = gappy(), Problem(loss, penalties.ElasticNet(8e-2, 0.3))
     tol = {"hinge": 3e-3, "logistic": 1e-8}.get(loss.name, 1e-5)
     engine = engines.Simulated(4, compute=1.0, latency=0.01, straggler={0: 10.0}, seed=3)
     solution = fit(problem, given.X, given.y, engine=engine, tol=tol, **CLUSTERS[cluster])
@@ -64,7 +55,7 @@ def test_nobody_waits_for_a_slow_worker(loss: Any, cluster: str) -> None:
 @pytest.mark.parametrize("staleness", [1.0, np.inf])
 @pytest.mark.parametrize("cluster", CLUSTERS)
 def test_a_bad_network_and_lost_state_leave_the_optimum(cluster: str, staleness: float) -> None:
-    given, problem = rows(), Problem(losses.SquaredHinge(), penalties.L2(5e-2))
+    given, problem = gappy(), Problem(losses.SquaredHinge(), penalties.L2(5e-2))
     dying = (*BAD, faults.Crash(1, 5.0, 2.0), faults.Crash(2, 20.0, 0.0))
     engine = engines.Simulated(4, compute=1.0, latency=0.01, faults=dying, seed=3)
     solution = fit(problem, given.X, given.y, engine=engine, staleness=staleness, tol=1e-6, **CLUSTERS[cluster])
@@ -76,7 +67,7 @@ def test_a_bad_network_and_lost_state_leave_the_optimum(cluster: str, staleness:
 @pytest.mark.parametrize("cluster", ["hub", "hub-pinned", "broadcast", "tree"])
 def test_messages_that_take_longer_than_steps(cluster: str, latency: float) -> None:
     """Ranks make ten steps and more before they hear of the others' first: they hold back by as much."""
-    given, problem = rows(), Problem(losses.Logistic(), penalties.L2(2e-3))
+    given, problem = gappy(), Problem(losses.Logistic(), penalties.L2(2e-3))
     engine = engines.Simulated(4, compute=1.0, latency=latency)
     solution = fit(problem, given.X, given.y, engine=engine, tol=1e-5, **CLUSTERS[cluster])
     assert solution.status == "converged"
@@ -84,7 +75,7 @@ def test_messages_that_take_longer_than_steps(cluster: str, latency: float) -> N
 
 
 def test_a_straggler_costs_less_than_with_a_barrier() -> None:
-    given, problem = rows(), Problem(losses.SquaredHinge(), penalties.L2(5e-2))
+    given, problem = gappy(), Problem(losses.SquaredHinge(), penalties.L2(5e-2))
     engine = engines.Simulated(4, compute=1.0, latency=0.01, straggler={0: 10.0})
     options = {"engine": engine, "stealing": None, "tol": 1e-5}
     runs = [fit(problem, given.X, given.y, staleness=staleness, **options) for staleness in (0.0, np.inf)]
@@ -94,7 +85,7 @@ def test_a_straggler_costs_less_than_with_a_barrier() -> None:
 
 def test_slow_shards_take_long_steps_and_all_together_are_safe() -> None:
     """The reciprocals of all that shards hold back by add up to the share of them that is at work."""
-    given, problem, solver = rows(), Problem(losses.Logistic(), RIDGE), solvers.SDCA()
+    given, problem, solver = gappy(), Problem(losses.Logistic(), RIDGE), solvers.SDCA()
     dataset = as_dataset(given.X, given.y)
     shards = dataset.shards(3)
     info = inspect(problem, dataset, shards, engines.Serial(), Options())
@@ -119,7 +110,7 @@ def test_slow_shards_take_long_steps_and_all_together_are_safe() -> None:
 
 def test_ranks_that_hear_in_another_order_come_to_the_same_point() -> None:
     """Anchors are sums over the board too: nothing that a rank alone remembers is in them."""
-    given, problem, solver = rows(), Problem(losses.Huber(), RIDGE), solvers.SDCA()
+    given, problem, solver = gappy(), Problem(losses.Huber(), RIDGE), solvers.SDCA()
     dataset = as_dataset(given.X, given.y)
     shards = dataset.shards(2)
     info = replace(inspect(problem, dataset, shards, engines.Serial(), Options()), staleness=np.inf, at_once=2)

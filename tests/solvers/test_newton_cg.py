@@ -18,19 +18,9 @@ from offbeat.datasets import make_sparse_classification
 from offbeat.errors import ProblemError
 from offbeat.solvers import conjugate, hessian_products, preconditioner
 from offbeat.solvers.hessian_products import BLOCK, DIAGONAL, EVALUATE, PRODUCT, Query
-from support.bench import twice
+from support.bench import gappy, twice
 
 LOSSES = [losses.Logistic(), losses.SquaredHinge(), losses.Squared(), losses.Huber(), losses.Poisson()]
-
-
-def rows(n: int = 120, k: int = 12, seed: int = 0) -> Data:
-    """Sparse rows with a feature that never occurs and rows of zeros."""
-    rng = np.random.default_rng(seed)
-    X = np.where(rng.random((n, k)) < 0.3, rng.standard_normal((n, k)), 0.0)
-    X[:, 4] = 0.0
-    X[3:6] = 0.0
-    y = (X @ rng.standard_normal(k) + 0.3 + 0.5 * rng.standard_normal(n) > 0.0).astype(float)
-    return Data(X, y)
 
 
 def fit(problem: Problem, X: Any, y: Any, **options: Any) -> Any:
@@ -41,7 +31,7 @@ def fit(problem: Problem, X: Any, y: Any, **options: Any) -> Any:
 @pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.name)
 @pytest.mark.parametrize("intercept", [True, False], ids=["intercept", "origin"])
 def test_sparse_dense_and_duplicates_reach_the_optimum(loss: Any, intercept: bool) -> None:
-    given, problem = rows(), Problem(loss, penalties.L2(1e-3))
+    given, problem = gappy(), Problem(loss, penalties.L2(1e-3))
     reference = optimum(problem, given, fit_intercept=intercept)
     for X in (given.X, sparse.csr_array(given.X), twice(given.X)):
         solution = fit(problem, X, given.y, fit_intercept=intercept)
@@ -54,7 +44,7 @@ def test_sparse_dense_and_duplicates_reach_the_optimum(loss: Any, intercept: boo
 
 @pytest.mark.parametrize("C", [1e-6, 1.0, 1e6])
 def test_extreme_penalties_agree_with_scikit_learn(C: float) -> None:
-    given = rows(400, 10)
+    given = gappy(400, 10)
     solution = fit(Problem(losses.Logistic(), penalties.L2(1.0 / (C * len(given.y)))), given.X, given.y, tol=1e-9)
     assert solution.status == "converged"
     other = LogisticRegression(C=C, solver="newton-cholesky", tol=1e-10, max_iter=1000).fit(given.X, given.y)
@@ -63,7 +53,7 @@ def test_extreme_penalties_agree_with_scikit_learn(C: float) -> None:
 
 @pytest.mark.parametrize("convert", [np.asarray, sparse.csr_array], ids=["dense", "csr"])
 def test_columns_in_units_that_span_twelve_orders(convert: Any) -> None:
-    given = rows()
+    given = gappy()
     units = np.geomspace(1e-6, 1e6, 12)
     problem = Problem(losses.Logistic(), penalties.L2(1e-3))
     solution = fit(problem, convert(given.X * units), given.y, standardize=True)
@@ -99,7 +89,7 @@ def asked(what: str, X: Any, given: Data, columns: Any = (), loss: Any = None) -
 
 @pytest.mark.parametrize("convert", [np.asarray, sparse.csr_array], ids=["dense", "csr"])
 def test_answers_are_those_of_the_hessian(convert: Any) -> None:
-    given = rows()
+    given = gappy()
     X = convert(given.X)
     payload, full, bend = asked(PRODUCT, X, given)
     assert_allclose(payload, full.T @ (bend * (full @ np.arange(13.0))), atol=1e-9)
@@ -116,7 +106,7 @@ def test_answers_are_those_of_the_hessian(convert: Any) -> None:
 @pytest.mark.parametrize("convert", [np.asarray, sparse.csr_array], ids=["dense", "csr"])
 @pytest.mark.parametrize("weighted", [False, True], ids=["even", "weighted"])
 def test_answers_are_those_of_the_hessian_of_several_classes(convert: Any, weighted: bool) -> None:
-    given, classes = rows(), 3
+    given, classes = gappy(), 3
     rng = np.random.default_rng(2)
     n, k = given.X.shape
     y, v = rng.integers(0, classes, n).astype(float), rng.uniform(0.5, 2.0, n) if weighted else np.ones(n)
@@ -146,7 +136,7 @@ def test_answers_are_those_of_the_hessian_of_several_classes(convert: Any, weigh
 @pytest.mark.parametrize("intercept", [True, False], ids=["intercept", "origin"])
 @pytest.mark.parametrize("convert", [np.asarray, sparse.csr_array], ids=["dense", "csr"])
 def test_several_classes_reach_the_optimum(convert: Any, intercept: bool) -> None:
-    given, rng = rows(300), np.random.default_rng(3)
+    given, rng = gappy(300), np.random.default_rng(3)
     y = np.argmax(given.X @ rng.standard_normal((12, 4)) + rng.gumbel(size=(300, 4)), axis=1)
     weight = rng.uniform(0.5, 2.0, 300)
     weight /= weight.mean()
@@ -164,7 +154,7 @@ def test_sparse_data_of_several_classes_is_its_business() -> None:
 
 
 def test_a_step_holds_what_it_needs_and_finds_it_again() -> None:
-    given = rows()
+    given = gappy()
     problem, solver = Problem(losses.Logistic(), penalties.L2(1.0)), solvers.NewtonCG()
     shard = as_dataset(given.X, given.y).shards(1)[0]
     point = Point(np.ones(12), np.zeros(1), np.zeros(12), 1.0, False, True)
@@ -213,7 +203,7 @@ def test_a_block_of_all_columns_is_the_inverse() -> None:
     [Problem(losses.Logistic(), penalties.L1(0.1)), Problem(losses.Hinge(), penalties.L2(0.1))],
 )
 def test_kinks_are_refused(problem: Problem) -> None:
-    given = rows()
+    given = gappy()
     with pytest.raises(ProblemError, match="smooth"):
         fit(problem, given.X, given.y)
 

@@ -11,7 +11,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 
-from conformance.oracle import Data, objective, optimum
+from conformance.oracle import objective, optimum
 from offbeat import Problem, engines, losses, penalties, solve, solvers
 from offbeat.data.load import as_dataset
 from offbeat.datasets import make_sparse_classification
@@ -22,21 +22,11 @@ from offbeat.sideways.board import Board
 from offbeat.sideways.messages import Message
 from offbeat.solvers import dual_rows
 from offbeat.solvers.dual_rows import Contribution
-from support.bench import twice
+from support.bench import gappy, twice
 
 LOSSES = [losses.Logistic(), losses.SquaredHinge(), losses.Hinge(), losses.Squared(), losses.Huber()]
 RIDGE = penalties.L2(1e-2)
 NET = penalties.ElasticNet(2e-2, 0.3)
-
-
-def rows(n: int = 120, k: int = 12, seed: int = 0) -> Data:
-    """Sparse rows with a feature that never occurs, rows of zeros and an entry that is stored twice."""
-    rng = np.random.default_rng(seed)
-    X = np.where(rng.random((n, k)) < 0.3, rng.standard_normal((n, k)), 0.0)
-    X[:, 4] = 0.0
-    X[3:6] = 0.0
-    y = (X @ rng.standard_normal(k) + 0.3 + 0.5 * rng.standard_normal(n) > 0.0).astype(float)
-    return Data(X, y)
 
 
 def fit(problem: Problem, X: Any, y: Any, **options: Any) -> Any:
@@ -61,7 +51,7 @@ class Shards(engines.Serial):
 @pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.name)
 @pytest.mark.parametrize("intercept", [True, False], ids=["intercept", "origin"])
 def test_sparse_dense_and_duplicates_reach_the_optimum(loss: Any, penalty: Any, intercept: bool) -> None:
-    given, problem = rows(), Problem(loss, penalty)
+    given, problem = gappy(), Problem(loss, penalty)
     values = []
     for X in (given.X, sparse.csr_array(given.X), twice(given.X)):
         solution = fit(problem, X, given.y, fit_intercept=intercept)
@@ -77,7 +67,7 @@ def test_sparse_dense_and_duplicates_reach_the_optimum(loss: Any, penalty: Any, 
 
 @pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.name)
 def test_bounds_are_true_from_the_first_round(loss: Any) -> None:
-    given, problem = rows(), Problem(loss, RIDGE)
+    given, problem = gappy(), Problem(loss, RIDGE)
     best = fit(problem, given.X, given.y).certificate.primal
     for passes in (1, 3, 10, 20):
         with warnings.catch_warnings():
@@ -89,7 +79,7 @@ def test_bounds_are_true_from_the_first_round(loss: Any) -> None:
 
 @pytest.mark.parametrize("loss", [losses.Logistic(), losses.SquaredHinge()], ids=lambda loss: loss.name)
 def test_shards_agree_on_the_optimum(loss: Any) -> None:
-    given, problem = rows(200), Problem(loss, RIDGE)
+    given, problem = gappy(200), Problem(loss, RIDGE)
     one = fit(problem, given.X, given.y)
     options = {"tol": 1e-5}
     several = fit(problem, sparse.csr_array(given.X), given.y, engine=Shards(), **options)
@@ -105,7 +95,7 @@ def query(k: int, n: int, *, signs: bool = False, warm: bool = False, sigma: flo
 
 
 def test_a_contribution_holds_all_that_a_shard_knows() -> None:
-    given, problem = rows(), Problem(losses.Logistic(), RIDGE)
+    given, problem = gappy(), Problem(losses.Logistic(), RIDGE)
     shard, solver = as_dataset(given.X, given.y).shards(1)[0], solvers.SDCA()
     asked = query(12, 120)
     first = solver.local_step(problem, shard, solver.init_local(problem, shard), asked)
@@ -116,7 +106,7 @@ def test_a_contribution_holds_all_that_a_shard_knows() -> None:
 
 def test_ranks_that_disagree_about_the_anchor_agree_after_a_round() -> None:
     """One that lost its state among peers has moved it another time: both ranks go on from what they are told."""
-    given, problem, solver = rows(), Problem(losses.Huber(), RIDGE), solvers.SDCA()
+    given, problem, solver = gappy(), Problem(losses.Huber(), RIDGE), solvers.SDCA()
     dataset = as_dataset(given.X, given.y)
     shards = dataset.shards(2)
     info = inspect(problem, dataset, shards, engines.Serial(), Options())
@@ -139,7 +129,7 @@ def test_ranks_that_disagree_about_the_anchor_agree_after_a_round() -> None:
 
 @pytest.mark.parametrize("warm", [False, True])
 def test_contributions_are_the_sums_they_claim_to_be(warm: bool) -> None:
-    given, problem = rows(), Problem(losses.Hinge(), RIDGE)
+    given, problem = gappy(), Problem(losses.Hinge(), RIDGE)
     shard, solver = as_dataset(given.X, given.y).shards(1)[0], solvers.SDCA()
     asked = query(12, 120, signs=True, warm=warm, sigma=3.0, epochs=4)
     step = solver.local_step(problem, shard, solver.init_local(problem, shard), asked)
@@ -157,14 +147,14 @@ def test_contributions_are_the_sums_they_claim_to_be(warm: bool) -> None:
 
 @pytest.mark.parametrize("alpha", [1e6, 1e2])
 def test_an_extreme_penalty_leaves_the_null_model(alpha: float) -> None:
-    given = rows()
+    given = gappy()
     solution = fit(Problem(losses.Logistic(), penalties.L2(alpha)), given.X, given.y, tol=1e-6)
     assert solution.status == "converged"
     assert_allclose(solution.coef, 0.0, atol=1e-2)
 
 
 def test_a_weak_penalty_is_eased() -> None:
-    given, problem = rows(), Problem(losses.SquaredHinge(), penalties.L2(1e-6))
+    given, problem = gappy(), Problem(losses.SquaredHinge(), penalties.L2(1e-6))
     solution = fit(problem, given.X, given.y, tol=1e-4, max_iter=20_000.0)
     assert solution.status == "converged"
     assert solution.certificate.primal <= optimum(problem, given) + 1e-3
@@ -190,7 +180,7 @@ def test_two_runs_are_the_same_and_seeds_differ() -> None:
     ],
 )
 def test_what_has_no_such_dual_is_refused(problem: Problem) -> None:
-    given = rows()
+    given = gappy()
     with pytest.raises(ProblemError, match="SDCA"):
         fit(problem, given.X, given.y)
 
@@ -219,7 +209,7 @@ def test_lost_updates_leave_no_floor(loss: Any, intercept: bool) -> None:
 @pytest.mark.parametrize("container", [np.asarray, sparse.csr_array], ids=["dense", "csr"])
 def test_the_point_is_made_anew_from_the_dual_variables(container: Any) -> None:
     """Whatever becomes of the shared point on the way."""
-    given, problem = rows(400), Problem(losses.Logistic(), RIDGE)
+    given, problem = gappy(400), Problem(losses.Logistic(), RIDGE)
     shard, solver = as_dataset(container(given.X), given.y).shards(1)[0], solvers.SDCA(threads=3)
     asked = query(12, 400)._replace(threads=3)
     step = solver.local_step(problem, shard, solver.init_local(problem, shard), asked)
@@ -231,7 +221,7 @@ def test_the_point_is_made_anew_from_the_dual_variables(container: Any) -> None:
 
 
 def test_threads_share_one_shard_whatever_the_engine() -> None:
-    given, problem = rows(), Problem(losses.Hinge(), RIDGE)
+    given, problem = gappy(), Problem(losses.Hinge(), RIDGE)
     whole = fit(problem, given.X, given.y, solver=solvers.SDCA(threads=1), engine=Shards())
     assert_array_equal(whole.coef, fit(problem, given.X, given.y, solver=solvers.SDCA(threads=1)).coef)
 
@@ -240,7 +230,7 @@ def test_threads_share_one_shard_whatever_the_engine() -> None:
 @pytest.mark.parametrize("weighted", [False, True])
 def test_kinks_are_solved_for_exactly(epsilon: float, weighted: bool) -> None:
     """Absolute errors with a ridge so weak that ascent would take for ever."""
-    given = rows(90, 6)
+    given = gappy(90, 6)
     rng = np.random.default_rng(1)
     y = given.X @ rng.standard_normal(6) + rng.standard_t(2.0, 90) + 3.0
     v = rng.integers(0, 4, 90).astype(float) if weighted else None

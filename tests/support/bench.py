@@ -18,8 +18,9 @@ from offbeat import Problem, engines
 from offbeat.data.load import as_dataset
 from offbeat.data.shard import Shard
 from offbeat.errors import ConvergenceWarning
-from offbeat.fitting import Settings, fit, solve
+from offbeat.fitting import fit, solve
 from offbeat.inspection import Options, inspect
+from offbeat.settings import Settings
 from offbeat.sideways.board import Board
 from offbeat.sideways.messages import Message
 from offbeat.sideways.protocol import DataInfo
@@ -32,6 +33,16 @@ class SerialShards(engines.Serial):
     @property
     def n_workers(self) -> int:
         return 3
+
+
+def gappy(n: int = 120, k: int = 12, seed: int = 0) -> Data:
+    """Sparse rows with a feature that never occurs and rows of zeros."""
+    rng = np.random.default_rng(seed)
+    X = np.where(rng.random((n, k)) < 0.3, rng.standard_normal((n, k)), 0.0)
+    X[:, 4] = 0.0
+    X[3:6] = 0.0
+    y = (X @ rng.standard_normal(k) + 0.3 + 0.5 * rng.standard_normal(n) > 0.0).astype(float)
+    return Data(X, y)
 
 
 def twice(X: Any) -> sparse.csr_array:

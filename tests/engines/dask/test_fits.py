@@ -190,7 +190,7 @@ def test_nothing_is_left_on_the_cluster(client, arrays):
         from offbeat.engines.dask import remote
 
         threads = client.run(lambda: sorted(t.name for t in __import__("threading").enumerate()))
-        return keys, client.run(remote.held), threads
+        return keys, client.run(remote.held), threads, client.scheduler_comm.interval
 
     offbeat.solve(RIDGE, *arrays, tol=1e-6)
     gc.collect()  # of other tests
