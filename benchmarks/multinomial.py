@@ -31,9 +31,8 @@ REPEATS = 3
 
 
 class Rung(NamedTuple):
-    """A fit with one tolerance: seconds, how far from the optimum, and bytes beyond rows and coefficients."""
+    """A fit with one tolerance: seconds, its objective, and bytes beyond rows and coefficients."""
 
-    tol: float
     seconds: float
     objective: float
     extra: int
@@ -96,7 +95,7 @@ def climb(name: str, folder: str, alpha: float, budget: float) -> list[Rung]:
             if times[-1] > budget / REPEATS:
                 break
         extra = (memory.peak() or 0) - before - W.nbytes
-        rungs.append(Rung(tol, statistics.median(times), objective(X, y, W, alpha), extra))
+        rungs.append(Rung(statistics.median(times), objective(X, y, W, alpha), extra))
         if times[-1] > budget:
             break
     return rungs
