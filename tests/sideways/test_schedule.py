@@ -329,3 +329,30 @@ def test_nobody_is_woken_for_what_only_he_himself_is_at() -> None:
     started(schedule)
     schedule.lost(0 if schedule.workers[1] else 1)
     assert schedule.next_look() > 1e6
+
+
+@pytest.mark.parametrize("staleness", [1.0, 2.0, math.inf])
+@pytest.mark.parametrize("concurrency", [2.0, math.inf])
+def test_every_look_ahead_of_time_finds_something_to_start(staleness: float, concurrency: float) -> None:
+    """Shards that move only after a while: the loop would otherwise spin until the slow worker answers."""
+    rng = np.random.default_rng(0)
+    schedule = Schedule(
+        8, 2, staleness=staleness, depth=2, concurrency=concurrency, stealing=Stealing(patience=20.0, least=5.0)
+    )
+    now, planned = 0.0, 0
+    for _ in range(600):
+        started(schedule, now)
+        look = schedule.next_look()
+        if look <= now:
+            schedule.wake()
+            assert started(schedule, now)
+            continue
+        planned += math.isfinite(look)
+        ready = now + rng.exponential(0.1 if at(schedule, 1) else 20.0)
+        if ready < look:
+            now = ready
+            finish(schedule, 1 if at(schedule, 1) else 0, now)
+        else:
+            now = look + 1e-9
+            schedule.wake()
+    assert planned or math.isinf(staleness) or concurrency == 2.0

@@ -75,16 +75,21 @@ class Homes:
 
         None if that one has been waiting only since after a time.
         """
+        since = self.stealable_since(limit)
+        if math.isinf(since) or since > before:
+            return None
+        shard = heapq.heappop(self._all)[-1]
+        self.waits[shard] = False
+        return shard
+
+    def stealable_since(self, limit: float) -> float:
+        """Return since when the shard has been waiting that would be stolen next; ``inf`` if there is none."""
         while self._all:
             clock, _, shard = self._all[0]
             if self.waits[shard] and self.clocks[shard] == clock:
-                if clock > limit or self.since[shard] > before:
-                    return None
-                self.waits[shard] = False
-                heapq.heappop(self._all)
-                return shard
+                return math.inf if clock > limit else self.since[shard]
             heapq.heappop(self._all)
-        return None
+        return math.inf
 
     def oldest(self, worker: int) -> float:
         """Return the clock of the waiting shard at home here that is furthest behind; ``inf`` if none waits."""
@@ -95,10 +100,6 @@ class Homes:
                 return clock
             heapq.heappop(heap)
         return math.inf
-
-    def first_waiting(self) -> float:
-        """Return since when the shard has been waiting that waits the longest; ``inf`` if none does."""
-        return min((since for since, waits in zip(self.since, self.waits, strict=True) if waits), default=math.inf)
 
     def welcome(self, worker: int, workers: Collection[int]) -> list[int]:
         """Return the shards that move to a worker when it comes: those it had at the start, or an even share.

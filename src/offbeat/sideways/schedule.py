@@ -186,7 +186,7 @@ class Schedule:
         takers = self.stealing is not None and len(self.flights) < self.concurrency
         due = self.flights.next_look(self._parked if takers else ())
         if takers and self._parked and self._least > 0.0:
-            due = min(due, self.homes.first_waiting() + self._least)
+            due = min(due, self.homes.stealable_since(self.homes.slowest + self.staleness) + self._least)
         return due
 
     def usual(self) -> float:
