@@ -9,7 +9,7 @@ from distributed import Client, LocalCluster, Security
 
 import offbeat
 from offbeat import Problem, engines, losses, penalties
-from offbeat.errors import ProblemError
+from offbeat.errors import DataError, ProblemError
 from offbeat.linear_model import LogisticRegression
 
 RIDGE = Problem(losses.Logistic(), penalties.L2(1e-3))
@@ -45,6 +45,32 @@ def test_an_asynchronous_client_in_its_own_loop(cluster, rows):
                 offbeat.solve(RIDGE, *rows, engine=engines.Dask(client))
 
     asyncio.run(main())
+
+
+@pytest.fixture
+def elsewhere(cluster, rows):
+    """A client that is not the current one, with rows on its cluster."""
+    X, y = rows
+    with Client(cluster, set_as_default=False) as client:
+        lazy = client.persist([da.from_array(X, chunks=(200, 4)), da.from_array(y, chunks=200)])
+        yield client, *lazy
+
+
+@pytest.mark.parametrize("given", [True, False], ids=["given", "of the data"])
+def test_a_client_that_is_not_the_current_one(elsewhere, rows, given):
+    client, X, y = elsewhere
+    fit = offbeat.solve(RIDGE, X, y, tol=1e-6, **({"engine": engines.Dask(client)} if given else {}))
+    np.testing.assert_allclose(fit.coef, offbeat.solve(RIDGE, *rows, tol=1e-8).coef, atol=1e-3)
+    assert fit.trace.metadata["engine"] == "dask"
+    assert X.sum().compute(scheduler=client) == pytest.approx(rows[0].sum())  # still there
+
+
+def test_data_of_another_cluster(elsewhere):
+    with (
+        Client(n_workers=1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0") as other,
+        pytest.raises(DataError, match="the data lies on the Dask cluster at tcp://"),
+    ):
+        offbeat.solve(RIDGE, *elsewhere[1:], engine=engines.Dask(other))
 
 
 def test_a_cluster_with_tls(rows):

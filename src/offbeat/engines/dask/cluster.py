@@ -157,7 +157,8 @@ def loaded(client: Client, parts: Sequence[RemotePart]) -> None:
     DataError
         A part could not be loaded: names it, its task and the error.
     """
-    wait([value for part in parts for value in part if isinstance(value, Future)])
+    with client.as_current():  # or Dask takes the one that was made last
+        wait([value for part in parts for value in part if isinstance(value, Future)])
     for part in parts:
         for future in part:
             if not isinstance(future, Future) or future.status == "finished":

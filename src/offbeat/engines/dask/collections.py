@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from dask.base import is_dask_collection, tokenize
+from dask.core import flatten
 from dask.delayed import delayed
+from distributed import Future
 
 from offbeat.data.vectors import raw_vector
 from offbeat.errors import DataError
@@ -19,7 +21,7 @@ VECTOR_NAMES = ("y", "sample_weight", "offset")
 
 
 class Blocks(NamedTuple):
-    """Delayed parts of features, targets, weights and offsets; None or a column's name where there are none."""
+    """Parts of features, targets, weights and offsets, delayed or futures; None or the name of a column if none."""
 
     X: list[Any]
     vectors: list[list[Any] | str | None]
@@ -71,7 +73,7 @@ def _array(X: Any, vectors: Sequence[Any]) -> Blocks:
         X.compute_chunk_sizes()
         rows = X.chunks[0]
     each = [_aligned(v, rows, name) for v, name in zip(vectors, VECTOR_NAMES, strict=True)]
-    return Blocks(list(X.to_delayed().ravel()), each)
+    return Blocks(_chunks(X), each)
 
 
 def _numbered(values: Any) -> bool:
@@ -105,7 +107,16 @@ def _aligned(values: Any, rows: tuple[float, ...], name: str) -> list[Any] | str
         )
     if not unknown and mine != rows:
         values = values.rechunk((rows,))
-    return list(values.to_delayed().ravel())
+    return _chunks(values)
+
+
+def _chunks(array: Any) -> list[Any]:
+    """Return the chunks of an array: what a persisted one already has, as it is; delayed, all others."""
+    graph = array.__dask_graph__()
+    found = [graph[key] for key in flatten(array.__dask_keys__())]
+    if any(is_dask_collection(value) or not isinstance(value, Future) for value in found):
+        return list(array.to_delayed().ravel())
+    return found
 
 
 def _cut(values: Any, rows: tuple[float, ...], name: str) -> list[Any]:

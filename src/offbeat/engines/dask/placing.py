@@ -8,14 +8,14 @@ from functools import partial
 from typing import Any, TypeVar
 
 from dask.base import compute, is_dask_collection
-from distributed import Client
+from distributed import Client, Future
 
 from offbeat.data.parts import Facts, Labels, Part, Recipe, shard_of
 from offbeat.data.placed import PlacedDataset, placed_dataset
 from offbeat.data.shard import Shard
 from offbeat.engines.dask.cluster import DaskCluster, RemotePart, loaded
 from offbeat.engines.dask.collections import Blocks, blocks_of
-from offbeat.engines.dask.connection import current, promptly
+from offbeat.engines.dask.connection import connection, current, promptly
 from offbeat.engines.dask.engine import Dask
 from offbeat.engines.dask.plan import plan
 from offbeat.engines.dask.versions import check_versions
@@ -48,6 +48,8 @@ def place(
     client = engine.connect() if isinstance(engine, Dask) else current()
     with nullcontext() if client is None else client.as_current():
         blocks = blocks_of(X, (y, sample_weight, offset))
+    if client is None and isinstance(blocks.X[0], Future):
+        client = connection(blocks.X[0].client)
     target = next((values for values in blocks.vectors[:1] if isinstance(values, str)), None)
     facts = partial(
         placed_dataset, labels=labels, target=target, has_target=y is not None, has_weight=sample_weight is not None
@@ -72,13 +74,29 @@ def _remote(client: Client, blocks: Blocks) -> list[RemotePart]:
     lazy = [v for column in columns if isinstance(column, list) for v in column if is_dask_collection(v)]
     futures = iter(client.compute(lazy))
 
+    same = {client}
+
     def handle(values: Any, i: int) -> Any:
-        if not isinstance(values, list):
-            return values
-        return next(futures) if is_dask_collection(values[i]) else values[i]
+        value = values[i] if isinstance(values, list) else values
+        if isinstance(value, Future):
+            if value.client not in same:
+                _check_cluster(client, value.client)
+                same.add(value.client)
+            return Future(value.key, client)  # a reference of our own, to be let go of without harm
+        return next(futures) if is_dask_collection(value) else value
 
     each = [[handle(column, i) for i in range(len(blocks.X))] for column in columns]
     return [RemotePart(i, *values) for i, values in enumerate(zip(*each, strict=True))]
+
+
+def _check_cluster(client: Client, other: Client) -> None:
+    """Raise `DataError` unless two clients are of the same cluster."""
+    here, there = (each.scheduler_info(n_workers=0) for each in (client, other))
+    if here["id"] != there["id"]:
+        raise DataError(
+            f"the data lies on the Dask cluster at {there['address']}, and the engine's client is of the one at "
+            f"{here['address']}: give engines.Dask a client of the former"
+        )
 
 
 def _loaded(blocks: Blocks) -> list[Part]:
