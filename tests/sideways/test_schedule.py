@@ -212,16 +212,16 @@ def test_a_lost_message_is_asked_for_again_each_time_later() -> None:
 def test_the_usual_time_is_the_median_of_what_was_seen() -> None:
     schedule = Schedule(8, 8, staleness=math.inf, stealing=TAKE, usual=50.0)
     started(schedule)
-    assert schedule.usual() == 50.0
+    assert schedule.flights.usual() == 50.0
     for worker, now in enumerate((1.0, 1.0, 1.0, 2.0, 2.0, 2.0, 90.0)):
         finish(schedule, worker, now)
-    assert schedule.usual() == 2.0
+    assert schedule.flights.usual() == 2.0
     barrier = Schedule(2, 2, usual=50.0)
     started(barrier)
     finish(barrier, 0, 3.0), finish(barrier, 1, 3.0)
-    assert barrier.usual() == 3.0
+    assert barrier.flights.usual() == 3.0
     barrier.new_round()
-    assert barrier.usual() == 50.0
+    assert barrier.flights.usual() == 50.0
 
 
 # comings and goings -------------------------------------------------------------------------------------------------

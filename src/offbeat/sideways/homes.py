@@ -67,29 +67,21 @@ class Homes:
         if self.oldest(worker) > limit or not self._idle[worker]:
             return None
         shard = heapq.heappop(self._idle[worker])[1]
-        self.waits[shard] = False
+        self.begin(shard)
         return shard
 
-    def steal(self, limit: float, before: float = math.inf) -> int | None:
-        """Return a waiting shard of anybody's, among those furthest behind, if its clock is within the limit.
-
-        None if that one has been waiting only since after a time.
-        """
-        since = self.stealable_since(limit)
-        if math.isinf(since) or since > before:
-            return None
-        shard = heapq.heappop(self._all)[-1]
-        self.waits[shard] = False
-        return shard
-
-    def stealable_since(self, limit: float) -> float:
-        """Return since when the shard has been waiting that would be stolen next; ``inf`` if there is none."""
+    def furthest_behind(self, limit: float) -> int | None:
+        """Return the waiting shard, anybody's, that is furthest behind, if its clock is within the limit."""
         while self._all:
             clock, _, shard = self._all[0]
             if self.waits[shard] and self.clocks[shard] == clock:
-                return math.inf if clock > limit else self.since[shard]
+                return None if clock > limit else shard
             heapq.heappop(self._all)
-        return math.inf
+        return None
+
+    def begin(self, shard: int) -> None:
+        """Have a shard wait no longer, whoever took it."""
+        self.waits[shard] = False
 
     def oldest(self, worker: int) -> float:
         """Return the clock of the waiting shard at home here that is furthest behind; ``inf`` if none waits."""

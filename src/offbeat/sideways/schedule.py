@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from offbeat.sideways.flights import Flight, Flights, Key
 from offbeat.sideways.homes import Homes
 from offbeat.sideways.messages import CERTIFY, STEP, Message
+from offbeat.sideways.moving import Moving
 
 LAG = 2  # clocks that a shard must be behind before another worker than its own takes it, when nobody waits for it
 DEPTH = 3  # steps that a worker has before it where messages can be lost: it works on one while others are on their way
@@ -26,8 +28,8 @@ class Stealing:
     shards_per_worker : int
         How finely the data is cut, so that there is something to move.
     least : float
-        Seconds that such a step has been under way, or that a shard has been waiting at home, before it moves: where
-        its rows are sent along, that must pay.
+        Seconds that moving a shard takes, where its rows are sent along: a step has been under way, or a shard been
+        waiting at home, for that long before it moves. See `moving.Moving`.
 
     Examples
     --------
@@ -76,14 +78,16 @@ class Schedule:
         self.depth = 1 if staleness == 0 else DEPTH if math.isfinite(retry) else depth
         self.workers: dict[int, dict[Key, Flight]] = {w: {} for w in range(n_workers)}  # in the order of asking
         patience = math.inf if stealing is None else stealing.patience * (SLACK if self.depth > 1 else 1.0)
-        self._least = 0.0 if stealing is None else stealing.least
-        self.flights = Flights(n_shards, retry=retry, patience=patience, usual=usual, least=self._least)
+        least = 0.0 if stealing is None else stealing.least
+        self.moving = Moving(self.homes.of, least)
+        self.flights = Flights(n_shards, retry=retry, patience=patience, usual=usual, least=least)
         self._free: dict[int, None] = dict.fromkeys(range(n_workers))  # may have something to do
         self._parked: dict[int, None] = {}  # had nothing to do when last looked at
         self._astray: list[Flight] = []
         self._asked: dict[int, set[int]] = {w: set() for w in range(n_workers)}
         self._unasked: dict[int, None] = {}
         self._number, self._pending = 0, set[int]()  # of the certificate under way: its number, who has not answered
+        self._begun = 0.0  # when it began
 
     # what the loop tells -------------------------------------------------------------------------------------------
     def arrived(self, message: Message, now: float) -> bool:
@@ -93,9 +97,12 @@ class Schedule:
         flight = self.workers.get(message.worker, {}).get(key)
         if flight is not None:
             self._land(flight, now, message.duration)
+        self.moving.ended(message.worker, message.duration)
         if not self._awaited(key):
             return False
         self.flights.answered(key)
+        if self.moving.costs and self.homes.of[message.shard] != message.worker in self.workers:
+            self._move(message.shard, message.worker)  # which holds the rows, and was there first
         if message.role == CERTIFY:
             self._pending.discard(message.shard)
             self._unask(message.shard)
@@ -113,7 +120,7 @@ class Schedule:
 
     def ask(self, number: int) -> None:
         """Have every shard evaluated, for the certificate of this number: the next thing that its worker does."""
-        self._number, self._pending = number, set(range(self.n_shards))
+        self._number, self._pending, self._begun = number, set(range(self.n_shards)), self.homes.now
         for shard in range(self.n_shards):
             self._ask(shard)
         self.wake()
@@ -150,6 +157,7 @@ class Schedule:
                 self.homes.give_back(flight.shard)
         self._free.pop(worker, None)
         self._parked.pop(worker, None)
+        self.moving.lost(worker)
         alive = sorted(self.workers)
         orphans = [s for s in range(self.n_shards) if self.homes.of[s] == worker]
         for i, shard in enumerate(orphans):
@@ -168,7 +176,9 @@ class Schedule:
             chosen = self._pick(worker, now)
             if chosen is None:
                 self._parked[worker] = None
+                self.moving.parks(worker, now)
                 continue
+            self.moving.begins(worker, chosen[0])
             flight = Flight(*chosen, worker, now, 1, now)
             self.workers[worker][flight.key] = flight
             if len(self.workers[worker]) < self.depth:
@@ -183,15 +193,14 @@ class Schedule:
 
     def next_look(self) -> float:
         """Return when to look again although nothing came in; ``inf`` if there is no need."""
-        takers = self.stealing is not None and len(self.flights) < self.concurrency
-        due = self.flights.next_look(self._parked if takers else ())
-        if takers and self._parked and self._least > 0.0:
-            due = min(due, self.homes.stealable_since(self.homes.slowest + self.staleness) + self._least)
+        takers = self._parked if self.stealing is not None and len(self.flights) < self.concurrency else {}
+        due = self.flights.next_look(takers)
+        if not self.moving.costs:
+            return due
+        for worker in takers:
+            for shard, since in self._movable(self.homes.slowest + self.staleness):
+                due = min(due, self.moving.due(worker, shard, since))
         return due
-
-    def usual(self) -> float:
-        """Return the usual time of a step."""
-        return self.flights.usual()
 
     # steps under way -----------------------------------------------------------------------------------------------
     def _land(self, flight: Flight, now: float, duration: float) -> None:
@@ -235,7 +244,7 @@ class Schedule:
 
     # choosing ------------------------------------------------------------------------------------------------------
     def _pick(self, worker: int, now: float) -> Key | None:
-        asked = self._take_asked(worker)
+        asked = self._take_asked(worker, now)
         if asked is not None:
             return asked, self._number, CERTIFY
         slowest = self.homes.slowest
@@ -243,11 +252,26 @@ class Schedule:
         if self.stealing is None:
             return self._step(self.homes.take(worker, limit))
         if self._pending or (self.staleness > 0 and not self.homes.oldest(worker) - slowest < LAG):
-            urgent = self._step(self.homes.steal(slowest, now - self._least)) or self.flights.overdue(now, worker)
+            urgent = self._step(self._steal(worker, slowest, now)) or self.flights.overdue(now, worker)
             if urgent is not None:
                 return urgent
         own = self._step(self.homes.take(worker, limit))
-        return own or self._step(self.homes.steal(limit, now - self._least)) or self.flights.overdue(now, worker)
+        return own or self._step(self._steal(worker, limit, now)) or self.flights.overdue(now, worker)
+
+    def _steal(self, worker: int, limit: float, now: float) -> int | None:
+        shard = self.homes.furthest_behind(limit)
+        if shard is None or self.moving.due(worker, shard, self.homes.since[shard]) > now:
+            return None
+        self.homes.begin(shard)
+        return shard
+
+    def _movable(self, limit: float) -> Iterator[tuple[int, float]]:
+        """Yield what an idle worker would take from others: what is to be evaluated, and the shard furthest behind."""
+        for asked in islice(self._unasked, 1):
+            yield asked, self._begun
+        shard = self.homes.furthest_behind(limit)
+        if shard is not None:
+            yield shard, self.homes.since[shard]
 
     def _step(self, shard: int | None) -> Key | None:
         return None if shard is None else (shard, self.homes.clocks[shard] + 1, STEP)
@@ -260,14 +284,14 @@ class Schedule:
         self._asked[self.homes.of[shard]].discard(shard)
         self._unasked.pop(shard, None)
 
-    def _take_asked(self, worker: int) -> int | None:
+    def _take_asked(self, worker: int, now: float) -> int | None:
         if not self._unasked:
             return None
         if self._asked[worker]:
             shard = min(self._asked[worker])
-        elif self.stealing is not None:
-            shard = next(iter(self._unasked))
         else:
-            return None
+            shard = next(iter(self._unasked))
+            if self.stealing is None or self.moving.due(worker, shard, self._begun) > now:
+                return None
         self._unask(shard)
         return shard
