@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -21,6 +22,9 @@ from offbeat.sideways.protocol import DataInfo, original_to_internal
 SAMPLE_ROWS = 4096
 NORM_ROWS = 16384
 PARALLEL_ROWS = 50_000
+COUNTED = 64  # targets that are whole numbers from -1 up to less than this are counted
+Tally: TypeAlias = tuple[Floats, Floats]
+"""Distinct targets and the weight of each."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +58,12 @@ def inspect(problem: Problem, dataset: Data, shards: list[Shard], engine: Engine
     """
     classes = problem.n_outputs > 1 and options.fit_intercept  # their certificate needs exact centres
     fraction = 1.0 if options.standardize or classes else min(1.0, SAMPLE_ROWS / max(dataset.n_rows, 1))
-    center, scale, rarity = _moments(shards, engine, fraction, options.fit_intercept, exact=options.standardize)
+    # On a few rows, threads would cost more than they save.
+    light = fraction < 1.0 and dataset.n_rows < PARALLEL_ROWS
+    parts, tallies = zip(*engine.map(partial(_look, fraction), shards, light=light), strict=True)
+    center, scale, rarity = _moments(parts, options.fit_intercept, exact=options.standardize)
     penalty = problem.separable(dataset.n_columns, None if options.standardize else scale)
-    null, reference = _null_model(problem, shards, engine, options)
+    null, reference = _null_model(problem, _Targets(problem.loss, shards, engine, tallies), options)
     info = DataInfo(
         dataset.n_rows, dataset.n_columns, problem.n_outputs, center, scale, penalty, reference,
         (np.zeros(dataset.n_columns * problem.n_outputs), null), dataset.sparse, rarity,
@@ -96,18 +103,29 @@ def _null_gradient(problem: Problem, info: DataInfo, shards: list[Shard], engine
     return at.gradient
 
 
-def _shard_moments(fraction: float, shard: Shard) -> Moments:
-    return shard.moments(fraction, Workspace())
+def _look(fraction: float, shard: Shard) -> tuple[Moments, Tally | None]:
+    return shard.moments(fraction, Workspace()), _tally(shard)
 
 
-def _moments(
-    shards: list[Shard], engine: Engine, fraction: float, center: bool, *, exact: bool
-) -> tuple[Floats, Floats, Floats]:
+def _tally(shard: Shard) -> Tally | None:
+    """Return the distinct targets of a shard and the weight of each, if they are few and rows have no offsets."""
+    few, y = shard.y[:SAMPLE_ROWS], shard.y
+    if shard.offset.size or not np.all((few >= -1.0) & (few < COUNTED) & (few == np.rint(few))):
+        return None
+    if not (y.min(initial=0.0) >= -1.0 and y.max(initial=0.0) < COUNTED):
+        return None
+    whole = y.astype(np.int64)
+    if not np.array_equal(whole, y):
+        return None
+    weights = np.bincount(whole + 1, shard.weight if shard.weight.size else None).astype(np.float64)
+    seen = np.flatnonzero(weights)
+    return seen.astype(np.float64) - 1.0, weights[seen]
+
+
+def _moments(parts: Sequence[Moments], center: bool, *, exact: bool) -> tuple[Floats, Floats, Floats]:
     """Return centres (zeros when columns must not move), scales (ones for constant columns) and rarities."""
-    # On a few rows, threads would cost more than they save.
-    parts = engine.map(partial(_shard_moments, fraction), shards, light=fraction < 1.0)
     with np.errstate(invalid="ignore", over="ignore"):  # columns that are not finite keep centre 0 and scale 1
-        mean, variance, largest = moments_of(parts)
+        mean, variance, largest = moments_of(list(parts))
         spread = variance if center or exact else variance + mean**2
         scale, rarity = _scale(mean, np.sqrt(spread), largest, exact=exact)
     mean[~np.isfinite(mean)] = 0.0
@@ -126,11 +144,10 @@ def _scale(mean: Floats, spread: Floats, largest: Floats, *, exact: bool) -> tup
     return scale, rarity
 
 
-def _null_model(problem: Problem, shards: list[Shard], engine: Engine, options: Options) -> tuple[Floats, Reference]:
+def _null_model(problem: Problem, targets: _Targets, options: Options) -> tuple[Floats, Reference]:
     """Return the best intercept at ``w = 0``, and the reference of certificates there."""
     if problem.n_outputs > 1:
-        return _null_classes(problem, shards, engine, options)
-    targets = _Targets(problem.loss, shards, engine)
+        return _null_classes(problem, targets, options)
     b, (total, _, _, at_zero) = _best_constant(targets) if options.fit_intercept else (0.0, targets.sums(0.0))
     n = targets.n_rows
     reference = Reference((total + at_zero) / n, math.nan, at_zero / n, options.fit_intercept, options.tol)
@@ -138,30 +155,51 @@ def _null_model(problem: Problem, shards: list[Shard], engine: Engine, options: 
 
 
 class _Targets:
-    """Targets, weights and offsets of all shards: what the null model is fitted to, without a look at the features."""
+    """Targets, weights and offsets of all shards: what the null model is fitted to, without a look at the features.
 
-    def __init__(self, loss: Any, shards: list[Shard], engine: Engine) -> None:
+    Where each shard has counted its targets, nothing more is asked of shards.
+    """
+
+    def __init__(self, loss: Any, shards: list[Shard], engine: Engine, tallies: Sequence[Tally | None]) -> None:
         self.loss, self._shards, self._engine = loss, shards, engine
         self.n_rows = sum(shard.n_rows for shard in shards)
+        known = [tally for tally in tallies if tally is not None]
+        self._known = tuple(map(np.concatenate, zip(*known, strict=True))) if len(known) == len(tallies) else None
 
     def sums(self, b: float) -> tuple[float, float, float, float]:
         """Return the sums of loss, its two derivatives, and the conjugate at zero, with the intercept ``b``."""
+        if self._known is not None:
+            return _loss_sums(self.loss, np.array([b]), *self._known)
         few = self.n_rows < PARALLEL_ROWS
-        parts = self._engine.map(partial(_loss_sums, self.loss, b), self._shards, light=few)
+        parts = self._engine.map(partial(_shard_sums, self.loss, b), self._shards, light=few)
         total, slope, bend, at_zero = np.sum(parts, axis=0)
         return float(total), float(slope), float(bend), float(at_zero)
 
     def start(self) -> float:
         """Return the link of the mean target, less the mean offset."""
+        if self._known is not None:
+            y, weight = self._known
+            return float(self.loss.link(float(y @ weight) / float(weight.sum())))
         total, weight, offset = np.sum(self._engine.map(_target_sums, self._shards, light=True), axis=0)
         return float(self.loss.link(total / weight)) - float(offset) / self.n_rows
 
+    def counts(self, n_classes: int) -> Floats:
+        """Return the weight of each class."""
+        if self._known is not None:
+            return np.asarray(np.bincount(self._known[0].astype(np.int64), self._known[1], n_classes), np.float64)
+        each = self._engine.map(partial(_class_counts, n_classes), self._shards, light=True)
+        return np.asarray(np.sum(each, axis=0))
 
-def _loss_sums(loss: Any, b: float, shard: Shard) -> tuple[float, ...]:
+
+def _loss_sums(loss: Any, z: Floats, y: Floats, weight: Floats) -> tuple[float, float, float, float]:
     from offbeat.kernels.rows import loss_sum
 
-    z = shard.offset + b if shard.offset.size else np.array([b])
-    return tuple(loss_sum(loss, z, shard.y, shard.weight))
+    total, slope, bend, at_zero = loss_sum(loss, z, y, weight)
+    return total, slope, bend, at_zero
+
+
+def _shard_sums(loss: Any, b: float, shard: Shard) -> tuple[float, float, float, float]:
+    return _loss_sums(loss, shard.offset + b if shard.offset.size else np.array([b]), shard.y, shard.weight)
 
 
 def _target_sums(shard: Shard) -> tuple[float, float, float]:
@@ -216,11 +254,11 @@ def _best_kink(targets: _Targets) -> tuple[float, tuple[float, float, float, flo
     return min(ends, key=lambda end: end[1][0])
 
 
-def _null_classes(problem: Problem, shards: list[Shard], engine: Engine, options: Options) -> tuple[Floats, Reference]:
+def _null_classes(problem: Problem, targets: _Targets, options: Options) -> tuple[Floats, Reference]:
     """Return log class shares as intercepts, and the entropy of the classes as the reference."""
-    counts = np.sum(engine.map(partial(_class_counts, problem.n_outputs), shards, light=True), axis=0)
+    counts = targets.counts(problem.n_outputs)
     shares = counts / counts.sum()
-    mean_weight = float(counts.sum()) / sum(shard.n_rows for shard in shards)
+    mean_weight = float(counts.sum()) / targets.n_rows
     logs = np.log(np.maximum(shares, 1e-300))
     b = logs - logs.mean() if options.fit_intercept else np.zeros(problem.n_outputs)
     value = math.log(float(np.exp(b).sum())) - float(shares @ b)
