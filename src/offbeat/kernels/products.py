@@ -4,8 +4,8 @@ The Hessian is ``X' diag(bend) X`` with ``bend = v l''(z)``, kept from the evalu
 just read for ``x'v`` is still in the first-level cache when ``bend (x'v) x`` is added: a product costs one read of
 the rows, where one product with X and one with its transpose cost two.
 
-Indices are unsigned, so that nothing looks for negative ones, and sums over a row are kept in four parts, so that
-an addition need not wait for the one before.
+Indices are unsigned, so that nothing looks for negative ones. Sums over a row in four parts, so that an addition need
+not wait for the one before, were slower: 1.2 times on rows of 23 entries, 2.7 times on rows of two.
 """
 
 from __future__ import annotations
@@ -19,22 +19,12 @@ from offbeat.kernels.compiled import kernel
 @kernel(fastmath={"contract"}, error_model="numpy")
 def _dot(indices, data, first, last, w):
     """Return the sum of ``data * w[indices]`` from ``first`` to ``last``."""
-    one, four = np.uint64(1), np.uint64(4)
-    a = 0.0
-    b = 0.0
-    c = 0.0
-    d = 0.0
+    total = 0.0
     p = first
-    while p + four <= last:
-        a += data[p] * w[np.uint64(indices[p])]
-        b += data[p + one] * w[np.uint64(indices[p + one])]
-        c += data[p + np.uint64(2)] * w[np.uint64(indices[p + np.uint64(2)])]
-        d += data[p + np.uint64(3)] * w[np.uint64(indices[p + np.uint64(3)])]
-        p += four
     while p < last:
-        a += data[p] * w[np.uint64(indices[p])]
-        p += one
-    return (a + b) + (c + d)
+        total += data[p] * w[np.uint64(indices[p])]
+        p += np.uint64(1)
+    return total
 
 
 @kernel(fastmath={"contract"}, error_model="numpy")
