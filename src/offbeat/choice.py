@@ -21,7 +21,7 @@ WIDE = 1.0  # columns a row
 WIDE_COLUMNS = 200
 WORDS = 0.1  # columns a row, from which few columns are in many rows
 ENTRIES = 1000  # of a row, at most, to guess its size
-SMALL = 1 << 17  # values below which threads cost more than they save
+SMALL, SPARSE_SMALL = 1 << 17, 1 << 19  # values below which threads cost more than they save; stored ones
 
 
 def solver(
@@ -100,8 +100,8 @@ def many_columns(problem: Problem, dataset: Data) -> bool:
     return k > (SPARSE_NEWTON_COLUMNS if dataset.sparse else max(WIDE * dataset.n_rows, WIDE_COLUMNS))
 
 
-def engine(dataset: Data, wanted: Engine | Literal["auto"]) -> Engine:
-    """Return the engine to use: threads for large local data."""
+def engine(dataset: Data, wanted: Engine | Literal["auto"], n_outputs: int = 1) -> Engine:
+    """Return the engine to use: threads for large local data; outputs multiply the work."""
     if wanted != "auto":
         if isinstance(wanted, (str, type)) or not hasattr(wanted, "run"):
             raise ProblemError(f'engine is {wanted!r}; give "auto" or an object such as offbeat.engines.Threads()')
@@ -111,9 +111,10 @@ def engine(dataset: Data, wanted: Engine | Literal["auto"]) -> Engine:
     if dataset.cluster is not None:
         place: Engine = dataset.cluster.engine()
         return place
-    size = dataset.n_rows * min(dataset.n_columns, 100)
+    small = SPARSE_SMALL if dataset.sparse else SMALL
+    large = min(dataset.n_values, 100.0 * dataset.n_rows) * n_outputs > small
     threads = engines.Threads()
-    return threads if size > SMALL and threads.n_workers > 1 else engines.Serial()
+    return threads if large and threads.n_workers > 1 else engines.Serial()
 
 
 def check_staleness(chosen: Solver, staleness: float) -> None:

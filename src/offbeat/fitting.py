@@ -177,7 +177,7 @@ def fit(problem: Problem, dataset: Data, options: Options, settings: Settings) -
     solver, reason = choice.solver(problem, dataset, settings.solver, staleness=settings.staleness)
     solver.check(problem)
     choice.check_staleness(solver, settings.staleness)
-    engine = choice.engine(dataset, settings.engine)
+    engine = choice.engine(dataset, settings.engine, problem.n_outputs)
     workers = engine.n_workers
     stealing = choice.stealing(settings.stealing, settings.staleness, settings.topology, engine, dataset)
     trace = Trace()

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from offbeat.data.chunks import in_memory
 from offbeat.data.diagnose import diagnose_non_finite
 from offbeat.data.shard import STREAM_BYTES, Shard
-from offbeat.data.source import Source
+from offbeat.data.source import CSR, Source
 from offbeat.errors import DataError
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 Float64s = NDArray[np.float64]
 VECTORS = {"y": "targets", "weight": "weights", "offset": "offsets"}
+FEW = 1000  # rows by which the stored values of all are guessed
 
 
 class Data(Protocol):
@@ -38,6 +39,10 @@ class Data(Protocol):
     @property
     def sparse(self) -> bool:
         """Whether rows are sparse."""
+
+    @property
+    def n_values(self) -> float:
+        """Number of values of the features; of sparse rows those that are stored, as far as the first tell."""
 
     @property
     def in_memory(self) -> bool:
@@ -124,6 +129,16 @@ class Dataset:
     def sparse(self) -> bool:
         """Whether rows are sparse."""
         return self.source.sparse
+
+    @property
+    def n_values(self) -> float:
+        """Number of values of the features; of sparse rows those that are stored, as far as the first tell."""
+        few = min(self.n_rows, FEW)
+        if not self.sparse or not self.in_memory or not few:
+            return float(self.n_rows * self.n_columns)
+        some = self.source.read(0, few)
+        assert isinstance(some, CSR)
+        return some.n_stored * self.n_rows / few
 
     @property
     def in_memory(self) -> bool:

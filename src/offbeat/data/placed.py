@@ -78,6 +78,11 @@ class PlacedDataset:
         return self.known[0].kind.startswith("sparse") if encoder is None else encoder.sparse
 
     @property
+    def n_values(self) -> float:
+        """Number of values of the features, as if none were missing."""
+        return float(self.n_rows * self.n_columns)
+
+    @property
     def in_memory(self) -> bool:
         """Whether all rows are in memory: that of the cluster."""
         return True

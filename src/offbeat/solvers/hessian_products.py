@@ -20,7 +20,7 @@ EVALUATE, PRODUCT, DIAGONAL, BLOCK = "gradient", "product", "diagonal", "block o
 HEAD = 4
 CHUNK = 512  # dense rows to weight at once
 NOWHERE: NDArray[np.int64] = np.empty(0, np.int64)
-BLOCK_ROWS = 30  # rows for each column of a block: the rest would say the same
+BLOCK_ROWS = 120  # rows for each column of a block: with 30, rows in order of a column say too little of the others
 
 
 class Query(NamedTuple):
