@@ -212,3 +212,16 @@ def test_kinks_are_refused(problem: Problem) -> None:
 def test_parameters_out_of_range_are_refused(options: Any) -> None:
     with pytest.raises(ProblemError, match="NewtonCG"):
         solvers.NewtonCG(**options)
+
+
+def test_rows_in_order_of_a_column_make_no_worse_a_preconditioner() -> None:
+    """Two indicators a row, sorted by the first: with too few rows, columns would be missing from the block."""
+    rng, n, users, items = np.random.default_rng(0), 30_000, 300, 600
+    user, item = np.sort((users * rng.random(n) ** 2).astype(int)), (items * rng.random(n) ** 3).astype(int)
+    z = rng.normal(size=users)[user] + rng.normal(size=items)[item]
+    X = sparse.csr_matrix((np.ones(2 * n), np.column_stack([user, users + item]).ravel(), 2 * np.arange(n + 1)))
+    y = (z + rng.logistic(size=n) > 0.0).astype(float)
+    order = rng.permutation(n)
+    problem = Problem(losses.Logistic(), penalties.L2(1.0 / n))
+    passes = [fit(problem, X[r], y[r], tol=1e-6, fit_intercept=False).passes for r in (np.arange(n), order)]
+    assert passes[0] <= 1.25 * passes[1]

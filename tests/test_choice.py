@@ -1,0 +1,34 @@
+"""Which engine ``auto`` takes: threads where there is enough to do for them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from offbeat import choice
+from offbeat.data.load import as_dataset
+
+
+def rows(n: int, k: int, density: float | None = None) -> Any:
+    if density is None:
+        return np.zeros((n, k))
+    return sparse.random_array((n, k), density=density, format="csr", rng=np.random.default_rng(0))
+
+
+@pytest.mark.parametrize(
+    ("X", "outputs", "name"),
+    [
+        (rows(2_000, 50), 1, "serial"),
+        (rows(4_000, 50), 1, "threads"),
+        (rows(40_000, 1_000, 0.01), 1, "serial"),  # 400,000 stored values
+        (rows(40_000, 1_000, 0.01), 3, "threads"),
+        (rows(80_000, 1_000, 0.01), 1, "threads"),
+    ],
+)
+def test_threads_where_there_is_enough_to_do(monkeypatch: pytest.MonkeyPatch, X: Any, outputs: int, name: str) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    dataset = as_dataset(X, np.zeros(X.shape[0]))
+    assert choice.engine(dataset, "auto", outputs).name == name
