@@ -29,6 +29,6 @@ def rows(n: int, k: int, density: float | None = None) -> Any:
     ],
 )
 def test_threads_where_there_is_enough_to_do(monkeypatch: pytest.MonkeyPatch, X: Any, outputs: int, name: str) -> None:
-    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1}, raising=False)
     dataset = as_dataset(X, np.zeros(X.shape[0]))
     assert choice.engine(dataset, "auto", outputs).name == name
