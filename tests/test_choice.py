@@ -22,6 +22,7 @@ def rows(n: int, k: int, density: float | None = None) -> Any:
     ("X", "outputs", "name"),
     [
         (rows(2_000, 50), 1, "serial"),
+        (rows(2_000, 50), 3, "serial"),  # all outputs are one product of matrices
         (rows(4_000, 50), 1, "threads"),
         (rows(40_000, 1_000, 0.01), 1, "serial"),  # 400,000 stored values
         (rows(40_000, 1_000, 0.01), 3, "threads"),

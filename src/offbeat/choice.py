@@ -101,7 +101,7 @@ def many_columns(problem: Problem, dataset: Data) -> bool:
 
 
 def engine(dataset: Data, wanted: Engine | Literal["auto"], n_outputs: int = 1) -> Engine:
-    """Return the engine to use: threads for large local data; outputs multiply the work."""
+    """Return the engine to use: threads for large local data; outputs multiply the work on sparse rows."""
     if wanted != "auto":
         if isinstance(wanted, (str, type)) or not hasattr(wanted, "run"):
             raise ProblemError(f'engine is {wanted!r}; give "auto" or an object such as offbeat.engines.Threads()')
@@ -111,8 +111,10 @@ def engine(dataset: Data, wanted: Engine | Literal["auto"], n_outputs: int = 1) 
     if dataset.cluster is not None:
         place: Engine = dataset.cluster.engine()
         return place
-    small = SPARSE_SMALL if dataset.sparse else SMALL
-    large = min(dataset.n_values, 100.0 * dataset.n_rows) * n_outputs > small
+    if dataset.sparse:
+        large = dataset.n_values * n_outputs > SPARSE_SMALL
+    else:
+        large = dataset.n_rows * min(dataset.n_columns, 100) > SMALL
     threads = engines.Threads()
     return threads if large and threads.n_workers > 1 else engines.Serial()
 
