@@ -331,6 +331,16 @@ def test_nobody_is_woken_for_what_only_he_himself_is_at() -> None:
     assert schedule.next_look() > 1e6
 
 
+def test_a_worker_at_a_step_is_not_idle_although_it_could_have_another() -> None:
+    schedule = Schedule(2, 2, staleness=math.inf, depth=2, stealing=Stealing(patience=20.0, least=5.0))
+    started(schedule)
+    finish(schedule, 0, 1.0)
+    schedule.moving.ended(0, 1.0)
+    schedule.moving.begins(0, 1)  # it holds the other's rows
+    started(schedule, 1.0)
+    assert schedule.moving.due(0, 1, 100.0) == 101.0
+
+
 @pytest.mark.parametrize("staleness", [1.0, 2.0, math.inf])
 @pytest.mark.parametrize("concurrency", [2.0, math.inf])
 def test_every_look_ahead_of_time_finds_something_to_start(staleness: float, concurrency: float) -> None:

@@ -101,7 +101,8 @@ class Schedule:
         if not self._awaited(key):
             return False
         self.flights.answered(key)
-        if self.moving.costs and self.homes.of[message.shard] != message.worker in self.workers:
+        elsewhere = self.homes.of[message.shard] != message.worker
+        if self.moving.costs and elsewhere and message.worker in self.workers:
             self._move(message.shard, message.worker)  # which holds the rows, and was there first
         if message.role == CERTIFY:
             self._pending.discard(message.shard)
@@ -176,7 +177,8 @@ class Schedule:
             chosen = self._pick(worker, now)
             if chosen is None:
                 self._parked[worker] = None
-                self.moving.parks(worker, now)
+                if not self.workers[worker]:
+                    self.moving.parks(worker, now)
                 continue
             self.moving.begins(worker, chosen[0])
             flight = Flight(*chosen, worker, now, 1, now)
