@@ -27,6 +27,7 @@ OTHERS = {
     "large": 1e3 * RNG.poisson(3.0, N),
     "below": -2.0 * (RNG.random(N) < 0.5),
     "late fraction": np.append(np.ones(N - 1), 0.5),
+    "late and large": np.append(np.ones(N - 1), 64.0),
 }
 LOSSES = {
     "classes": losses.Logistic(),
@@ -63,7 +64,9 @@ def test_whole_targets_are_counted_and_shards_asked_once(name: str, weight: NDAr
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_other_targets_are_summed_where_they_are(name: str) -> None:
+@pytest.mark.parametrize("sample", [10, 4096])
+def test_other_targets_are_summed_where_they_are(monkeypatch: pytest.MonkeyPatch, name: str, sample: int) -> None:
+    monkeypatch.setattr("offbeat.inspection.SAMPLE_ROWS", sample)  # what is wrong may come later
     y = OTHERS[name]
     info, asked = look(losses.Squared(), y)
     assert asked > 1
