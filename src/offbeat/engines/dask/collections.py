@@ -113,10 +113,10 @@ def _aligned(values: Any, rows: tuple[float, ...], name: str) -> list[Any] | str
 def _chunks(array: Any) -> list[Any]:
     """Return the chunks of an array: what a persisted one already has, as it is; delayed, all others."""
     graph = array.__dask_graph__()
-    found = [graph[key] for key in flatten(array.__dask_keys__())]
-    if any(is_dask_collection(value) or not isinstance(value, Future) for value in found):
-        return list(array.to_delayed().ravel())
-    return found
+    keys = list(flatten(array.__dask_keys__()))
+    if all(isinstance(graph[key], Future) for key in keys):
+        return [graph[key] for key in keys]
+    return list(array.to_delayed().ravel())
 
 
 def _cut(values: Any, rows: tuple[float, ...], name: str) -> list[Any]:

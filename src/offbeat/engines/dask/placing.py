@@ -48,8 +48,10 @@ def place(
     client = engine.connect() if isinstance(engine, Dask) else current()
     with nullcontext() if client is None else client.as_current():
         blocks = blocks_of(X, (y, sample_weight, offset))
-    if client is None and isinstance(blocks.X[0], Future):
-        client = connection(blocks.X[0].client)
+    if client is None:
+        columns = [column for column in (blocks.X, *blocks.vectors) if isinstance(column, list)]
+        there = next((value.client for column in columns for value in column if isinstance(value, Future)), None)
+        client = None if there is None else connection(there)
     target = next((values for values in blocks.vectors[:1] if isinstance(values, str)), None)
     facts = partial(
         placed_dataset, labels=labels, target=target, has_target=y is not None, has_weight=sample_weight is not None
