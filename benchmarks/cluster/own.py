@@ -9,8 +9,8 @@ from typing import Any
 
 import offbeat
 from benchmarks.asynchrony.common import Outcome
-from benchmarks.cluster.common import ROUNDS, cluster, features, targets
-from benchmarks.cluster.glm import CASES, GOAL
+from benchmarks.cluster.common import ROUNDS, cluster
+from benchmarks.cluster.glm import GOAL, data
 from offbeat import Problem, engines, topology
 
 
@@ -19,14 +19,10 @@ def measure() -> Outcome:
     warnings.simplefilter("ignore")
     rows: list[tuple[Any, ...]] = []
     with cluster() as client:
-        X = features()
-        here = X.compute()
-        for case in CASES:
-            y = targets(X, case.family)
-            there = y.compute()
-            dask, threads = engines.Dask(client), engines.Threads(2)
+        dask, threads = engines.Dask(client), engines.Threads(2)
+        for case, X, y, here, target in data():
             ways: dict[str, tuple[Any, Any, dict[str, Any]]] = {
-                "two threads": (here, there, {"engine": threads}),
+                "two threads": (here, target, {"engine": threads}),
                 "Dask, rounds of tasks": (X, y, {"engine": dask}),
                 "Dask, peers": (X, y, {"engine": dask, "topology": topology.Broadcast()}),
             }
