@@ -16,7 +16,7 @@ from offbeat.data.load import as_dataset
 from offbeat.data.shard import Point
 from offbeat.datasets import make_sparse_classification
 from offbeat.errors import ProblemError
-from offbeat.solvers import conjugate, hessian_products, preconditioner
+from offbeat.solvers import conjugate, easing, hessian_products, preconditioner
 from offbeat.solvers.hessian_products import BLOCK, DIAGONAL, EVALUATE, PRODUCT, Query
 from support.bench import gappy, twice
 
@@ -167,24 +167,72 @@ def test_a_step_holds_what_it_needs_and_finds_it_again() -> None:
     assert_array_equal(with_it.payload, without.payload)
 
 
-def test_conjugate_gradients_solve_and_stay_within_the_region() -> None:
+def test_conjugate_gradients_solve() -> None:
     rng = np.random.default_rng(0)
     root = rng.standard_normal((9, 6))
     H, slope = root.T @ root, rng.standard_normal(6)
-    solver = preconditioner.only_diagonal(np.diag(H).copy())
+    state = conjugate.begin(preconditioner.only_diagonal(np.diag(H).copy()), slope, 1e-10)
+    while not state.done:
+        state = conjugate.advance(state, H @ state.direction, 50)
+    assert_allclose(state.step, -np.linalg.solve(H, slope), atol=1e-8)
+    assert_allclose(state.change, slope @ state.step + 0.5 * state.step @ H @ state.step)
 
-    def run(radius: float) -> conjugate.Conjugate:
-        state = conjugate.begin(solver, slope, radius, 1e-10)
-        while not state.done:
-            state = conjugate.advance(state, H @ state.direction, 50)
-        return state
 
-    free = run(np.inf)
-    assert_allclose(free.step, -np.linalg.solve(H, slope), atol=1e-8)
-    assert_allclose(free.change, slope @ free.step + 0.5 * free.step @ H @ free.step)
-    bound = run(0.5 * free.length)
-    assert bound.bounded
-    assert_allclose(np.sqrt(bound.step @ (np.diag(H) * bound.step)), 0.5 * free.length)
+def test_conjugate_gradients_stop_where_there_is_no_curvature() -> None:
+    solver = preconditioner.only_diagonal(np.ones(2))
+    flat = conjugate.advance(conjugate.begin(solver, np.array([3.0, 4.0]), 0.1), np.zeros(2), 50)
+    assert flat.done
+    assert_array_equal(flat.step, [-3.0, -4.0])
+
+
+@pytest.mark.parametrize(("shift", "kind"), [(0.0, np.float32), (1e4, np.float64)])
+def test_products_are_in_single_precision_unless_columns_lie_far_from_zero(shift: float, kind: type) -> None:
+    rng = np.random.default_rng(0)
+    X, y = sparse.random(300, 40, 0.3, format="csr", rng=rng), rng.integers(0, 3, 300)
+    X.data += shift
+    if shift:
+        X = sparse.csr_matrix(X.toarray() * 0.0 + rng.standard_normal((300, 40)) + shift)
+    seen: set[Any] = set()
+
+    class Watched(solvers.NewtonCG):
+        def local_step(self, problem: Problem, shard: Any, local: Any, query: Any) -> Any:
+            seen.add(query.direction.dtype.type if query.what == PRODUCT else None)
+            return super().local_step(problem, shard, local, query)
+
+    given = solve(Problem(losses.Multinomial(3), penalties.L2(1e-2)), X, y, solver=Watched(), tol=1e-10)
+    assert given.status == "converged"
+    assert kind in seen
+
+
+def pairs(n: int, users: int, items: int) -> tuple[Any, Any]:
+    """Return two indicators a row, of which many are rare, and targets that a sum over both explains in part."""
+    rng = np.random.default_rng(0)
+    user, item = (users * rng.random(n) ** 2).astype(int), (items * rng.random(n) ** 3).astype(int)
+    z = rng.normal(size=users)[user] + rng.normal(size=items)[item]
+    X = sparse.csr_matrix((np.ones(2 * n), np.column_stack([user, users + item]).ravel(), 2 * np.arange(n + 1)))
+    return X, (z + rng.logistic(size=n) > 0.0).astype(float)
+
+
+def test_weak_ridges_are_come_at_from_stronger_ones() -> None:
+    """Steps of a cold start would end where rows know no curvature, and creep from there: more than 3,000 passes."""
+    X, y = pairs(20_000, 400, 3_000)
+    problem = Problem(losses.SquaredHinge(), penalties.L2(1e-3 / X.shape[0]))
+    given = fit(problem, X, y, tol=1e-6, fit_intercept=False)
+    assert given.status == "converged"
+    assert given.passes <= 300
+
+
+def test_easier_problems_are_for_weak_ridges() -> None:
+    many = np.full(1_000, 0.25)
+    assert easing.start(many, np.full(1_000, 1e-9), 1e6) == 1.0
+    assert easing.start(many, np.zeros(1_000), 1e3) == 1.0
+    ease = easing.start(many, np.full(1_000, 1e-3), 1e3)
+    assert 1_000 * 0.25 / (0.25 + 1e-3 * ease) <= 1e3 / easing.ROWS
+    steps = 0
+    while ease > 1.0:
+        ease, steps = easing.next_one(ease, 10), steps + 1
+    assert ease == 1.0
+    assert steps > 2
 
 
 def test_a_block_of_all_columns_is_the_inverse() -> None:
@@ -216,12 +264,9 @@ def test_parameters_out_of_range_are_refused(options: Any) -> None:
 
 def test_rows_in_order_of_a_column_make_no_worse_a_preconditioner() -> None:
     """Two indicators a row, sorted by the first: with too few rows, columns would be missing from the block."""
-    rng, n, users, items = np.random.default_rng(0), 30_000, 300, 600
-    user, item = np.sort((users * rng.random(n) ** 2).astype(int)), (items * rng.random(n) ** 3).astype(int)
-    z = rng.normal(size=users)[user] + rng.normal(size=items)[item]
-    X = sparse.csr_matrix((np.ones(2 * n), np.column_stack([user, users + item]).ravel(), 2 * np.arange(n + 1)))
-    y = (z + rng.logistic(size=n) > 0.0).astype(float)
-    order = rng.permutation(n)
+    n = 30_000
+    X, y = pairs(n, 300, 600)
+    order = np.argsort(X.indices[::2], kind="stable")
     problem = Problem(losses.Logistic(), penalties.L2(1.0 / n))
-    passes = [fit(problem, X[r], y[r], tol=1e-6, fit_intercept=False).passes for r in (np.arange(n), order)]
+    passes = [fit(problem, X[r], y[r], tol=1e-6, fit_intercept=False).passes for r in (order, np.arange(n))]
     assert passes[0] <= 1.25 * passes[1]

@@ -92,9 +92,9 @@ def add_classes(
     gradient = out.gradient.reshape(point.coef.shape)
     kept = np.empty((0, point.intercept.size), np.float32) if shares is None else shares
     if isinstance(block, CSR):
-        at = (point.coef, point.intercept - point.center @ point.coef)
+        at, each = (point.coef, point.intercept - point.center @ point.coef), (0,) * point.intercept.size
         for first, last in ranges:
-            classes.sparse_evaluate(tuple(block), tuple(targets), at, first, last, out.head, gradient, kept)
+            classes.sparse_evaluate(tuple(block), tuple(targets), at, first, last, out.head, gradient, kept, each)
     else:
         for first, last in ranges:
             for a in range(first, last, classes.ROWS):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from offbeat.kernels.compiled import kernel
+from offbeat.kernels.lanes import add_row
 
 ROWS = 512
 
@@ -60,7 +61,7 @@ def keep_shares(theta, y, v, shares):
 
 
 @kernel(fastmath={"reassoc", "contract", "nsz"}, error_model="numpy")
-def sparse_evaluate(X, target, at, first, last, head, gradient, shares):
+def sparse_evaluate(X, target, at, first, last, head, gradient, shares, each):
     """Add loss and gradient over CSR rows, about zero: one look at each row, in both directions.
 
     Parameters
@@ -78,28 +79,26 @@ def sparse_evaluate(X, target, at, first, last, head, gradient, shares):
     gradient : ndarray, shape (k, n_classes)
     shares : ndarray of float32, shape (n, n_classes) or (0, n_classes)
         Receives ``softmax(z)``.
+    each : tuple of n_classes zeros
+        Says how many classes there are when this is compiled.
     """
     indptr, indices, data = X
     y, v, offset = target
     coef, intercept = at
-    n_classes = intercept.shape[0]
+    n_classes = len(each)
     t = np.empty((1, n_classes))
     for i in range(first, last):
         start = offset[i] if offset.shape[0] > 0 else 0.0
         for c in range(n_classes):
             t[0, c] = intercept[c] + start
         for p in range(indptr[i], indptr[i + 1]):
-            x, j = data[p], np.uint64(indices[p])
-            for c in range(n_classes):
-                t[0, c] += x * coef[j, c]
+            add_row(t, 0, np.float64(data[p]), coef, indices[p], each)
         own = v[i : i + 1] if v.shape[0] > 0 else v
         softmax_rows(t, y[i : i + 1], own, head)
         if shares.shape[0] > 0:
             keep_shares(t, y[i : i + 1], own, shares[i : i + 1])
         for p in range(indptr[i], indptr[i + 1]):
-            x, j = data[p], np.uint64(indices[p])
-            for c in range(n_classes):
-                gradient[j, c] += x * t[0, c]
+            add_row(gradient, indices[p], np.float64(data[p]), t, 0, each)
 
 
 @kernel(fastmath={"reassoc", "contract", "nsz"}, error_model="numpy")
@@ -113,35 +112,32 @@ def sparse_product(X, shares, v, w, b, out, total, each):
     shares : ndarray, shape (n, n_classes)
     v : ndarray of float64, shape (n,) or (0,)
         Weights.
-    w : ndarray, shape (k, n_classes)
+    w : ndarray of float32 or float64, shape (k, n_classes)
+        All is computed in its precision.
     b : ndarray, shape (n_classes,)
     out : ndarray, shape (k, n_classes)
-    total : ndarray, shape (n_classes,)
+    total : ndarray of float64, shape (n_classes,)
         Receives the part of the intercepts.
     each : tuple of n_classes zeros
-        Says how many classes there are when this is compiled: loops over them are then unrolled, which saves a third.
+        Says how many classes there are when this is compiled.
     """
     indptr, indices, data = X
-    n_classes = len(each)
-    t = np.empty(len(each))
+    n_classes, real = len(each), w.dtype.type
+    t = np.empty((1, n_classes), w.dtype)
     for i in range(indptr.shape[0] - 1):
         for c in range(n_classes):
-            t[c] = b[c]
+            t[0, c] = b[c]
         for p in range(indptr[i], indptr[i + 1]):
-            x, j = data[p], np.uint64(indices[p])
-            for c in range(n_classes):
-                t[c] += x * w[j, c]
-        mean = 0.0
+            add_row(t, 0, real(data[p]), w, indices[p], each)
+        mean = real(0.0)
         for c in range(n_classes):
-            mean += shares[i, c] * t[c]
-        weight = v[i] if v.shape[0] > 0 else 1.0
+            mean += shares[i, c] * t[0, c]
+        weight = real(v[i] if v.shape[0] > 0 else 1.0)
         for c in range(n_classes):
-            t[c] = weight * shares[i, c] * (t[c] - mean)
-            total[c] += t[c]
+            t[0, c] = weight * shares[i, c] * (t[0, c] - mean)
+            total[c] += t[0, c]
         for p in range(indptr[i], indptr[i + 1]):
-            x, j = data[p], np.uint64(indices[p])
-            for c in range(n_classes):
-                out[j, c] += x * t[c]
+            add_row(out, indices[p], real(data[p]), t, 0, each)
 
 
 @kernel(fastmath={"reassoc", "contract", "nsz"}, error_model="numpy")

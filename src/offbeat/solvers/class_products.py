@@ -35,13 +35,14 @@ def evaluate(shard: Shard, workspace: Workspace, at: Point) -> tuple[Floats, Sha
 
 
 def product(shard: Shard, workspace: Workspace, shares: Shares, at: Point, direction: Floats) -> Floats:
-    """Return the product of the Hessian with a direction."""
+    """Return the product of the Hessian with a direction, for sparse rows in the precision of the direction."""
     from offbeat.kernels import classes
 
     n_classes = at.intercept.size
     w, b = np.ascontiguousarray(direction[:-n_classes].reshape(at.coef.shape)), direction[-n_classes:]
-    out, total, done = np.zeros(at.coef.shape), np.zeros(n_classes), 0
-    shifted = b - at.center @ w if shard.source.sparse else b
+    out, total, done = np.zeros(at.coef.shape, w.dtype), np.zeros(n_classes), 0
+    centred = shard.source.sparse and bool(at.center.any())
+    shifted = (b - at.center @ w).astype(w.dtype) if centred else b
     for block, targets, _ in shard.blocks(1.0, workspace):
         n = len(targets.y)
         kept = shares[done : done + n]
@@ -56,9 +57,9 @@ def product(shard: Shard, workspace: Workspace, shares: Shares, at: Point, direc
                 total += t.sum(axis=0)
                 _add(part, t, at.center, out)
         done += n
-    if shard.source.sparse:
+    if centred:
         out -= np.outer(at.center, total)
-    return np.concatenate([out.ravel(), total])
+    return np.concatenate([out.ravel(), total.astype(out.dtype)])
 
 
 def diagonal(shard: Shard, workspace: Workspace, shares: Shares, at: Point) -> Floats:

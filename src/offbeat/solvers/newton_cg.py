@@ -1,8 +1,8 @@
-"""Newton's method without a Hessian: conjugate gradients within a trust region, one product a round.
+"""Newton's method without a Hessian: conjugate gradients, one product a round, and shorter steps where they fail.
 
-Sources: Steihaug 1983 (SIAM J. Numer. Anal. 20:626, truncated Newton in a trust region); Nocedal & Yuan 1998 (a
-rejected step is shortened, not solved for again); Eisenstat & Walker 1996 (how accurately to solve). The
-preconditioner is that of `offbeat.solvers.preconditioner`.
+Sources: Dembo & Steihaug 1983 (Math. Program. 26:190, truncated Newton); Eisenstat & Walker 1996 (how accurately to
+solve). The preconditioner is that of `offbeat.solvers.preconditioner`; weak ridges are come at from stronger ones, as
+`offbeat.solvers.easing` says.
 """
 
 from __future__ import annotations
@@ -20,13 +20,16 @@ from offbeat.sideways import evaluation
 from offbeat.sideways.board import Board
 from offbeat.sideways.evaluation import Iterate
 from offbeat.sideways.protocol import DataInfo, State, Step
-from offbeat.solvers import conjugate, descent, hessian_products, preconditioner
+from offbeat.solvers import conjugate, descent, easing, hessian_products, preconditioner
 from offbeat.solvers.conjugate import Conjugate
 from offbeat.solvers.hessian_products import BLOCK, DIAGONAL, EVALUATE, NOWHERE, PRODUCT, Local, Query
 from offbeat.solvers.patience import Patience, separated
 from offbeat.solvers.preconditioner import Preconditioner
 
-ACCEPT, GOOD, GREAT = 1e-4, 0.25, 0.75  # of the foretold decrease
+ACCEPT = 1e-4  # of the foretold decrease
+FAIR, AGAIN = 0.7, 2  # of it, below which shorter steps are tried, so often: beyond the minimum along a step rows are
+# sure of their class, rightly or not, and know no curvature
+WORTH = 1e-6  # of the objective, that such a step must have promised
 TRIALS = 30
 IDLE = 12
 NOISE = 1e-13  # of the objective
@@ -47,12 +50,13 @@ class Spot(NamedTuple):
 
 @dataclass(frozen=True)
 class NewtonCGState(State):
-    """Where the method stands: the query under way, the accepted point, conjugate gradients, the trust region.
+    """Where the method stands: the query under way, the accepted point, conjugate gradients.
 
-    ``bend`` is the curvature of the penalty, ``unit`` turns sums in the columns' units into internal ones; ``number``
-    counts evaluations; ``length`` is the share of the step that is on trial; ``made`` the objective at which the
-    preconditioner was made; ``diagonal`` that of the Hessian of the loss; ``excess`` the tolerated gap over that of the
-    accepted point.
+    ``bend`` is the curvature of the penalty, ``unit`` turns sums in the columns' units into internal ones, both in the
+    precision of conjugate gradients, which need one digit; ``number`` counts evaluations; ``ease`` is how many times
+    the penalty the problem of the moment has; ``length`` is the share of the step that is on trial; ``made`` the
+    objective at which the preconditioner was made; ``diagonal`` that of the Hessian of the loss; ``excess`` the
+    tolerated gap over that of the accepted point.
     """
 
     info: DataInfo
@@ -63,7 +67,7 @@ class NewtonCGState(State):
     spot: Spot | None = None
     solver: Preconditioner | None = None
     inner: Conjugate | None = None
-    radius: float = math.inf
+    ease: float = 1.0
     length: float = 1.0
     trials: int = 0
     made: float = math.nan
@@ -123,7 +127,8 @@ class NewtonCG:
         query = Query(EVALUATE, evaluation.query(info, x), 0, np.empty(0), NOWHERE)
         m = info.n_outputs
         unit = np.append(np.repeat(1.0 / info.scale, m), np.full(m, 1.0 if info.reference.fit_intercept else 0.0))
-        return NewtonCGState(info, x, query, np.append(info.penalty.curvature(), np.zeros(m)), unit), query
+        bend, kind = np.append(info.penalty.curvature(), np.zeros(m)), conjugate.precision(info)
+        return NewtonCGState(info, x, query, bend.astype(kind), unit.astype(kind)), query
 
     def local_step(self, problem: Problem, shard: Shard, local: Any, query: Any) -> Step:
         """Evaluate a point, or give a product or a block of the Hessian."""
@@ -146,7 +151,9 @@ class NewtonCG:
             state = self._begun(_factored(state, total))
         else:
             assert state.inner is not None
-            product = total * state.unit / state.info.n_rows + state.bend * state.inner.direction
+            product = total * state.unit
+            product /= state.info.n_rows
+            product += (state.ease * state.bend) * state.inner.direction
             state = _stepped(replace(state, inner=conjugate.advance(state.inner, product, self.most)))
         return state, state.query
 
@@ -165,7 +172,7 @@ class NewtonCG:
         spot, solver = state.spot, state.solver
         assert spot is not None and solver is not None
         accuracy = max(self.accuracy, min(ENOUGH * math.sqrt(state.excess), 0.5))
-        inner = conjugate.begin(solver, spot.gradient, state.radius, accuracy)
+        inner = conjugate.begin(solver, spot.gradient, accuracy, state.unit.dtype)
         return _stepped(replace(state, inner=inner))
 
 
@@ -182,43 +189,47 @@ def _judged(problem: Problem, state: NewtonCGState, at: Evaluation) -> NewtonCGS
         fine = evaluation.finite(at) and math.isfinite(spot.objective)
         if not fine or not (won >= ACCEPT * -foretold or (won >= -noise and -foretold <= 10.0 * noise)):
             return _shortened(state, inner, won if fine else math.nan)
-        state = replace(state, radius=_radius(state, inner, won, -foretold), last_products=inner.products)
+        if state.trials < AGAIN and won < FAIR * -foretold and -foretold > WORTH * abs(old.objective):
+            return _shortened(state, inner, won)
+        state = replace(state, last_products=inner.products)
     progress = evaluation.progress(problem, state.info, spot.x, at)
-    patience = state.patience.after(progress.certificate)
-    status = "stalled" if patience.over else None
+    certificate = progress.certificate
+    patience = state.patience.after(certificate) if state.ease == 1.0 else state.patience
+    status = "stalled" if patience.over or not np.any(spot.gradient) else None
     if separated(problem, state.info, at, progress):
         status = "separable"
-    if not np.any(spot.gradient):
-        status = status or "stalled"
-    certificate = progress.certificate
-    excess = (
-        certificate.tolerance / certificate.relative_gap
-        if 0.0 < certificate.tolerance < certificate.relative_gap
-        else 0.0
-    )
-    return replace(
+    close = 0.0 < certificate.tolerance < certificate.relative_gap
+    state = replace(
         state, spot=spot, inner=None, progress=progress, patience=patience, status=status, trials=0,
-        excess=excess,
+        excess=certificate.tolerance / certificate.relative_gap if close else 0.0,
     )  # fmt: skip
+    return _eased(state, easing.next_one(state.ease, inner.products)) if inner is not None else state
+
+
+def _eased(state: NewtonCGState, ease: float) -> NewtonCGState:
+    """Return the state at the same point with another multiple of the penalty."""
+    more, spot, solver = ease - state.ease, state.spot, state.solver
+    assert spot is not None
+    if more == 0.0:
+        return state
+    penalty, x, gradient = state.info.penalty, spot.x, spot.gradient.copy()
+    gradient[: x.u.size] += more * (penalty.curvature() * x.u)
+    spot = Spot(x, spot.objective + more * penalty.value(x.u), gradient)
+    if solver is not None:
+        solver = replace(solver, diagonal=solver.diagonal + more * state.bend)
+    return replace(state, spot=spot, ease=ease, solver=solver)
 
 
 def _spot(state: NewtonCGState, at: Evaluation) -> Spot:
-    gradient = np.append(at.gradient, at.intercept_gradient) + state.bend * state.x.flat()
-    return Spot(state.x, at.loss + state.info.penalty.value(state.x.u), gradient)
+    penalty = state.info.penalty
+    gradient = np.append(at.gradient + state.ease * (penalty.curvature() * state.x.u), at.intercept_gradient)
+    return Spot(state.x, at.loss + state.ease * penalty.value(state.x.u), gradient)
 
 
 def _foretold(state: NewtonCGState, inner: Conjugate) -> float:
     """Return the change of the model at the share of the step that is on trial."""
     t, slope = state.length, float(inner.slope @ inner.step)
     return t * slope + t * t * (inner.change - slope)
-
-
-def _radius(state: NewtonCGState, inner: Conjugate, won: float, foretold: float) -> float:
-    """Return the radius after an accepted step."""
-    length, radius = state.length * inner.length, state.radius
-    if state.length < 1.0 or won < GOOD * foretold:
-        return max(0.5 * length, 1e-300) if won < GOOD * foretold else length
-    return max(radius, 3.0 * length) if won > GREAT * foretold and math.isfinite(radius) else radius
 
 
 def _shortened(state: NewtonCGState, inner: Conjugate, won: float) -> NewtonCGState:
@@ -256,14 +267,17 @@ def _asked(state: NewtonCGState, inner: Conjugate) -> NewtonCGState:
 
 def _chosen(state: NewtonCGState, total: Floats) -> NewtonCGState:
     """Take in the diagonal; ask for the Hessian of the columns that matter most."""
-    scale = state.info.scale
-    diagonal = np.maximum(total[:-1] * state.unit**2 / state.info.n_rows, 0.0)
-    if state.info.n_outputs > 1:
-        whole = diagonal + state.bend
+    info, scale, m = state.info, state.info.scale, state.info.n_outputs
+    diagonal = np.maximum(total[:-1] * state.unit * state.unit / info.n_rows, 0.0)
+    if state.solver is None and not info.warm:
+        state = _eased(state, easing.start(diagonal[:-m], state.bend[:-m], info.n_rows * max(m - 1, 1)))
+    bend = state.ease * state.bend
+    if m > 1:
+        whole = diagonal + bend
         whole += LEAST * max(float(np.max(whole)), 1e-300)
-        return replace(state, solver=preconditioner.only_diagonal(whole), diagonal=diagonal)
+        return replace(state, solver=preconditioner.only_diagonal(whole.astype(state.unit.dtype)))
     share = FIRST if state.solver is None else 1.0
-    columns = preconditioner.choose(diagonal[:-1], state.bend[:-1], scale, float(total[-1]), share)
+    columns = preconditioner.choose(diagonal[:-1], bend[:-1], scale, float(total[-1]), share)
     return replace(state, query=state.query._replace(what=BLOCK, columns=columns), diagonal=diagonal)
 
 
@@ -273,9 +287,10 @@ def _factored(state: NewtonCGState, total: Floats) -> NewtonCGState:
     unit = state.unit[columns]
     block = total.reshape(m, m) * (unit / state.info.n_rows)
     block *= unit[:, None]
-    diagonal = state.diagonal + state.bend
+    bend = state.ease * state.bend
+    diagonal = state.diagonal + bend
     extra = LEAST * max(float(np.max(diagonal)), 1e-300)
-    block[np.diag_indices(m)] += state.bend[columns] + extra
+    block[np.diag_indices(m)] += bend[columns] + extra
     if state.unit[-1] == 0.0:
         block[-1, -1] = 1.0
     return replace(state, solver=preconditioner.with_block(diagonal + extra, columns, block))
