@@ -40,7 +40,7 @@ class Offbeat(BaseSolver):
         return {}
 
     def ladder(self, problem: Problem) -> list[Rung]:
-        return tolerances(1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-12)
+        return tolerances(10.0, 1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-12)
 
     def fit(self, problem: Problem, rung: Rung) -> tuple[Floats, Any]:
         import offbeat

@@ -91,8 +91,9 @@ def expand(loss, z, target, floor, theta, h):
     y, v = target
     for i in range(z.shape[0]):
         weight = v[i] if v.shape[0] > 0 else 1.0
-        theta[i] = weight * loss.derivative(z[i], y[i])
-        h[i] = weight * max(loss.second_derivative(z[i], y[i]), floor)
+        slope, bend = loss.derivative(z[i], y[i]), loss.second_derivative(z[i], y[i])  # both before any store
+        theta[i] = weight * slope
+        h[i] = weight * max(bend, floor)
 
 
 @kernel(error_model="numpy")

@@ -109,12 +109,12 @@ def sparse_start(loss, X, target, w, b, shrink, theta, out):
         z = b + (offset[i] if offset.shape[0] > 0 else 0.0)
         for p in range(indptr[i], indptr[i + 1]):
             z += data[p] * w[indices[p]]
-        slope = loss.derivative(z, y[i])
-        theta[i] = slope
+        slope, value = loss.derivative(z, y[i]), loss.value(z, y[i])  # before anything is stored
         t = weight * slope
         h = weight * loss.dual_direction(z, y[i])
         own = max(t, 0.0)
-        head[0] += weight * loss.value(z, y[i])
+        theta[i] = slope
+        head[0] += weight * value
         head[1] += t
         head[2] += h
         for p in range(indptr[i], indptr[i + 1]):
@@ -142,12 +142,12 @@ def dense_start(loss, X, target, w, b, shrink, theta, out):
         z = b + (offset[i] if offset.shape[0] > 0 else 0.0)
         for j in range(k):
             z += X[i, j] * w[j]
-        slope = loss.derivative(z, y[i])
-        theta[i] = slope
+        slope, value = loss.derivative(z, y[i]), loss.value(z, y[i])  # before anything is stored
         t = weight * slope
         h = weight * loss.dual_direction(z, y[i])
         own = max(t, 0.0)
-        head[0] += weight * loss.value(z, y[i])
+        theta[i] = slope
+        head[0] += weight * value
         head[1] += t
         head[2] += h
         for j in range(k):

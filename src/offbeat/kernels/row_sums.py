@@ -39,11 +39,12 @@ def sparse_slopes(loss, X, target, point, table, head):
 @kernel(error_model="numpy")
 def _start(loss, z, base, y, weight, i, table, head):
     """Set the slope ``t`` of a row; add ``t z - v l(z)``, ``v``, ``v l''(z)``, and 1 if the slope is not finite."""
-    slope = weight * loss.derivative(z + base, y)
+    slope, value = weight * loss.derivative(z + base, y), weight * loss.value(z + base, y)
+    bend = weight * loss.second_derivative(z + base, y)
     table[i] = slope
-    head[0] += slope * z - weight * loss.value(z + base, y)
+    head[0] += slope * z - value
     head[1] += weight
-    head[2] += weight * loss.second_derivative(z + base, y)
+    head[2] += bend
     head[3] += 0.0 if abs(slope) < np.inf else 1.0
 
 
