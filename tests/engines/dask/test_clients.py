@@ -3,9 +3,11 @@
 import asyncio
 
 import dask.array as da
+import dask.dataframe as dd
 import numpy as np
+import pandas as pd
 import pytest
-from distributed import Client, LocalCluster, Security
+from distributed import Client, LocalCluster, Security, futures_of
 
 import offbeat
 from offbeat import Problem, engines, losses, penalties
@@ -47,13 +49,16 @@ def test_an_asynchronous_client_in_its_own_loop(cluster, rows):
     asyncio.run(main())
 
 
-@pytest.fixture
-def elsewhere(cluster, rows):
-    """A client that is not the current one, with rows on its cluster."""
+@pytest.fixture(params=["arrays", "frame"])
+def elsewhere(request, cluster, rows):
+    """A client that is not the current one, with rows on its cluster; of a frame, targets are a column."""
     X, y = rows
     with Client(cluster, set_as_default=False) as client:
-        lazy = client.persist([da.from_array(X, chunks=(200, 4)), da.from_array(y, chunks=200)])
-        yield client, *lazy
+        if request.param == "frame":
+            table = pd.DataFrame(X, columns=list("abcd")).assign(y=y)
+            yield client, client.persist(dd.from_pandas(table, npartitions=3)), "y"
+        else:
+            yield client, *client.persist([da.from_array(X, chunks=(200, 4)), da.from_array(y, chunks=200)])
 
 
 @pytest.mark.parametrize("given", [True, False], ids=["given", "of the data"])
@@ -62,7 +67,7 @@ def test_a_client_that_is_not_the_current_one(elsewhere, rows, given):
     fit = offbeat.solve(RIDGE, X, y, tol=1e-6, **({"engine": engines.Dask(client)} if given else {}))
     np.testing.assert_allclose(fit.coef, offbeat.solve(RIDGE, *rows, tol=1e-8).coef, atol=1e-3)
     assert fit.trace.metadata["engine"] == "dask"
-    assert X.sum().compute(scheduler=client) == pytest.approx(rows[0].sum())  # still there
+    assert len(client.who_has(futures_of(X))) == 3  # still there
 
 
 def test_data_of_another_cluster(elsewhere):

@@ -110,13 +110,14 @@ def _aligned(values: Any, rows: tuple[float, ...], name: str) -> list[Any] | str
     return _chunks(values)
 
 
-def _chunks(array: Any) -> list[Any]:
-    """Return the chunks of an array: what a persisted one already has, as it is; delayed, all others."""
-    graph = array.__dask_graph__()
-    keys = list(flatten(array.__dask_keys__()))
-    if all(isinstance(graph[key], Future) for key in keys):
-        return [graph[key] for key in keys]
-    return list(array.to_delayed().ravel())
+def _chunks(collection: Any) -> list[Any]:
+    """Return the parts of an array or a data frame: what a persisted one already has, as it is; delayed, all others."""
+    graph = collection.__dask_graph__()
+    parts = [graph[key] for key in flatten(collection.__dask_keys__())]
+    parts = [graph.get(getattr(part, "target", None), part) for part in parts]  # those of frames have a second name
+    if all(isinstance(part, Future) for part in parts):
+        return parts
+    return list(np.ravel(collection.to_delayed()))
 
 
 def _cut(values: Any, rows: tuple[float, ...], name: str) -> list[Any]:
@@ -137,13 +138,13 @@ def _frame(X: Any, vectors: Sequence[Any]) -> Blocks:
         elif hasattr(values, "npartitions") and hasattr(values, "divisions"):
             if values.npartitions != X.npartitions and X.known_divisions and values.known_divisions:
                 values = values.repartition(divisions=X.divisions)
-            each.append(_like_parts(values.to_delayed(), X.npartitions, name))
+            each.append(_like_parts(_chunks(values), X.npartitions, name))
         elif is_dask_collection(values):
-            each.append(_like_parts(list(values.to_delayed().ravel()), X.npartitions, name))
+            each.append(_like_parts(_chunks(values), X.npartitions, name))
         else:
             rows = tuple(X.map_partitions(len).compute())
             each.append(_cut(values, rows, name))
-    return Blocks(list(X.to_delayed()), each)
+    return Blocks(_chunks(X), each)
 
 
 def _like_parts(values: Any, count: int, name: str) -> list[Any] | str | None:
