@@ -9,6 +9,8 @@ import numpy as np
 from benchmarks.harness.problem import Floats, Problem
 from benchmarks.harness.solver import BaseSolver, Rung, tolerances
 
+PASSES = (8, 16, 32, 64, 128)
+
 
 def stated(problem: Problem, alpha: float) -> Any:
     """Return the problem in Offbeat's words."""
@@ -40,7 +42,10 @@ class Offbeat(BaseSolver):
         return {}
 
     def ladder(self, problem: Problem) -> list[Rung]:
-        return tolerances(10.0, 1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-12)
+        """Return tolerances; before them passes, where ridges are weak: gaps are far above suboptimality there."""
+        weak = problem.sparse and problem.l1_ratio == 0.0
+        passes: list[Rung] = [{"tol": 1e-3, "max_iter": most} for most in PASSES] if weak else []
+        return passes + tolerances(1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-12)
 
     def fit(self, problem: Problem, rung: Rung) -> tuple[Floats, Any]:
         import offbeat

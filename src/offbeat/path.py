@@ -16,7 +16,7 @@ import numpy as np
 from offbeat import choice
 from offbeat.data.dataset import Dataset
 from offbeat.data.load import as_dataset
-from offbeat.data.shard import Workspace
+from offbeat.data.shard import Shard, Workspace
 from offbeat.engines.base import Engine
 from offbeat.errors import ConvergenceWarning, ProblemError
 from offbeat.fitting import fit
@@ -165,12 +165,13 @@ def solve_path(
     dataset = as_dataset(X, y, sample_weight=sample_weight, memory_budget=memory_budget)
     options = Options(fit_intercept, standardize, tol)
     by_columns = choice.many_columns(problem, dataset)
-    begun = start(problem, dataset, options, choice.engine(dataset, "auto"), gram=not by_columns)
+    engine = choice.engine(dataset, "auto")
+    begun = start(problem, dataset, options, engine, gram=not by_columns)
     strengths = grid(largest_alpha(problem, begun), n_alphas, eps) if alphas is None else np.sort(alphas)[::-1]
     if begun.hessian is not None:
         return quadratic_path(problem, begun, strengths)
     if by_columns:
-        return _column_path(problem, dataset, begun, strengths)
+        return _column_path(problem, engine.place(dataset.shards(1))[0], begun, strengths)
     return _warm_path(problem, dataset, options, strengths)
 
 
@@ -259,10 +260,11 @@ def quadratic_path(problem: Problem, begun: Start, alphas: Floats) -> Path:
     return Path(np.asarray(alphas, np.float64), np.array(coefs), np.array(intercepts), tuple(certificates), 1.0)
 
 
-def _column_path(problem: Problem, dataset: Dataset, begun: Start, alphas: Floats) -> Path:
+def _column_path(problem: Problem, shard: Shard, begun: Start, alphas: Floats) -> Path:
     """Return the path of many columns, most of whose coefficients are zero."""
+    info = replace(begun.info, n_shards=1, longest=shard.n_rows)  # however many looked at the data
     with np.errstate(over="ignore", invalid="ignore"):
-        solved = column_path(problem, begun.info, dataset.shards(1)[0], begun.at, np.asarray(alphas, np.float64))
+        solved = column_path(problem, info, shard, begun.at, np.asarray(alphas, np.float64))
     _warn_of_short(solved.certificates)
     return Path(np.asarray(alphas, np.float64), *solved[:3], solved.passes + 1.0)
 

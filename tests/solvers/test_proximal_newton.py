@@ -13,7 +13,8 @@ from sklearn.linear_model import ElasticNet as SklearnElasticNet
 from sklearn.linear_model import LogisticRegression as SklearnLogistic
 
 from conformance.oracle import Data, objective
-from offbeat import Problem, engines, losses, penalties, solve, solvers
+from offbeat import Problem, choice, engines, losses, penalties, solve, solve_path, solvers
+from offbeat.data import row_threads
 from offbeat.errors import ProblemError
 from offbeat.path import lambda_max
 from offbeat.solution import Solution
@@ -185,6 +186,36 @@ def test_all_rows_are_one_shard_on_every_engine() -> None:
     X, y = words()
     problem = Problem(losses.Squared(), penalties.L1(0.02))
     assert_array_equal(fit(problem, X, y, engine=engines.Threads(3)).coef, fit(problem, X, y).coef)
+
+
+@pytest.mark.parametrize("gram", [True, False], indirect=True)
+@pytest.mark.parametrize("loss", [losses.Squared(), losses.Logistic()], ids=lambda loss: loss.name)
+@pytest.mark.parametrize("convert", [lambda X: X, lambda X: X.toarray()], ids=["sparse", "dense"])
+def test_threads_share_the_rows_of_one_shard(
+    gram: bool, loss: Any, convert: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(row_threads, "LEAST", 100)
+    X, z = words(seed=7)
+    y, weight = target(loss, z), np.random.default_rng(0).uniform(0.5, 2.0, len(z))
+    problem = Problem(loss, penalties.L1(0.05))
+    one, three = (
+        fit(problem, convert(X), y, sample_weight=weight, engine=engine)
+        for engine in (engines.Serial(), engines.Threads(3))
+    )
+    assert three.status == "converged"
+    assert three.passes == pytest.approx(one.passes, rel=0.2)
+    assert_allclose(three.coef, one.coef, atol=1e-5)
+
+
+def test_paths_of_data_that_threads_look_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of several shards, which the path itself cannot have, and it was refused."""
+    monkeypatch.setattr(choice, "SPARSE_SMALL", 0)
+    monkeypatch.setattr(engines.Threads, "n_workers", 3)
+    monkeypatch.setattr(row_threads, "LEAST", 100)
+    X, z = words(n=600, k=700)
+    path = solve_path(Problem(losses.Squared(), penalties.L1(1.0)), X, z, n_alphas=8, tol=1e-8)
+    for alpha, coef in zip(path.alphas, path.coefs, strict=True):
+        assert_allclose(coef, fit(Problem(losses.Squared(), penalties.L1(alpha)), X, z).coef, atol=1e-4)
 
 
 def test_what_a_shard_held_can_be_lost() -> None:

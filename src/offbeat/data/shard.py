@@ -119,6 +119,8 @@ class Shard:
         Rows to read at once when the source is not resident.
     cancelled : callable
         Polled between blocks; true stops the step with `Cancelled`.
+    threads : int
+        Threads that a step may use for this shard alone: see `offbeat.data.row_threads`.
     """
 
     source: Source
@@ -129,6 +131,7 @@ class Shard:
     offset: Float64s
     block_rows: int = 4096
     cancelled: Callable[[], bool] = field(default=lambda: False, compare=False)
+    threads: int = field(default=1, compare=False)
 
     @property
     def n_rows(self) -> int:

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
@@ -72,8 +72,9 @@ class Threads:
         return self.workers or available_cores()
 
     def place(self, shards: list[Shard]) -> list[Shard]:
-        """Return the shards as they are."""
-        return shards
+        """Return the shards as they are; those that are fewer than the workers may use several."""
+        spare = self.n_workers // max(len(shards), 1)
+        return [replace(shard, threads=spare) for shard in shards] if spare > 1 else shards
 
     def release(self, shards: list[Shard]) -> None:
         """Do nothing: they go with the last that refers to them."""

@@ -53,6 +53,7 @@ def sparse_evaluate(loss, X, target, point, bend, out):
     w, b = point
     head, gradient, repair = out
     one, repairing = np.uint64(1), repair.shape[0] > 0
+    total, slope, extra = 0.0, 0.0, 0.0  # stored at the end: the heads of two threads may share a cache line
     for i in range(indptr.shape[0] - 1):
         first, last = np.uint64(indptr[i]), np.uint64(indptr[i + 1])
         z = b + _dot(indices, data, first, last, w)
@@ -64,18 +65,21 @@ def sparse_evaluate(loss, X, target, point, bend, out):
         value = weight * loss.value(z, y[i])
         direction = weight * loss.dual_direction(z, y[i]) if repairing else 0.0
         bend[i] = curvature
-        head[0] += value
-        head[1] += theta
+        total += value
+        slope += theta
         p = first
         while p < last:
             gradient[np.uint64(indices[p])] += theta * data[p]
             p += one
         if repairing:
-            head[2] += direction
+            extra += direction
             p = first
             while p < last:
                 repair[np.uint64(indices[p])] += direction * data[p]
                 p += one
+    head[0] += total
+    head[1] += slope
+    head[2] += extra
     head[3] += indptr.shape[0] - 1
 
 
@@ -86,6 +90,7 @@ def dense_evaluate(loss, X, target, point, center, bend, out):
     w, b = point
     head, gradient, repair = out
     k, repairing = X.shape[1], repair.shape[0] > 0
+    total, slope, extra = 0.0, 0.0, 0.0
     for i in range(X.shape[0]):
         z = 0.0
         for j in range(k):
@@ -99,14 +104,17 @@ def dense_evaluate(loss, X, target, point, center, bend, out):
         value = weight * loss.value(z, y[i])
         direction = weight * loss.dual_direction(z, y[i]) if repairing else 0.0
         bend[i] = curvature
-        head[0] += value
-        head[1] += theta
+        total += value
+        slope += theta
         for j in range(k):
             gradient[j] += theta * (X[i, j] - center[j])
         if repairing:
-            head[2] += direction
+            extra += direction
             for j in range(k):
                 repair[j] += direction * (X[i, j] - center[j])
+    head[0] += total
+    head[1] += slope
+    head[2] += extra
     head[3] += X.shape[0]
 
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from offbeat.data.row_threads import on_parts
 from offbeat.data.shard import Shard, Workspace
 from offbeat.data.source import CSR
 from offbeat.problem import Floats, Problem
@@ -107,26 +108,44 @@ def make_gram(task: Task, h: Floats, old: Gram | None = None) -> Gram:
     """
     from offbeat.kernels import gram
 
-    m, n, row = task.columns.size, task.shard.n_rows, 0
+    m, n = task.columns.size, task.shard.n_rows
     known = 0 if old is None else old.columns.size
-    matrix, sums = np.zeros((m, m)), np.zeros(m)
-    if old is not None:
-        matrix[:known, :known], sums[:known] = old.matrix, old.means * n
     place = np.full(task.shard.source.shape[1], -1, np.int32)
     place[task.columns] = np.arange(m)
-    for block, _, ranges in task.shard.blocks(1.0, task.workspace):
-        rows = int(ranges[-1, 1])
-        if isinstance(block, CSR):
-            gram.add_rows(tuple(block), row, place, np.empty(0) if task.constant else h, known, matrix, sums)
-        else:
-            _add_dense(task, block, h[row : row + rows], known, (matrix, sums))
-        row += rows
+    first = task.shard.start
+
+    def added(part: Shard) -> tuple[Floats, Floats]:
+        return _added(task, part, h[part.start - first : part.stop - first], place, known)
+
+    made = on_parts(added, task.shard)
+    matrix, sums = made[0]
+    for other in made[1:]:
+        matrix += other[0]
+        sums += other[1]
+    if old is not None:
+        matrix[:known, :known], sums[:known] = old.matrix, old.means * n
     mass = float(h.sum()) if task.intercept else 0.0
     squares = np.diag(matrix).copy()
     gram.finish(matrix, known, sums, mass, float(n))
     diagonal = np.einsum("ii->i", matrix)[known:]
     np.maximum(diagonal, np.where(squares[known:] > 0.0, LEAST * squares[known:] / n, 1e-100), out=diagonal)
     return Gram(task.columns, matrix, sums / n, mass / n)
+
+
+def _added(task: Task, shard: Shard, h: Floats, place: NDArray[np.int32], known: int) -> tuple[Floats, Floats]:
+    """Return the sums of some rows: the matrix but for its known rows, and ``sum h x``."""
+    from offbeat.kernels import gram
+
+    m, row = task.columns.size, 0
+    matrix, sums = np.zeros((m, m)), np.zeros(m)
+    for block, _, ranges in shard.blocks(1.0, task.workspace):
+        rows = int(ranges[-1, 1])
+        if isinstance(block, CSR):
+            gram.add_rows(tuple(block), row, place, np.empty(0) if task.constant else h, known, matrix, sums)
+        else:
+            _add_dense(task, block, h[row : row + rows], known, (matrix, sums))
+        row += rows
+    return matrix, sums
 
 
 def _add_dense(task: Task, block: Any, h: Floats, known: int, into: tuple[Floats, Floats]) -> None:

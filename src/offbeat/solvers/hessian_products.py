@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from offbeat.data.row_threads import on_parts
 from offbeat.data.shard import Point, Shard, Sums, Workspace
 from offbeat.data.source import CSR
 from offbeat.problem import Floats, Problem
@@ -62,10 +63,15 @@ def local_step(problem: Problem, shard: Shard, local: Local, query: Query) -> St
 
 def evaluate(problem: Problem, shard: Shard, workspace: Workspace, at: Point) -> tuple[Floats, NDArray[Any]]:
     """Return the sums of `Shard.evaluate`, flat, and the curvature of each row."""
-    from offbeat.kernels import products
-
     if problem.n_outputs > 1:
         return class_products.evaluate(shard, workspace, at)
+    sums, bends = zip(*on_parts(lambda part: _evaluate(problem, part, workspace, at), shard), strict=True)
+    return (sums[0], bends[0]) if len(sums) == 1 else (sum(sums[1:], sums[0]), np.concatenate(bends))
+
+
+def _evaluate(problem: Problem, shard: Shard, workspace: Workspace, at: Point) -> tuple[Floats, NDArray[Any]]:
+    from offbeat.kernels import products
+
     k = at.coef.size
     head, gradient, repair = np.zeros(HEAD), np.zeros(k), np.zeros(k if at.repair else 0)
     out, bend, done = (head, gradient, repair), np.empty(shard.n_rows), 0

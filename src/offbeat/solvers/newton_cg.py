@@ -56,7 +56,7 @@ class NewtonCGState(State):
     precision of conjugate gradients, which need one digit; ``number`` counts evaluations; ``ease`` is how many times
     the penalty the problem of the moment has; ``length`` is the share of the step that is on trial; ``made`` the
     objective at which the preconditioner was made; ``diagonal`` that of the Hessian of the loss; ``excess`` the
-    tolerated gap over that of the accepted point.
+    tolerated gap over that of the accepted point; ``dual`` the largest bound of the optimum so far.
     """
 
     info: DataInfo
@@ -74,6 +74,7 @@ class NewtonCGState(State):
     diagonal: Floats = field(default_factory=lambda: np.empty(0))
     last_products: int = 0
     excess: float = 0.0
+    dual: float = -math.inf
     patience: Patience = field(default_factory=lambda: Patience(limit=IDLE))
 
 
@@ -193,7 +194,8 @@ def _judged(problem: Problem, state: NewtonCGState, at: Evaluation) -> NewtonCGS
             return _shortened(state, inner, won)
         state = replace(state, last_products=inner.products)
     progress = evaluation.progress(problem, state.info, spot.x, at)
-    certificate = progress.certificate
+    certificate = evaluation.improved(progress.certificate, state.dual, state.info)
+    progress = replace(progress, certificate=certificate)
     patience = state.patience.after(certificate) if state.ease == 1.0 else state.patience
     status = "stalled" if patience.over or not np.any(spot.gradient) else None
     if separated(problem, state.info, at, progress):
@@ -201,7 +203,7 @@ def _judged(problem: Problem, state: NewtonCGState, at: Evaluation) -> NewtonCGS
     close = 0.0 < certificate.tolerance < certificate.relative_gap
     state = replace(
         state, spot=spot, inner=None, progress=progress, patience=patience, status=status, trials=0,
-        excess=certificate.tolerance / certificate.relative_gap if close else 0.0,
+        dual=certificate.dual, excess=certificate.tolerance / certificate.relative_gap if close else 0.0,
     )  # fmt: skip
     return _eased(state, easing.next_one(state.ease, inner.products)) if inner is not None else state
 
