@@ -33,18 +33,32 @@ def sampled(shard: Shard) -> Shard | None:
     if not shard.source.resident or shard.n_rows < 2 * LEAST_ROWS:
         return None
     ranges = shard.ranges(max(1.0 / SHARE, LEAST_ROWS / shard.n_rows))
-    rows = np.concatenate([np.arange(first, last) for first, last in ranges])
     block = shard.source.read(shard.start, shard.stop)
     source: Any
     if isinstance(block, CSR):
-        counts = block.indptr[rows + 1] - block.indptr[rows]
-        bounds = np.concatenate([[0], np.cumsum(counts)]).astype(block.indptr.dtype)
-        at = np.repeat(block.indptr[rows] - bounds[:-1], counts) + np.arange(bounds[-1])
-        source = CSRSource(CSR(bounds, block.indices[at], block.data[at]), shard.source.shape[1])
+        source = CSRSource(_runs(block, ranges), shard.source.shape[1])
     else:
-        source = DenseSource(np.ascontiguousarray(block[rows]))
+        source = DenseSource(_joined(block, ranges))
+    lengths = ranges[:, 1] - ranges[:, 0]
+    rows = np.repeat(ranges[:, 0] - np.cumsum(lengths) + lengths, lengths) + np.arange(int(lengths.sum()))
     y, weight, offset = (_some(values, rows) for values in (shard.y, shard.weight, shard.offset))
     return Shard(source, 0, rows.size, y, weight, offset, cancelled=shard.cancelled)
+
+
+def _runs(block: CSR, ranges: NDArray[np.int64]) -> CSR:
+    """Return copies of runs of rows."""
+    bounds = block.indptr[ranges]
+    lengths = bounds[:, 1] - bounds[:, 0]
+    moved = np.repeat(bounds[:, 0] - np.cumsum(lengths) + lengths, ranges[:, 1] - ranges[:, 0])
+    ends = _joined(block.indptr[1:], ranges) - moved.astype(block.indptr.dtype)
+    indptr = np.concatenate([np.zeros(1, ends.dtype), ends])
+    return CSR(indptr, _joined(block.indices, bounds), _joined(block.data, bounds))
+
+
+def _joined(values: NDArray[Any], bounds: NDArray[Any]) -> NDArray[Any]:
+    """Return runs of values behind each other: thousands of slices take a quarter of the time of millions of places."""
+    starts, stops = bounds[:, 0].tolist(), bounds[:, 1].tolist()  # flat: the collector looks at nested lists
+    return np.concatenate([values[a:b] for a, b in zip(starts, stops, strict=True)])
 
 
 def _some(values: Floats, rows: NDArray[np.int64]) -> Floats:
