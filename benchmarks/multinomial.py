@@ -1,4 +1,4 @@
-"""Thirteen languages at once, 650,000 x 192,972: ``python -m benchmarks.multinomial [C] [seconds] [rows]``.
+"""Thirteen languages at once, 650,000 x 192,972: ``python -m benchmarks.multinomial [C] [seconds] [rows] [solvers]``.
 
 Each solver has a process of its own, which reads the rows from a file; what a fit takes beyond them is its own doing.
 Everybody minimises ``mean log-loss + |W|^2 / (2 n C)`` without intercepts, on a ladder of its own tolerances.
@@ -101,8 +101,8 @@ def climb(name: str, folder: str, alpha: float, budget: float) -> list[Rung]:
     return rungs
 
 
-def main(C: float = 1.0, budget: float = 120.0, rows: int = 650_000) -> None:
-    """Print a table."""
+def main(C: float = 1.0, budget: float = 120.0, rows: int = 650_000, names: str = ",".join(SOLVERS)) -> None:
+    """Print what each solver took as soon as it is known, and a table at the end."""
     X, y = words_of(LATIN)
     X, y = X[:rows], y[:rows]
     alpha = 1.0 / (X.shape[0] * C)
@@ -113,9 +113,11 @@ def main(C: float = 1.0, budget: float = 120.0, rows: int = 650_000) -> None:
         np.save(Path(folder) / "y.npy", y)
         del X, y
         found = {}
-        for name in SOLVERS:
+        for name in names.split(","):
             with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
                 found[name] = pool.submit(climb, name, folder, alpha, budget).result()
+            print(name, *(f"{r.seconds:.1f} s: {r.objective:.10f}" for r in found[name]), sep="; ", flush=True)
+    print()
     best, zero = min(r.objective for rungs in found.values() for r in rungs), np.log(len(LATIN))
     print("| solver | " + " | ".join(f"to {goal:g}" for goal in GOALS) + " | extra memory, of X | nearest |")
     print("|---|" + "---:|" * (len(GOALS) + 2))
@@ -133,4 +135,4 @@ def _show(name: str, rungs: list[Rung], gaps: list[float], size: int) -> None:
 
 
 if __name__ == "__main__":
-    main(*(kind(text) for kind, text in zip((float, float, int), sys.argv[1:], strict=False)))
+    main(*(kind(text) for kind, text in zip((float, float, int, str), sys.argv[1:], strict=False)))
