@@ -13,7 +13,7 @@ from scipy.sparse import csr_matrix
 from benchmarks.harness.dataset import BaseDataset, thin
 from benchmarks.harness.problem import Floats
 
-LANGUAGES = ("es", "pt")
+LANGUAGES: tuple[str, str] = ("es", "pt")
 LATIN = ("ca", "cs", "de", "en", "es", "fi", "fr", "it", "nb", "nl", "pl", "pt", "sv")
 WORDS = 50_000
 GROUPS = (2, 3, 4)
@@ -56,10 +56,17 @@ def words_of(languages: tuple[str, ...]) -> tuple[csr_matrix, Floats]:
     return X[order], y[order]
 
 
-class Dataset(BaseDataset):
-    name = "languages"
-    description = "Spanish and Portuguese words as sets of letter groups, 100,000 x 58,051 sparse, 2.3 M entries"
+class Pair(BaseDataset):
+    """The words of two languages."""
+
+    def __init__(self, name: str, languages: tuple[str, str]) -> None:
+        self.name, self.languages = name, languages  # type: ignore[misc]
+        self.description = f"{' and '.join(languages)} words as sets of letter groups, up to 100,000 rows, sparse"  # type: ignore[misc]
 
     def load(self, scale: float) -> tuple[Any, dict[str, Floats]]:
-        X, y = words_of(LANGUAGES)
+        X, y = words_of(self.languages)
         return thin(X, {"language": y}, scale)
+
+
+RING = tuple(zip(LATIN, LATIN[1:] + LATIN[:1], strict=True))
+DATASETS = (Pair("languages", LANGUAGES), *(Pair(f"words-{a}-{b}", (a, b)) for a, b in RING))

@@ -27,8 +27,9 @@ def _by_name(objects: list, kind: str) -> dict:  # type: ignore[type-arg]
 
 
 def datasets() -> dict[str, BaseDataset]:
-    """Return the data sets by name."""
-    return _by_name([module.Dataset() for module in _modules("datasets")], "data sets")
+    """Return the data sets by name: ``DATASETS`` of a file, or its only one, ``Dataset()``."""
+    found = [getattr(module, "DATASETS", None) or [module.Dataset()] for module in _modules("datasets")]
+    return _by_name([each for several in found for each in several], "data sets")
 
 
 def problems() -> dict[str, Spec]:

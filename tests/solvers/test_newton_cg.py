@@ -186,7 +186,10 @@ def test_conjugate_gradients_stop_where_there_is_no_curvature() -> None:
 
 
 @pytest.mark.parametrize(("shift", "kind"), [(0.0, np.float32), (1e4, np.float64)])
-def test_products_are_in_single_precision_unless_columns_lie_far_from_zero(shift: float, kind: type) -> None:
+def test_products_are_in_single_precision_unless_columns_lie_far_from_zero(
+    shift: float, kind: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conjugate, "LONG", 1)
     rng = np.random.default_rng(0)
     X, y = sparse.random(300, 40, 0.3, format="csr", rng=rng), rng.integers(0, 3, 300)
     X.data += shift
@@ -223,11 +226,12 @@ def test_weak_ridges_are_come_at_from_stronger_ones() -> None:
 
 
 def test_easier_problems_are_for_weak_ridges() -> None:
-    many = np.full(1_000, 0.25)
-    assert easing.start(many, np.full(1_000, 1e-9), 1e6) == 1.0
-    assert easing.start(many, np.zeros(1_000), 1e3) == 1.0
-    ease = easing.start(many, np.full(1_000, 1e-3), 1e3)
-    assert 1_000 * 0.25 / (0.25 + 1e-3 * ease) <= 1e3 / easing.ROWS
+    many = np.full(10_000, 0.25)
+    assert easing.start(many, np.full(10_000, 1e-9), 1e7) == 1.0
+    assert easing.start(many, np.zeros(10_000), 1e4) == 1.0
+    assert easing.start(many, np.full(10_000, 1e-9), 1e3) == 1.0
+    ease = easing.start(many, np.full(10_000, 1e-3), 1e4)
+    assert 10_000 * 0.25 / (0.25 + 1e-3 * ease) <= 1e4 / easing.ROWS
     steps = 0
     while ease > 1.0:
         ease, steps = easing.next_one(ease, 10), steps + 1

@@ -16,6 +16,7 @@ from offbeat.sideways.protocol import DataInfo
 from offbeat.solvers.preconditioner import Preconditioner
 
 FLAT = 1e-14  # curvature along a direction, over its length, below which there is none
+LONG = 1 << 17  # coefficients from which single precision pays
 SHIFTED = 100.0  # means over deviations of sparse columns, from which single precision would lose too much
 FAR = 1e15  # units of columns, from which sums would overflow in it
 TINY = 1e-12  # slopes below which their squares would vanish in it
@@ -48,7 +49,8 @@ class Conjugate:
 def precision(info: DataInfo) -> type:
     """Return single precision where vectors are long: sparse rows of several outputs, columns about their means."""
     mild = bool(np.all(np.abs(info.center) <= SHIFTED * info.scale)) and float(np.max(info.scale)) < FAR
-    return np.float32 if info.sparse and info.n_outputs > 1 and mild else np.float64
+    long = info.sparse and info.n_outputs > 1 and info.size >= LONG
+    return np.float32 if long and mild else np.float64
 
 
 def begin(solver: Preconditioner, slope: Floats, accuracy: float, kind: Any = np.float64) -> Conjugate:

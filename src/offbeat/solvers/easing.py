@@ -15,6 +15,7 @@ from offbeat.problem import Floats
 ROWS = 25.0  # for each coefficient about which the data decides, not the ridge: with so many, the problem is easy
 WEAKER = 5.0  # how many times each problem's ridge is that of the next
 LIGHT = 3  # products, after which a step was so easy that one problem can be left out
+FEW = 10_000.0  # rows, below which a fit is cheap in any case: and rows with weights take the same way as repeated ones
 SAMPLE = 100_000
 STRONGEST = 1e12
 
@@ -33,7 +34,7 @@ def start(bend: Floats, penalty: Floats, rows: float) -> float:
     """
     every = max(bend.size // SAMPLE, 1)
     bend, penalty = bend[::every].astype(np.float64), penalty[::every].astype(np.float64)
-    if not np.all(penalty > 0.0):
+    if rows < FEW or not np.all(penalty > 0.0):
         return 1.0
     ease = 1.0
     while ease < STRONGEST and every * float(np.sum(bend / (bend + ease * penalty))) > rows / ROWS:
