@@ -191,10 +191,7 @@ def test_products_are_in_single_precision_unless_columns_lie_far_from_zero(
 ) -> None:
     monkeypatch.setattr(conjugate, "LONG", 1)
     rng = np.random.default_rng(0)
-    X, y = sparse.random(300, 40, 0.3, format="csr", rng=rng), rng.integers(0, 3, 300)
-    X.data += shift
-    if shift:
-        X = sparse.csr_matrix(X.toarray() * 0.0 + rng.standard_normal((300, 40)) + shift)
+    X, y = sparse.csr_matrix(rng.standard_normal((300, 40)) + shift), rng.integers(0, 3, 300)
     seen: set[Any] = set()
 
     class Watched(solvers.NewtonCG):
@@ -226,17 +223,40 @@ def test_weak_ridges_are_come_at_from_stronger_ones() -> None:
 
 
 def test_easier_problems_are_for_weak_ridges() -> None:
-    many = np.full(10_000, 0.25)
-    assert easing.start(many, np.full(10_000, 1e-9), 1e7) == 1.0
-    assert easing.start(many, np.zeros(10_000), 1e4) == 1.0
-    assert easing.start(many, np.full(10_000, 1e-9), 1e3) == 1.0
-    ease = easing.start(many, np.full(10_000, 1e-3), 1e4)
+    many = np.full((10_000, 1), 0.25)
+    assert easing.start(many, np.full((10_000, 1), 1e-9), 1e7) == 1.0
+    assert easing.start(many, np.zeros((10_000, 1)), 1e4) == 1.0
+    assert easing.start(many, np.full((10_000, 1), 1e-9), 1e3) == 1.0
+    ease = easing.start(many, np.full((10_000, 1), 1e-3), 1e4)
     assert 10_000 * 0.25 / (0.25 + 1e-3 * ease) <= 1e4 / easing.ROWS
     steps = 0
     while ease > 1.0:
         ease, steps = easing.next_one(ease, 10), steps + 1
     assert ease == 1.0
     assert steps > 2
+
+
+def test_easier_problems_are_told_by_all_outputs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(easing, "SAMPLE", 500)
+    bend, penalty = np.zeros((1_000, 10)), np.full((1_000, 10), 1e-6)
+    bend[:, 1:] = 0.25  # a sample of every twentieth number would see the first output only
+    assert easing.start(bend, penalty, 2e4) > 1.0
+
+
+def test_single_precision_survives_very_weak_ridges(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The penalty of the first, easiest problem would swallow the diagonal if one were taken from the other."""
+    monkeypatch.setattr(conjugate, "LONG", 1)
+    monkeypatch.setattr(easing, "FEW", 0.0)
+    monkeypatch.setattr(easing, "ROWS", 1e6)
+    seen: list[Any] = []
+    monkeypatch.setattr(
+        preconditioner.Preconditioner, "solve", lambda self, r: (seen.append(self.diagonal.min()), r / self.diagonal)[1]
+    )
+    X, y = make_sparse_classification(400, 60, seed=0)
+    y = np.arange(400) % 3
+    given = fit(Problem(losses.Multinomial(3), penalties.L2(1e-7)), X, y, tol=1e-4)
+    assert min(seen) > 0.0
+    assert given.status == "converged"
 
 
 def test_a_block_of_all_columns_is_the_inverse() -> None:

@@ -24,7 +24,7 @@ def parts_of(shard: Shard) -> list[Shard]:
         return [shard]
     block = shard.source.read(shard.start, shard.stop)
     values = int(block.indptr[-1] - block.indptr[0]) if isinstance(block, CSR) else block.size
-    count = min(shard.threads, values // LEAST)
+    count = min(shard.threads, values // LEAST, shard.n_rows)
     if count < 2:
         return [shard]
     bounds = np.linspace(0, shard.n_rows, count + 1).astype(np.int64)

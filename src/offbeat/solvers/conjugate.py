@@ -48,9 +48,10 @@ class Conjugate:
 
 def precision(info: DataInfo) -> type:
     """Return single precision where vectors are long: sparse rows of several outputs, columns about their means."""
-    mild = bool(np.all(np.abs(info.center) <= SHIFTED * info.scale)) and float(np.max(info.scale)) < FAR
-    long = info.sparse and info.n_outputs > 1 and info.size >= LONG
-    return np.float32 if long and mild else np.float64
+    if not (info.sparse and info.n_outputs > 1 and info.size >= LONG):
+        return np.float64
+    near, usual = np.abs(info.center) <= SHIFTED * info.scale, (info.scale > 1.0 / FAR) & (info.scale < FAR)
+    return np.float32 if np.all(near & usual) else np.float64
 
 
 def begin(solver: Preconditioner, slope: Floats, accuracy: float, kind: Any = np.float64) -> Conjugate:

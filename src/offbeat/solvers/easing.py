@@ -25,14 +25,14 @@ def start(bend: Floats, penalty: Floats, rows: float) -> float:
 
     Parameters
     ----------
-    bend : ndarray
+    bend : ndarray, shape (k, n_outputs)
         Diagonal of the Hessian of the loss.
-    penalty : ndarray
+    penalty : ndarray, shape (k, n_outputs)
         Curvature of the penalty for the same coefficients.
     rows : float
         How many rows, times outcomes that a row tells about.
     """
-    every = max(bend.size // SAMPLE, 1)
+    every = max(bend.size // SAMPLE, 1)  # column, with all its outputs
     bend, penalty = bend[::every].astype(np.float64), penalty[::every].astype(np.float64)
     if rows < FEW or not np.all(penalty > 0.0):
         return 1.0

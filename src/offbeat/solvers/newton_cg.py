@@ -37,7 +37,6 @@ AGED = 8  # products of one step, after which its preconditioner may be too old
 DRIFT = 0.01  # of the objective, from which it is
 ENOUGH = 0.3  # of the root of the tolerated gap over that of the last point: what a step may leave
 FIRST = 0.25  # of the columns with a factor, at the start: far from the solution, few are enough
-LEAST = 1e-12  # of the largest diagonal, so that flat columns have an inverse
 
 
 class Spot(NamedTuple):
@@ -197,7 +196,7 @@ def _judged(problem: Problem, state: NewtonCGState, at: Evaluation) -> NewtonCGS
     certificate = evaluation.improved(progress.certificate, state.dual, state.info)
     progress = replace(progress, certificate=certificate)
     patience = state.patience.after(certificate) if state.ease == 1.0 else state.patience
-    status = "stalled" if patience.over or not np.any(spot.gradient) else None
+    status = "stalled" if patience.over or not (np.any(spot.gradient) or state.ease > 1.0) else None
     if separated(problem, state.info, at, progress):
         status = "separable"
     close = 0.0 < certificate.tolerance < certificate.relative_gap
@@ -218,7 +217,7 @@ def _eased(state: NewtonCGState, ease: float) -> NewtonCGState:
     gradient[: x.u.size] += more * (penalty.curvature() * x.u)
     spot = Spot(x, spot.objective + more * penalty.value(x.u), gradient)
     if solver is not None:
-        solver = replace(solver, diagonal=solver.diagonal + more * state.bend)
+        solver = replace(solver, diagonal=preconditioner.whole(state.diagonal, ease * state.bend))
     return replace(state, spot=spot, ease=ease, solver=solver)
 
 
@@ -272,15 +271,15 @@ def _chosen(state: NewtonCGState, total: Floats) -> NewtonCGState:
     info, scale, m = state.info, state.info.scale, state.info.n_outputs
     diagonal = np.maximum(total[:-1] * state.unit * state.unit / info.n_rows, 0.0)
     if state.solver is None and not info.warm:
-        state = _eased(state, easing.start(diagonal[:-m], state.bend[:-m], info.n_rows * max(m - 1, 1)))
+        own, penalty = diagonal[:-m].reshape(-1, m), state.bend[:-m].reshape(-1, m)
+        state = _eased(state, easing.start(own, penalty, info.n_rows * max(m - 1, 1)))
+    state = replace(state, diagonal=diagonal.astype(state.unit.dtype, copy=False))
     bend = state.ease * state.bend
     if m > 1:
-        whole = diagonal + bend
-        whole += LEAST * max(float(np.max(whole)), 1e-300)
-        return replace(state, solver=preconditioner.only_diagonal(whole.astype(state.unit.dtype)))
+        return replace(state, solver=preconditioner.only_diagonal(preconditioner.whole(state.diagonal, bend)))
     share = FIRST if state.solver is None else 1.0
     columns = preconditioner.choose(diagonal[:-1], bend[:-1], scale, float(total[-1]), share)
-    return replace(state, query=state.query._replace(what=BLOCK, columns=columns), diagonal=diagonal)
+    return replace(state, query=state.query._replace(what=BLOCK, columns=columns))
 
 
 def _factored(state: NewtonCGState, total: Floats) -> NewtonCGState:
@@ -290,9 +289,8 @@ def _factored(state: NewtonCGState, total: Floats) -> NewtonCGState:
     block = total.reshape(m, m) * (unit / state.info.n_rows)
     block *= unit[:, None]
     bend = state.ease * state.bend
-    diagonal = state.diagonal + bend
-    extra = LEAST * max(float(np.max(diagonal)), 1e-300)
-    block[np.diag_indices(m)] += bend[columns] + extra
+    diagonal = preconditioner.whole(state.diagonal, bend)
+    block[np.diag_indices(m)] += (diagonal - state.diagonal)[columns]
     if state.unit[-1] == 0.0:
         block[-1, -1] = 1.0
-    return replace(state, solver=preconditioner.with_block(diagonal + extra, columns, block))
+    return replace(state, solver=preconditioner.with_block(diagonal, columns, block))
