@@ -139,6 +139,7 @@ class Steps:
 
     A local state belongs to a shard as a worker last saw it. A worker that gets a shard whose newest step was made
     elsewhere starts from the shard's contribution: each execution of a step has a stamp, by which it is known again.
+    Threads of a process may run steps of one worker at once: no two executions share memory that they write to.
 
     Parameters
     ----------
@@ -155,36 +156,41 @@ class Steps:
         self.solver, self.problem, self.shards = solver, problem, shards
         self._locals: dict[tuple[int, int], tuple[int, Any]] = {}
         self._stamps = count(first)
-        self._workspaces: dict[int, Workspace] = {}
         self._pace: dict[int, float] = {}
         self.allowance: Callable[[int, int, float], float] = self._measured
 
     def step(self, command: Run, worker: int) -> Step:
         """Run one step of a shard."""
+        return self.go_on(command, worker, self.take(command, worker))
+
+    def take(self, command: Run, worker: int) -> tuple[int, Any] | None:
+        """Return the local state that a step goes on from, with its stamp; None when the worker does not hold it.
+
+        Another worker's answer may have come first, or this one may have been asked twice. A state, and the scratch
+        memory in it, belongs to one execution at a time: it is gone from here until that has ended.
+        """
+        if command.role == CERTIFY:
+            return None
+        held = self._locals.pop((worker, command.shard), None)
+        return held if held is not None and held[0] == command.stamp else None
+
+    def go_on(self, command: Run, worker: int, held: tuple[int, Any] | None) -> Step:
+        """Run one step of a shard from what `take` returned."""
         shard = self.shards[command.shard]
         begun = time.perf_counter()
         with np.errstate(over="ignore", invalid="ignore"):  # solvers look at what comes back
             if command.role == CERTIFY:
-                workspace = self._workspaces.setdefault(worker, Workspace())
-                return evaluation.local_step(self.problem, shard, workspace, command.query)
-            if self.holds(command, worker):
-                local = self._locals[worker, command.shard][1]
-            else:
+                return evaluation.local_step(self.problem, shard, Workspace(), command.query)
+            if held is None:
                 local = self.solver.init_local(self.problem, shard, command.contribution)
+            else:
+                local = held[1]
             query = within(command.query, lambda seconds: self.allowance(worker, command.shard, seconds))
             step = self.solver.local_step(self.problem, shard, local, query)
         self._pace[worker] = (time.perf_counter() - begun) / max(step.work * shard.n_rows, 1e-9)
         stamp = next(self._stamps)
         self._locals[worker, command.shard] = (stamp, step.local)
         return step._replace(stamp=stamp)
-
-    def holds(self, command: Run, worker: int) -> bool:
-        """Whether a worker has the local state that goes with the shard's newest contribution.
-
-        Another worker's answer may have come first, or this one may have been asked twice.
-        """
-        held = self._locals.get((worker, command.shard))
-        return held is not None and held[0] == command.stamp
 
     def _measured(self, worker: int, shard: int, seconds: float) -> float:
         """Return the work on a shard that a worker does in a time, at the pace of its last step; one pass at first."""
@@ -194,7 +200,6 @@ class Steps:
     def forget(self, worker: int) -> None:
         """Drop what a worker held: it is gone."""
         self._locals = {key: value for key, value in self._locals.items() if key[0] != worker}
-        self._workspaces.pop(worker, None)
 
 
 def answer(command: Run, worker: int, step: Step, started: float, duration: float, incarnation: int = 0) -> Message:

@@ -68,10 +68,11 @@ def step(shard: Shard, work: Work, query: Any) -> Done:
     steps = held.steps
     steps.shards[command.shard] = shard  # type: ignore[index]
     begun, moved = time.perf_counter(), held.transfers.new(get_worker(), work.elapsed, shard)
-    if command.stamp and command.contribution is None and not steps.holds(command, command.worker):
+    state = steps.take(command, command.worker)
+    if state is None and command.stamp and command.contribution is None:
         return Done(None, moved=moved)
     with one_blas_thread():
-        made = steps.step(command, command.worker)
+        made = steps.go_on(command, command.worker, state)
     if work.slowdown > 1.0:
         time.sleep((work.slowdown - 1.0) * (time.perf_counter() - begun))
     return Done(made.payload, made.work, made.kind, made.stamp, time.perf_counter() - begun, moved)
