@@ -99,7 +99,7 @@ def solve(
     memory_budget : int or str, optional
         Bytes, or "1GiB": bound on what reading data from disk holds at once.
     start : tuple, optional
-        Coefficients and intercept to start from.
+        Coefficients and intercept to start from, finite; without ``fit_intercept`` the intercept does not count.
     random_state : int, optional
         Seed of solvers that draw.
     progress : bool, optional
@@ -151,10 +151,14 @@ def _start(start: tuple[Any, Any] | None, problem: Problem, dataset: Data) -> tu
     if start is None:
         return None
     coef, intercept = np.asarray(start[0], np.float64), np.atleast_1d(np.asarray(start[1], np.float64))
-    if coef.size != dataset.n_columns * problem.n_outputs or intercept.size != problem.n_outputs:
+    size = dataset.n_columns * problem.n_outputs
+    if coef.size != size or intercept.size != problem.n_outputs:
         raise ProblemError(
-            f"start has {coef.size} coefficients; the data needs {dataset.n_columns * problem.n_outputs}"
+            f"start has {coef.size} coefficients and {intercept.size} intercepts; the data needs {size} and "
+            f"{problem.n_outputs}"
         )
+    if not (np.all(np.isfinite(coef)) and np.all(np.isfinite(intercept))):
+        raise ProblemError("start has values that are not finite: give the coefficients of a model that was fitted")
     return coef, intercept
 
 

@@ -31,7 +31,8 @@ Tally: TypeAlias = tuple[Floats, Floats]
 class Options:
     """Options of a fit that change the objective or where it starts.
 
-    ``start`` holds coefficients (k, n_outputs) and intercepts of a model to start from.
+    ``start`` holds coefficients (k, n_outputs) and intercepts of a model to start from; without ``fit_intercept`` its
+    intercepts do not count.
     """
 
     fit_intercept: bool = True
@@ -80,7 +81,10 @@ def inspect(problem: Problem, dataset: Data, shards: list[Shard], engine: Engine
         )
     if options.start is None:
         return info
-    return replace(info, start=original_to_internal(info, *options.start), warm=True)
+    coef, intercept = options.start
+    if not options.fit_intercept:  # it would stay as an offset that no certificate knows of
+        intercept = np.zeros_like(intercept)
+    return replace(info, start=original_to_internal(info, coef, intercept), warm=True)
 
 
 def _has_dual(penalty: Separable) -> bool:

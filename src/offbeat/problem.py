@@ -214,8 +214,8 @@ class Problem:
 
         The dual point is ``theta_i = l'(z_i)``, made feasible in two rigorous steps. An unpenalised intercept needs
         ``sum v theta = 0``: ``theta + d h`` with ``d = -sum(v theta) / sum(v h)`` adds at most ``d^2 sum(v h) / n`` to
-        the conjugate. Several outputs need it for each class, and mix in the dual point of ``w = 0``, an error of
-        first order; the intercepts ``b`` matter only there. A bounded conjugate domain (L1) needs a scale ``s``: by
+        the conjugate. Several outputs need it for each class, and move probability between classes, an error of first
+        order; the intercepts ``b`` matter only there. A bounded conjugate domain (L1) needs a scale ``s``: by
         convexity ``l*(s theta) <= s l*(theta) + (1 - s) l*(0)``.
         """
         value = penalty.value(u)
@@ -266,18 +266,30 @@ def _feasible_for_intercept(u: Floats, b: Floats | None, at: Evaluation, referen
 def _feasible_for_classes(u: Floats, b: Floats | None, at: Evaluation, reference: Reference) -> DualPoint | None:
     """Return a dual point of the multinomial loss whose every class sums to zero.
 
-    With ``theta_i = p_i - e_(y_i)``, class sums ``c``, class shares ``s``: ``p'_i = (1 - t) p_i + t r`` with the
-    constant distribution ``r = (s - (1 - t) c / t) / sum(s)`` has class sums ``s``, as it must. ``t`` is the smallest
-    with ``r >= 0``. Convexity bounds the conjugate, which is minus the entropy; columns that are centred exactly have
-    the gradient of ``w = 0`` at every constant ``r``.
+    ``theta_i = p_i - e_(y_i)`` has class sums ``c``: class ``j`` has the share ``s_j`` of the targets and ``m_j = s_j +
+    c_j`` of the probability. Where ``c_j > 0``, every row gives the part ``f_j = c_j / m_j`` of ``p_ij`` away, to the
+    classes with ``c_j < 0`` in the proportions ``r = c / sum(c)`` of these. So a class without targets gives all.
+    The gradient is linear in what is known: ``mean v p_ij x_i = g_j - null_j``, for columns that are centred exactly.
+    The conjugate of ``p'_i = sum_j (1 - f_j) p_ij e_j + q_i r`` is bounded by convexity, ``sum p' log p' <= sum_j (1 -
+    f_j) p_j log((1 - f_j) p_j) - (1 - q) log(1 - q) + q sum r log r``, and its mean over rows by Jensen's inequality.
     """
     shares, null, c = reference.shares, reference.null_gradient, at.intercept_gradient
     if shares is None or null is None or b is None or not np.all(np.isfinite(c)):
         return None
-    total = float(shares.sum())
-    excess = float(np.max(np.divide(c, shares, out=np.full_like(c, math.inf), where=shares > 0.0)))
-    t = 1.0 if math.isinf(excess) else max(excess, 1e-300) / (1.0 + excess)
-    r = np.maximum(shares - ((1.0 - t) / t) * c, 0.0) / total
-    entropy = -float(np.sum(r * np.log(np.where(r > 0.0, r, 1.0)))) * total
+    given, taken = np.maximum(c, 0.0), np.maximum(-c, 0.0)
+    total, moved = float(shares.sum()), float(given.sum())
+    mass = np.where(given > 0.0, shares + given, total)
+    proportions = taken / max(float(taken.sum()), 1e-300)
+    gradient = at.gradient.reshape(-1, c.size)
+    gifts = (given / mass) * (gradient - null.reshape(-1, c.size))
+    gradient = gradient - gifts + gifts.sum(axis=1, keepdims=True) * proportions
+    excess = -_xlogy(given, mass / total) + _xlogy(np.where(given > 0.0, shares, 0.0), shares / mass)
+    kept = max(total - moved, 0.0)
+    bound = float(excess.sum() - _xlogy(kept, kept / total) + moved * _xlogy(proportions, proportions).sum())
     mean_conjugate = float(u @ at.gradient) + float(b @ c) - at.loss
-    return DualPoint((1.0 - t) * at.gradient + t * null, (1.0 - t) * mean_conjugate - t * entropy)
+    return DualPoint(gradient.ravel(), mean_conjugate + bound)
+
+
+def _xlogy(x: Any, y: Any) -> Any:
+    """Return ``x log(y)``, 0 where ``x`` is."""
+    return x * np.log(np.where(np.asarray(x) > 0.0, y, 1.0))

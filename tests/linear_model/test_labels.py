@@ -97,6 +97,13 @@ def test_class_weights_like_reference(rng: np.random.Generator, rule: Any, weigh
     np.testing.assert_allclose(ours, theirs)
 
 
+def test_balanced_weights_take_no_notice_of_a_class_without_weight() -> None:
+    weights = class_weights("balanced", np.arange(3), np.array([30.0, 0.0, 10.0]))
+    present = compute_class_weight("balanced", classes=np.array([0, 2]), y=np.repeat([0, 2], [30, 10]))
+    np.testing.assert_allclose(weights[[0, 2]], present)
+    assert np.isfinite(weights[1])
+
+
 @pytest.mark.parametrize("rule", ["even", 3.0, {"b": 1.0}, {0: -1.0}, {0: np.inf}])
 def test_bad_class_weights(rule: Any) -> None:
     with pytest.raises(ProblemError, match="class_weight"):

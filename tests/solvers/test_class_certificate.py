@@ -89,11 +89,52 @@ def test_nothing_is_claimed_without_the_constants_of_the_data(rng: np.random.Gen
     assert (c.kind, c.dual) == ("gradient", -np.inf)
 
 
-def test_a_class_that_never_occurs_leaves_a_true_bound(rng: np.random.Generator) -> None:
+def without_a_class(penalty: Any, weighted: bool) -> Case:
+    """Return a case whose last class has no targets: the best intercept of that class is minus infinity."""
+    case = Case(penalty, weighted)
+    case.y = np.minimum(case.y, 1)
+    shares = np.bincount(case.y, case.weight, CLASSES) / N
+    null = case.evaluate(np.zeros(K * CLASSES), np.array([*np.log(shares[:2]), -700.0]))
+    case.reference = case.reference._replace(shares=shares, null_gradient=null.gradient)
+    return case
+
+
+@each
+def test_a_class_that_never_occurs_leaves_a_true_bound(penalty: Any, weighted: bool, rng: np.random.Generator) -> None:
+    case = without_a_class(penalty, weighted)
+    best = case.best()
+    for size in (10.0, 1.0, 0.1):
+        for _ in range(20):
+            c = case.certify(size * rng.standard_normal(K * CLASSES), size * rng.standard_normal(CLASSES))
+            assert c.dual <= best + 1e-12
+
+
+@each
+def test_the_gap_closes_though_a_class_never_occurs(penalty: Any, weighted: bool) -> None:
+    case = without_a_class(penalty, weighted)
+    u, step = np.zeros(K * CLASSES), case.problem.separable(K)
+    b = np.array([*np.log(case.reference.shares[:2]), -700.0])  # type: ignore[index]
+    for _ in range(3000):
+        at = case.evaluate(u, b)
+        u, b = step.prox(u - at.gradient, 1.0), b - at.intercept_gradient
+    assert case.certify(u, b).gap < 1e-9
+    gaps = [case.certify(u, np.array([*b[:2], low])).gap for low in (-8.0, -12.0, -16.0)]
+    assert 0.0 < gaps[2] < 0.05 * gaps[1] < 0.0025 * gaps[0]
+
+
+def test_a_rare_class_does_not_spoil_the_gap(rng: np.random.Generator) -> None:
+    """What the intercept of a class is off by costs in proportion to the share of the class."""
     case = Case(penalties.L2(0.1), False)
     case.y = np.minimum(case.y, 1)
-    shares = np.bincount(case.y, minlength=CLASSES) / N
-    null = case.evaluate(np.zeros(K * CLASSES), np.array([*np.log(shares[:2]), -700.0]))
-    reference = case.reference._replace(shares=shares, null_gradient=null.gradient)
-    c = case.certify(rng.standard_normal(K * CLASSES), rng.standard_normal(CLASSES), reference)
-    assert c.dual <= case.best() + 1e-12
+    case.y[0] = 2
+    case.weight = np.where(case.y == 2, 1e-6, 1.0)
+    case.X -= np.average(case.X, axis=0, weights=case.weight)
+    shares = np.bincount(case.y, case.weight, CLASSES) / N
+    null = case.evaluate(np.zeros(K * CLASSES), np.log(shares))
+    case.reference = case.reference._replace(shares=shares, null_gradient=null.gradient)
+    u, b = np.zeros(K * CLASSES), np.log(shares)
+    for _ in range(3000):
+        at = case.evaluate(u, b)
+        u, b = u - at.gradient - 0.1 * u, b - at.intercept_gradient
+    b[2] = np.log(shares[2]) + 1.0  # wrong by a factor of e
+    assert case.certify(u, b).gap < 1e-4

@@ -171,8 +171,9 @@ def class_weights(rule: Mapping[Any, float] | str, classes: NDArray[Any], counts
     array([0.66666667, 2.        ])
     """
     if isinstance(rule, str) and rule == "balanced":
-        balanced: Floats = counts.sum() / (len(classes) * np.maximum(counts, np.finfo(np.float64).tiny))
-        return balanced
+        present = counts > 0.0  # a class without weight counts for nothing, like rows that were left out
+        balanced = np.where(present, counts.sum() / (present.sum() * np.where(present, counts, 1.0)), 1.0)
+        return np.asarray(balanced, np.float64)
     if not isinstance(rule, Mapping):
         raise ProblemError(f'class_weight is {rule!r}; give "balanced", or a dict of weights by label')
     labels = classes.tolist()
