@@ -21,7 +21,7 @@ from offbeat.data.encoding import Encoder, EncoderOptions
 from offbeat.data.parquet import ParquetTable, parquet_table
 from offbeat.data.parquet_source import ParquetSource
 from offbeat.data.source import CSR, Source
-from offbeat.data.tabular import Tabular, column_values, count_missing, encoded_bytes, fit_encoder
+from offbeat.data.tabular import Tabular, column_values, count_missing, encoded_bytes, feature_columns, fit_encoder
 from offbeat.errors import DataError
 
 N = 1000
@@ -313,6 +313,43 @@ def test_folders(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"'year=2013'.*partition"):
         parquet_table(tmp_path)
     assert parquet_table([tmp_path / "year=2013" / "a.parquet"]).n_rows == 1
+
+
+@pytest.mark.parametrize("budget", [0, BIG])
+def test_the_type_is_the_widest_of_all_files(tmp_path: Path, budget: int) -> None:
+    seconds = 1.7e9 + np.arange(6.0)  # float32 has steps of 128 here
+    exact = {"a": seconds[:2].astype(np.float32), "b": seconds[2:4], "c": seconds[4:].astype(np.int64)}
+    for names in (["a", "b", "c"], ["c", "b", "a"], ["b", "a", "c"], ["a", "c"]):
+        for name in names:
+            pq.write_table(pa.table({"t": exact[name]}), tmp_path / f"{name}.parquet")
+        files = parquet_table([tmp_path / f"{name}.parquet" for name in names])
+        source = files.source(fit_encoder(files, ["t"]), budget)
+        assert source.dtype == np.float64
+        rows = np.concatenate([exact[name].astype(np.float64) for name in names])
+        np.testing.assert_array_equal(toarray(source.read(0, len(rows)), 1).ravel(), rows)
+        np.testing.assert_array_equal(column_values(files, "t"), rows)
+
+
+def test_a_column_without_values_in_one_file(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"c": pa.nulls(2)}), tmp_path / "a.parquet")
+    pq.write_table(pa.table({"c": ["u", "v"]}), tmp_path / "b.parquet")
+    files = parquet_table(tmp_path)
+    with pytest.raises(DataError, match=r"missing in 'c' \(2 rows\)"):
+        files.source(fit_encoder(files, ["c"]), BIG)
+
+
+def test_the_index_of_pandas_is_no_feature(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"x": [1.0, 2.0, 3.0]}, index=[7, 5, 6])
+    frame.to_parquet(tmp_path / "a.parquet")
+    frame.rename_axis("id").to_parquet(tmp_path / "d.parquet")
+    for name in ("a", "d"):
+        files = parquet_table(tmp_path / f"{name}.parquet")
+        assert feature_columns(files, []) == ["x"] and len(files.schema) == 2
+    pq.write_table(pq.read_table(tmp_path / "a.parquet").replace_schema_metadata(None), tmp_path / "e.parquet")
+    assert feature_columns(parquet_table(tmp_path / "e.parquet"), []) == ["x"]
+    pq.write_table(pa.table({"x": [1.0]}, metadata={b"pandas": b"not json"}), tmp_path / "f.parquet")
+    assert feature_columns(parquet_table(tmp_path / "f.parquet"), []) == ["x"]
+    assert column_values(parquet_table(tmp_path / "d.parquet"), "id").tolist() == [7, 5, 6]
 
 
 def test_nested_column_beside(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from offbeat.commands.options import DEFAULT_ALPHA, DataRequest, LossName, Model
 from offbeat.data.columns import column_kind
 from offbeat.data.load import as_dataset, target_values
 from offbeat.data.opening import Opened, open_data
+from offbeat.data.tabular import feature_columns
 from offbeat.errors import DataError, ProblemError, TargetError
 from offbeat.linear_model._labels import encode_labels
 from offbeat.model import Label
@@ -129,8 +130,7 @@ def _features(opened: Opened, request: DataRequest) -> list[str] | None:
     names = list(opened.table.schema.names)
     for name in request.drop:
         _check_column(names, "--drop", name, request.table)
-    used = {request.target, request.weight, request.offset, *request.drop}
-    return [name for name in names if name not in used]
+    return feature_columns(opened.table, [request.target, request.weight, request.offset, *request.drop])
 
 
 def read_vector(path: Path, option: str, table: Path) -> NDArray[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -74,7 +74,7 @@ def column_kind(name: str, dtype: pa.DataType) -> str:
     import pyarrow.types as at
 
     if at.is_dictionary(dtype):
-        kind = _level_kind(dtype.value_type)
+        kind = level_kind(dtype.value_type)
         if kind is None:
             raise DataError(
                 f"Column {name!r} holds categories of type {dtype.value_type}. "
@@ -86,6 +86,19 @@ def column_kind(name: str, dtype: pa.DataType) -> str:
     if is_text(dtype):
         return "text"
     raise DataError(f"Column {name!r} has type {dtype}, which cannot be fitted. {_advice(name, dtype)}")
+
+
+def check_unique(names: Sequence[str], what: str) -> None:
+    """Raise `DataError` if a name appears twice.
+
+    Examples
+    --------
+    >>> check_unique(["x", "z"], "column")
+    """
+    seen: set[str] = set()
+    twice = [name for name in names if name in seen or seen.add(name)]  # type: ignore[func-returns-value]
+    if twice:
+        raise DataError(f"The {what} name {twice[0]!r} appears more than once. Rename the columns.")
 
 
 def is_text(dtype: pa.DataType) -> bool:
@@ -149,9 +162,7 @@ class LevelScan:
     def __init__(self, schema: pa.Schema) -> None:
         if len(schema) == 0:
             raise DataError("Found 0 feature(s): the table has no column that is left to use as a feature.")
-        twice = next((name for name in schema.names if schema.names.count(name) > 1), None)
-        if twice is not None:
-            raise DataError(f"The column name {twice!r} appears more than once. Rename the columns.")
+        check_unique(schema.names, "column")
         self._kinds = {field.name: column_kind(field.name, field.type) for field in schema}
         self._levels: dict[str, set[Level]] = {name: set() for name in self.categorical}
 
@@ -172,7 +183,7 @@ class LevelScan:
         DataError
             The columns are others, or of another kind.
         """
-        if list(self._kinds) != list(other._kinds):
+        if self._kinds.keys() != other._kinds.keys():
             raise DataError(f"the columns are {', '.join(other._kinds)}; those before are {', '.join(self._kinds)}")
         for name, kind in self._kinds.items():
             if kind != other._kinds[name]:
@@ -206,7 +217,8 @@ class LevelScan:
         return tuple(Column(name, kind, ordered.get(name, ())) for name, kind in self._kinds.items())
 
 
-def _level_kind(dtype: pa.DataType) -> str | None:
+def level_kind(dtype: pa.DataType) -> str | None:
+    """Return the kind of levels of this type; None where values of it cannot be levels."""
     import pyarrow.types as at
 
     if is_text(dtype):

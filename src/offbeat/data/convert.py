@@ -90,8 +90,8 @@ def check_missing(table: pa.Table | pa.RecordBatch, names: Sequence[str]) -> Non
     >>> import pyarrow as pa
     >>> check_missing(pa.table({"x": [1.0, 2.0]}), ["x"])
     """
-    known = [name for name in names if name in table.schema.names]
-    counts = {name: missing_count(table.column(name)) for name in known}
+    present = set(table.schema.names)
+    counts = {name: missing_count(table.column(name)) for name in names if name in present}
     found = {name: count for name, count in counts.items() if count}
     if found:
         raise MissingValuesError(found)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from offbeat.data.columns import Column, LevelScan, level_array
+from offbeat.data.columns import Column, LevelScan, check_unique, level_array
 from offbeat.data.convert import Layout, MissingValuesError, check_missing, fill_dense, fill_sparse, to_numpy
 from offbeat.data.matrix import MatrixWriter
 from offbeat.data.source import Block, Floats
@@ -94,8 +94,8 @@ class Encoder:
     def __post_init__(self) -> None:
         if self.unknown not in ("error", "ignore"):
             raise DataError(f'unknown={self.unknown!r} is not known: pass "error" or "ignore".')
-        _check_unique(self.names, "column")
-        _check_unique(self.feature_names, "feature")
+        check_unique(self.names, "column")
+        check_unique(self.feature_names, "feature")
 
     @classmethod
     def fit(cls, table: pa.Table, options: EncoderOptions | None = None) -> Encoder:
@@ -210,12 +210,13 @@ class Encoder:
 
     def check_names(self, names: Sequence[str]) -> None:
         """Raise `DataError` unless all columns of the encoder are among these names."""
-        absent = [name for name in self.names if name not in set(names)]
+        present = set(names)
+        absent = [name for name in self.names if name not in present]
         if absent:
             raise DataError(
                 f"X lacks {_columns(absent)}, which the model was fitted with. X has {_columns(list(names))}."
             )
-        _check_unique(names, "column")
+        check_unique(names, "column")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the encoder as a dictionary that JSON can hold exactly."""
@@ -273,13 +274,6 @@ def matrix_dtype(fields: Iterable[pa.Field]) -> str:
     numbers += [dtype for dtype in types if at.is_decimal(dtype)]
     short = numbers and all(dtype in (pa.float16(), pa.float32()) for dtype in numbers)
     return "float32" if short else "float64"
-
-
-def _check_unique(names: Sequence[str], what: str) -> None:
-    seen: set[str] = set()
-    twice = [name for name in names if name in seen or seen.add(name)]  # type: ignore[func-returns-value]
-    if twice:
-        raise DataError(f"The {what} name {twice[0]!r} appears more than once. Rename the columns.")
 
 
 def _columns(names: list[str]) -> str:

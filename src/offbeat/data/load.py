@@ -56,7 +56,7 @@ def as_dataset(
         takes more are streamed.
     columns : sequence of str, optional
         Columns of the table to use as features; by default all that are not named as `y`, `target`,
-        `sample_weight` or `offset`.
+        `sample_weight` or `offset`, and are not the index of a pandas table that was stored.
     encoder : Encoder or EncoderOptions, optional
         An encoder that was fitted before is used as it is (prediction). Otherwise one is fitted on the table.
     target : str, optional
@@ -194,14 +194,14 @@ def _encoder(
     table: Tabular, columns: Sequence[str] | None, roles: list[str], encoder: Encoder | EncoderOptions | None
 ) -> Encoder:
     from offbeat.data.encoding import Encoder
-    from offbeat.data.tabular import check_columns, fit_encoder
+    from offbeat.data.tabular import check_columns, feature_columns, fit_encoder
 
     if isinstance(encoder, Encoder):
         return encoder
     check_columns(table, roles)
     if isinstance(columns, str):
         raise DataError(f"columns={columns!r} is one name: pass a list of names.")
-    names = [name for name in table.schema.names if name not in roles] if columns is None else list(columns)
+    names = feature_columns(table, roles) if columns is None else list(columns)
     if table.n_rows == 0:
         raise DataError(_too_few("sample", (0, len(names))))
     return fit_encoder(table, names, encoder)

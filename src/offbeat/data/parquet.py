@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from offbeat.data.columns import column_kind, is_text
+from offbeat.data.columns import is_text
 from offbeat.data.encoding import Encoder
+from offbeat.data.parquet_files import common_schema, footer, parquet_errors, parquet_files
 from offbeat.data.parquet_source import ParquetSource
 from offbeat.data.source import Source
 from offbeat.data.tabular import encode, encoded_bytes
@@ -22,11 +22,6 @@ if TYPE_CHECKING:
 BATCH_BYTES = 8 << 20
 BUFFER_BYTES = 256 << 10
 """Read-ahead of each column: without it a reader holds the compressed pages of a whole row group."""
-PARTITION_ADVICE = (
-    "is named like a partition, whose value is not in the files. Read the folder with "
-    'pyarrow.dataset.dataset(..., partitioning="hive").to_table() and pass that, or pass the list of files '
-    "to leave it out."
-)
 
 
 @dataclass(frozen=True)
@@ -57,8 +52,9 @@ class Part:
 
 
 class ParquetTable:
-    """A table in one or more Parquet files with the same columns.
+    """A table in one or more Parquet files with the same columns, in any order.
 
+    Its ``schema`` has the widest type that a column has in any of the files; batches have the types of their file.
     Can be pickled (the footers are read again).
 
     Parameters
@@ -71,7 +67,7 @@ class ParquetTable:
     Raises
     ------
     DataError
-        A file cannot be read or its columns differ from those of the first.
+        A file cannot be read, its columns are others than those of the first, or types do not go together.
 
     Examples
     --------
@@ -87,13 +83,11 @@ class ParquetTable:
     def __init__(self, paths: Sequence[Path], owner: object = None) -> None:
         self.paths = tuple(paths)
         self.owner = owner
+        footers = [footer(path) for path in self.paths]
+        self.schema = common_schema(footers)
         self.parts: list[Part] = []
         first = 0
-        for path in self.paths:
-            metadata, schema = _footer(path)
-            if not self.parts:
-                self.schema = schema
-            _check_same(self.schema, schema, self.paths[0], path)
+        for path, metadata, _ in footers:
             groups = [first]
             for group in range(metadata.num_row_groups):
                 groups.append(groups[-1] + metadata.row_group(group).num_rows)
@@ -184,8 +178,7 @@ def parquet_table(path: str | Path | Sequence[str | Path]) -> ParquetTable:
     Parameters
     ----------
     path : str, Path or sequence of them
-        Folders are searched at any depth for ``*.parquet``, in the order of their names; names that start with
-        ``_`` or ``.`` are left out.
+        See `parquet_files`.
 
     Returns
     -------
@@ -194,7 +187,8 @@ def parquet_table(path: str | Path | Sequence[str | Path]) -> ParquetTable:
     Raises
     ------
     DataError
-        A file is missing or damaged, or a folder has no files or is partitioned by the names of its folders.
+        A file is missing or damaged, the files do not fit together, or a folder has no files or is partitioned by
+        the names of its folders.
 
     Examples
     --------
@@ -203,60 +197,46 @@ def parquet_table(path: str | Path | Sequence[str | Path]) -> ParquetTable:
         ...
     offbeat.errors.DataError: no/such/file.parquet does not exist.
     """
-    given = [Path(path)] if isinstance(path, str | Path) else [Path(part) for part in path]
-    if not given:
-        raise DataError("The list of Parquet files is empty.")
-    return ParquetTable([file for part in given for file in _files(part)])
+    return ParquetTable(parquet_files(path))
 
 
-@contextmanager
-def parquet_errors(path: Path) -> Iterator[None]:
-    """Turn errors of the Parquet reader into a `DataError` that names the file."""
-    import pyarrow as pa
+def row_groups(table: ParquetTable, rows: int) -> list[tuple[Path, list[int]]]:
+    """Cut a table into runs of row groups of one file, each of at least so many rows where a file has them.
 
-    try:
-        yield
-    except (pa.ArrowException, OSError) as error:
-        reason = str(error).strip().replace("\n", " ")
-        message = f"{path} cannot be read: it is damaged, truncated or not a Parquet file ({reason})."
-        raise DataError(message) from error
-
-
-def _files(path: Path) -> list[Path]:
-    if not path.exists():
-        raise DataError(f"{path} does not exist.")
-    if not path.is_dir():
-        return [path]
-    found = []
-    for file in sorted(path.rglob("*.parquet")):
-        inner = file.relative_to(path).parts
-        if file.is_dir() or any(name.startswith(("_", ".")) for name in inner):
-            continue
-        partition = next((name for name in inner[:-1] if "=" in name), None)
-        if partition is not None:
-            raise DataError(f"The folder {partition!r} in {path} {PARTITION_ADVICE}")
-        found.append(file)
-    if not found:
-        raise DataError(f"The folder {path} holds no file named *.parquet.")
-    return found
+    Examples
+    --------
+    >>> import tempfile
+    >>> import pyarrow as pa
+    >>> import pyarrow.parquet as pq
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     pq.write_table(pa.table({"x": [1.0, 2.0, 3.0]}), folder + "/a.parquet", row_group_size=1)
+    ...     [groups for _, groups in row_groups(parquet_table(folder), rows=2)]
+    [[0, 1], [2]]
+    """
+    runs = []
+    for part in table.parts:
+        run: list[int] = []
+        for group, stop in enumerate(part.groups[1:]):
+            run.append(group)
+            if stop - part.groups[run[0]] >= rows or group == len(part.groups) - 2:
+                runs.append((part.path, run))
+                run = []
+    return runs
 
 
-def _footer(path: Path) -> tuple[Any, Any]:
+def read_groups(path: Path, groups: Sequence[int], schema: pa.Schema) -> pa.Table:
+    """Return row groups of one file of a table, with the columns in the order of the table.
+
+    Raises
+    ------
+    DataError
+        The file is damaged, or not there.
+    """
     import pyarrow.parquet as pq
 
     if not path.exists():
         raise DataError(f"{path} does not exist.")
     with parquet_errors(path), pq.ParquetFile(path) as file:
-        return file.metadata, file.schema_arrow.remove_metadata()
-
-
-def _check_same(schema: Any, other: Any, first: Path, path: Path) -> None:
-    different = set(schema.names) ^ set(other.names)
-    if different:
-        name = sorted(different)[0]
-        has, lacks = (first, path) if name in schema.names else (path, first)
-        raise DataError(f"The files have different columns: {has} has {name!r}, {lacks} does not.")
-    for field in schema:
-        now = other.field(field.name).type
-        if now != field.type and column_kind(field.name, now) != column_kind(field.name, field.type):
-            raise DataError(f"Column {field.name!r} has type {field.type} in {first}, but {now} in {path}.")
+        rows = file.read_row_groups(list(groups))
+    rows = rows if rows.schema.names == schema.names else rows.select(schema.names)
+    return rows.replace_schema_metadata(schema.metadata)

@@ -137,16 +137,16 @@ def _weights(part: Part, opened: Any) -> Float64s:
 
 
 def _scan(table: Any, part: Part) -> LevelScan:
-    from offbeat.data.tabular import scan_levels
+    from offbeat.data.tabular import feature_columns, scan_levels
 
-    return scan_levels(table, [name for name in table.schema.names if name not in _roles(part)])
+    return scan_levels(table, feature_columns(table, _roles(part)))
 
 
 def _dtype(table: Any, part: Part) -> str:
     from offbeat.data.encoding import matrix_dtype
+    from offbeat.data.tabular import feature_columns
 
-    roles = _roles(part)
-    return matrix_dtype([field for field in table.schema if field.name not in roles])
+    return matrix_dtype(table.schema.field(name) for name in feature_columns(table, _roles(part)))
 
 
 def targets_of(recipe: Recipe, part: Part) -> Float64s:

@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offbeat.data.arrays import array_source, working_dtype
+from offbeat.data.columns import check_unique
 from offbeat.data.encoding import Encoder
+from offbeat.data.pandas_index import index_metadata, index_names
 from offbeat.data.source import Source
 from offbeat.data.tabular import encode
 from offbeat.errors import DataError
@@ -37,6 +39,8 @@ class MemoryTable:
         Equally long.
     matrix : ndarray, shape (n_rows, n_columns), optional
         All the columns as one array of numbers, when they happen to lie like that.
+    index : frozenset of str
+        Columns that were the index of a pandas table: no features.
 
     Examples
     --------
@@ -48,11 +52,12 @@ class MemoryTable:
     names: tuple[str, ...]
     columns: tuple[Any, ...]
     matrix: NDArray[Any] | None = None
+    index: frozenset[str] = frozenset()
 
     @classmethod
     def from_arrow(cls, table: pa.Table) -> MemoryTable:
         """Wrap a pyarrow table."""
-        return cls(tuple(table.schema.names), tuple(table.columns))
+        return cls(tuple(table.schema.names), tuple(table.columns), index=index_names(table.schema))
 
     @property
     def n_rows(self) -> int:
@@ -68,7 +73,7 @@ class MemoryTable:
             pa.from_numpy_dtype(column.dtype) if isinstance(column, np.ndarray) else column.type
             for column in self.columns
         ]
-        return pa.schema(list(zip(self.names, types, strict=True)))
+        return pa.schema(list(zip(self.names, types, strict=True)), index_metadata(self.index))
 
     def batches(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Yield the rows of some columns, in order."""
@@ -82,10 +87,11 @@ class MemoryTable:
 
     def known_missing(self, names: Sequence[str]) -> dict[str, int]:
         """Return the columns with null values; NaN in columns of numbers is found when they are encoded."""
+        wanted = set(names)
         counts = {
             name: int(column.null_count)
             for name, column in zip(self.names, self.columns, strict=True)
-            if name in set(names) and not isinstance(column, np.ndarray)
+            if name in wanted and not isinstance(column, np.ndarray)
         }
         return {name: count for name, count in counts.items() if count}
 
@@ -161,9 +167,7 @@ def _to_arrow(X: Any) -> pa.Table:
 
 def _from_pandas(frame: Any) -> MemoryTable:
     names = tuple(str(name) for name in frame.columns)
-    twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
-    if twice:
-        raise DataError(f"The column name {twice[0]!r} appears more than once. Rename the columns.")
+    check_unique(names, "column")
     columns = tuple(_from_series(name, frame.iloc[:, j]) for j, name in enumerate(names))
     return MemoryTable(names, columns, _matrix(frame))
 

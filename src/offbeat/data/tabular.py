@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -13,6 +14,7 @@ from offbeat.data.columns import LevelScan
 from offbeat.data.convert import MissingValuesError, missing_count, plain_values
 from offbeat.data.encoding import Encoder, EncoderOptions, matrix_dtype
 from offbeat.data.matrix import MatrixWriter, index_dtype
+from offbeat.data.pandas_index import noted_index
 from offbeat.data.source import CSR, Source
 from offbeat.errors import DataError, TargetError
 
@@ -103,12 +105,36 @@ def scan_levels(table: Tabular, names: Sequence[str]) -> LevelScan:
 
 def check_columns(table: Tabular, names: Sequence[str]) -> None:
     """Raise `DataError` unless the table has these columns, each once."""
+    present = table.schema.names
+    counts = Counter(present)
     for name in names:
-        count = table.schema.names.count(name)
-        if count == 0:
-            raise DataError(f"There is no column {name!r}; the table has {_shown(table.schema.names)}.")
-        if count > 1:
-            raise DataError(f"The column name {name!r} appears {count} times. Rename the columns.")
+        if counts[name] == 0:
+            raise DataError(f"There is no column {name!r}; the table has {_shown(present)}.")
+        if counts[name] > 1:
+            raise DataError(f"The column name {name!r} appears {counts[name]} times. Rename the columns.")
+
+
+def feature_columns(table: Tabular, roles: Iterable[str | None]) -> list[str]:
+    """Return the columns that are features where none are chosen: those without a role, and no stored index.
+
+    Parameters
+    ----------
+    table : Tabular
+    roles : iterable of str or None
+        Names of columns that are something else.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import pyarrow as pa
+    >>> from offbeat.data.tables import MemoryTable
+    >>> frame = pd.DataFrame({"x": [1.0, 2.0], "y": [0, 1]}, index=[7, 5])
+    >>> feature_columns(MemoryTable.from_arrow(pa.Table.from_pandas(frame)), ["y"])
+    ['x']
+    """
+    schema = table.schema
+    others = noted_index(schema).union(role for role in roles if role is not None)
+    return [name for name in schema.names if name not in others]
 
 
 def encode(table: Tabular, encoder: Encoder) -> Source:

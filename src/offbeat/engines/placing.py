@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from offbeat.data.dataset import Data
@@ -23,12 +24,12 @@ def lies_elsewhere(X: Any, engine: Any = "auto") -> bool:
         from offbeat.engines.dask.collections import is_placed
 
         return is_placed(X)
-    path = str(X) if isinstance(X, str) or hasattr(X, "__fspath__") else ""
-    if getattr(engine, "name", None) != "dask" or not path:
+    paths = list(X) if isinstance(X, list | tuple) else [X]
+    if getattr(engine, "name", None) != "dask" or not paths or not all(isinstance(path, str | Path) for path in paths):
         return False
-    from pathlib import Path
+    from offbeat.data.parquet_files import is_parquet
 
-    return path.endswith(".parquet") or Path(path).is_dir()
+    return all(is_parquet(Path(path)) for path in paths)
 
 
 def placed(

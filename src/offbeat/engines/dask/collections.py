@@ -14,6 +14,7 @@ from dask.core import flatten
 from dask.delayed import delayed
 from distributed import Future
 
+from offbeat.data.parquet import parquet_table, read_groups, row_groups
 from offbeat.data.vectors import raw_vector
 from offbeat.errors import DataError
 
@@ -48,7 +49,8 @@ def blocks_of(X: Any, vectors: Sequence[Any]) -> Blocks:
     DataError
         They have different rows, as far as can be told now.
     """
-    if isinstance(X, str | os.PathLike):
+    paths = list(X) if isinstance(X, list | tuple) else [X]
+    if paths and all(isinstance(path, str | os.PathLike) for path in paths):
         X = parquet_parts(X)
     if isinstance(X, list | tuple):
         return Blocks(list(X), [_like_parts(v, len(X), name) for v, name in zip(vectors, VECTOR_NAMES, strict=True)])
@@ -160,42 +162,25 @@ def _like_parts(values: Any, count: int, name: str) -> list[Any] | str | None:
 def parquet_parts(path: Any, rows: int = 1 << 17) -> list[Any]:
     """Return delayed tables of the row groups of Parquet files: a worker reads each from the file.
 
+    The files, their order and the types of their columns are those that a fit in this process would take.
+
     Parameters
     ----------
-    path : path of a file, or of a folder of files, that all workers see
+    path : path of a file, or of a folder of files, that all workers see; or a list of those
     rows : int
         Of a part, at least, where a file has that many.
+
+    Raises
+    ------
+    DataError
+        See `offbeat.data.parquet.parquet_table`.
     """
-    import pyarrow.parquet as pq
-
-    files = [os.fspath(path)]
-    if os.path.isdir(path):
-        files = sorted(f"{path}/{name}" for name in os.listdir(path) if name.endswith(".parquet"))
-    if not files:
-        raise DataError(f"the folder {os.fspath(path)!r} has no .parquet files")
+    table = parquet_table(path)
     parts = []
-    for file in files:
-        try:
-            meta = pq.ParquetFile(file).metadata
-        except (OSError, ValueError) as error:
-            raise DataError(f"{file!r} cannot be read as Parquet: {error}") from None
-        groups: list[int] = []
-        count = 0
-        for group in range(meta.num_row_groups):
-            groups.append(group)
-            count += meta.row_group(group).num_rows
-            if count >= rows or group == meta.num_row_groups - 1:
-                key = f"offbeat-read-{tokenize(file, os.path.getmtime(file), groups)}"
-                parts.append(delayed(read_groups)(file, groups, dask_key_name=key))
-                groups, count = [], 0
+    for file, groups in row_groups(table, rows):
+        key = f"offbeat-read-{tokenize(file, os.path.getmtime(file), groups, table.schema.names)}"
+        parts.append(delayed(read_groups)(file, groups, table.schema, dask_key_name=key))
     return parts
-
-
-def read_groups(file: str, groups: list[int]) -> Any:
-    """Return row groups of a Parquet file as a table."""
-    import pyarrow.parquet as pq
-
-    return pq.ParquetFile(file).read_row_groups(groups)
 
 
 def map_rows(function: Callable[[Any], Any], X: Any, example: Any) -> Any:
