@@ -107,6 +107,19 @@ def wrong_loss(loss: Any, y: Floats) -> str | None:
     return None
 
 
+def shortfall(certificate: Certificate, status: str, passes: float) -> str:
+    """Return what to tell the user of a fit that stopped short of its tolerance.
+
+    Examples
+    --------
+    >>> shortfall(Certificate(1.0, 0.9, 0.1, 0.1, "duality gap", 1e-4), "max_iter", 5.0)
+    'stopped after 5 passes with a relative gap of 0.1 (tol=0.0001): raise max_iter'
+    """
+    kind = "gap" if certificate.kind == "duality gap" else "gradient"
+    reached = f"stopped after {passes:.3g} passes with a relative {kind} of {certificate.relative_gap:.3g}"
+    return f"{reached} (tol={certificate.tolerance:g}): {ADVICE.get(status, status)}"
+
+
 def solution_of(
     problem: Problem, dataset: Data, info: DataInfo, outcome: Outcome, trace: Trace, seconds: float
 ) -> Solution:
@@ -153,10 +166,7 @@ def solution_of(
         status=outcome.status, tolerance=repr(c.tolerance), certificate=c.kind, gap_scale=repr(float(scale))
     )
     if outcome.status != "converged":
-        kind = "gap" if c.kind == "duality gap" else "gradient"
-        reached = f"stopped after {outcome.passes:.3g} passes with a relative {kind} of {c.relative_gap:.3g}"
-        advice = ADVICE.get(outcome.status, outcome.status)
-        warnings.warn(f"{reached} (tol={c.tolerance:g}): {advice}", ConvergenceWarning, stacklevel=4)
+        warnings.warn(shortfall(c, outcome.status, outcome.passes), ConvergenceWarning, stacklevel=4)
     log.info("%s after %.3g passes, %.3f s: relative gap %.3g", outcome.status, outcome.passes, seconds, c.relative_gap)
     if info.n_outputs == 1:
         return Solution(coef[:, 0], float(intercept[0]), c, trace, outcome.status, outcome.passes, seconds)

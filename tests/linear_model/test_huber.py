@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
+from typing import Any
+
 import numpy as np
 import pytest
 import sklearn.linear_model as reference
 from numpy.typing import NDArray
 
-from offbeat.errors import ProblemError
+from offbeat.errors import ConvergenceWarning, ProblemError
 from offbeat.linear_model import HuberRegressor
 from offbeat.linear_model.huber import noise_scale
 
@@ -82,6 +85,34 @@ def test_warm_start(rng: np.random.Generator) -> None:
     model.fit(X, y)
     assert model.n_iter_ < cold
     np.testing.assert_allclose(model.scale_, scale, rtol=1e-2)
+
+
+@pytest.mark.parametrize("tol", [1e-8, 0.0])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_fits_that_rounding_stalls_do_not_stop_the_scale(rng: np.random.Generator, dtype: Any, tol: float) -> None:
+    X, y = noisy(rng)
+    X = (100.0 * X).astype(dtype)
+    y[:20] += 100.0  # so that the first scale is far off
+    model = HuberRegressor(alpha=0.0, tol=tol, max_iter=10_000)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # rounding may be said to stop the last fit
+        model.fit(X, y)
+    theirs = reference.HuberRegressor(alpha=0.0, tol=1e-9, max_iter=10_000).fit(X.astype(float) / 100.0, y)
+    np.testing.assert_allclose(model.scale_, theirs.scale_, rtol=1e-4)
+    np.testing.assert_allclose(100.0 * model.coef_, theirs.coef_, rtol=1e-3, atol=1e-4)
+
+
+def test_few_passes_are_shared_by_coefficients_and_scale(rng: np.random.Generator) -> None:
+    X, y = noisy(rng)
+    y[:20] += 100.0
+    best = HuberRegressor(tol=1e-10).fit(X, y).scale_
+    with pytest.warns(ConvergenceWarning, match="stopped after 6 passes") as seen:
+        model = HuberRegressor(max_iter=6).fit(X, y)
+    assert len([w for w in seen if issubclass(w.category, ConvergenceWarning)]) == 1
+    assert (model.status_, model.n_iter_) == ("max_iter", 6)
+    assert best / 2 < model.scale_ < 2 * best
+    at_scale = objective(X, y, np.ones(len(y)), model, model.alpha) * model.scale_ / (2 * len(y))
+    np.testing.assert_allclose(model.certificate_.primal, at_scale - model.scale_**2 / 2, rtol=1e-9)
 
 
 def test_epsilon_below_one() -> None:

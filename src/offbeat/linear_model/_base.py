@@ -138,15 +138,25 @@ class LinearModel(BaseEstimator):
         """Return what a method of prediction gives for no rows."""
         return np.empty(0)
 
-    def _optimise(self, problem: Problem, dataset: Data, start: Start | None = None, *, last: bool = True) -> Solution:
+    def _optimise(
+        self,
+        problem: Problem,
+        dataset: Data,
+        start: Start | None = None,
+        *,
+        last: bool = True,
+        max_iter: float | None = None,
+    ) -> Solution:
         """Solve the problem, from coefficients of shape (n_features, n_outputs) where given, and keep the proof.
 
-        Unless this is not the last fit to the data, a cluster may forget it then.
+        Unless this is not the last fit to the data, a cluster may forget it then. ``max_iter`` is that of this fit,
+        where it is one of several.
         """
+        settings = self._settings(problem, dataset, warm=start is not None)
+        if max_iter is not None:
+            settings = replace(settings, max_iter=max_iter)
         try:
-            solution = fit(
-                problem, dataset, self._options(start), self._settings(problem, dataset, warm=start is not None)
-            )
+            solution = fit(problem, dataset, self._options(start), settings)
         finally:
             if last:
                 dataset.release()

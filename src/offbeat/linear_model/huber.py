@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import replace
 from typing import Any, Self
 
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offbeat.data.dataset import Dataset
-from offbeat.errors import ProblemError
+from offbeat.errors import ConvergenceWarning, ProblemError
 from offbeat.linear_model import translate
 from offbeat.linear_model._base import Start
 from offbeat.linear_model._docs import documented
@@ -18,10 +19,11 @@ from offbeat.linear_model._predict import linear_predictor
 from offbeat.linear_model._regressor import LinearRegressor
 from offbeat.problem import Floats
 from offbeat.sideways.topologies import Hub
-from offbeat.solution import Solution
+from offbeat.solution import Solution, shortfall
 
 MAX_ROUNDS = 100
 FLOOR = 1e-6  # of the spread of y: a perfect fit has no scale
+SHARE, FEWEST = 0.5, 4.0  # of the passes that are left, for one fit; passes in which a line search may find a step
 SHRINK = 0.1  # the scale falls by no more at once: kinks much closer than the residuals are hard to start from
 
 
@@ -138,37 +140,55 @@ class HuberRegressor(LinearRegressor):
         return self
 
     def _alternate(self, dataset: Dataset, total: float, start: Start | None) -> float:
-        """Fit coefficients and scale in turn; return the scale."""
+        """Fit coefficients and scale in turn; return the scale of the last fit.
+
+        No fit takes all of the passes that are left, so that few passes are enough for a scale near the best. A fit
+        that rounding keeps from its tolerance is as good as one that converged.
+        """
         epsilon = float(self.epsilon)
         scale, floor = _first_scale(dataset, epsilon, getattr(self, "scale_", None) if start else None)
-        passes = 0.0
+        passes, limit, before = 0.0, translate.number("max_iter", self.max_iter), math.inf
         for _ in range(MAX_ROUNDS):
             problem = translate.huber(epsilon, self.alpha, scale, total)
-            solution = self._optimise(problem, dataset, start)
+            left = limit - passes
+            share = max(SHARE * left, min(FEWEST, left - 1.0), min(1.0, left))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                solution = self._optimise(problem, dataset, start, max_iter=share)
             passes += solution.passes
             self._set_coef(solution)
             start = solution.coef[:, None], np.array([solution.intercept])
             residuals = np.abs(self._residuals(dataset))
             better = max(noise_scale(residuals, dataset.weight, epsilon), floor, SHRINK * scale)
-            if solution.status != "converged" or passes >= self.max_iter or self._settled(solution, scale, better):
+            change = abs(math.log(better / scale))
+            if passes >= limit or _over(solution, change, before):
                 break
-            scale = better
+            scale, before = better, change
         self._keep(replace(solution, passes=passes))
+        if solution.status != "converged":
+            message = shortfall(solution.certificate, solution.status, passes)
+            warnings.warn(message, ConvergenceWarning, stacklevel=3)
         return scale
-
-    def _settled(self, solution: Solution, scale: float, better: float) -> bool:
-        """Whether moving the scale further would lower the objective by much less than the tolerance.
-
-        The objective is quadratic in the logarithm of the scale near its minimum, with a curvature of the order of
-        the noise; the reference of the certificate is not below that.
-        """
-        wanted = max(solution.certificate.tolerance, 1e-15)
-        return abs(math.log(better / scale)) <= 0.1 * math.sqrt(wanted)
 
     def _residuals(self, dataset: Dataset) -> Floats:
         z = linear_predictor(dataset.source, self.coef_, self.intercept_)
         residuals: Floats = z - dataset.y
         return residuals
+
+
+def _over(solution: Solution, change: float, before: float) -> bool:
+    """Whether there is nothing more to do after a fit, given the change of the logarithm of the scale that it suggests.
+
+    The objective is quadratic in that logarithm near its minimum, with a curvature of the order of the noise; the
+    reference of the certificate is not below that. So where the scale is settled, moving it further would lower the
+    objective by much less than the tolerance. Where rounding stalls the fits, it may also stall the scale.
+    """
+    if solution.status == "max_iter":  # of its share of the passes
+        return False
+    if solution.status == "stalled" and change >= before:
+        return True
+    settled = change <= 0.1 * math.sqrt(max(solution.certificate.tolerance, 1e-15))
+    return settled or solution.status not in ("converged", "stalled")
 
 
 def noise_scale(residuals: Floats, weight: Floats, epsilon: float) -> float:
