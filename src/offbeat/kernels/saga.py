@@ -20,10 +20,11 @@ from numba import carray
 from offbeat.kernels import protocol  # noqa: F401  (teaches Numba the methods of losses and penalties)
 from offbeat.kernels.compiled import kernel
 from offbeat.kernels.pointers import pointer
+from offbeat.kernels.scalar_root import root
 
 REASSOCIATE = {"reassoc", "contract", "nsz", "arcp"}  # NaN and infinity keep their meaning
-STEPS = 60  # of a search in one dimension, at most
-CLOSE = 1e-9
+STEPS = 60  # of the search for a bracket, which doubles each time
+CLOSE = (1e-9, 1.0)  # of the last step of a search: relative, and about zero
 MERGE = 32  # rows after which a thread shares its move
 LOSS, CROSS, CONJUGATE, BAD, STEEP = 0, 1, 2, 3, 4
 """What epochs add up: ``v l(z)`` at the moving point; slope of the tangent times ``z`` there; ``t z - v l(z)`` of the
@@ -53,17 +54,7 @@ def implicit(loss, z, y, weight, old, reach):
                 break
         width *= 2.0
     at = low if slope > old else high
-    for _ in range(STEPS):
-        rest = at - z + reach * (weight * loss.derivative(at, y) - old)
-        low, high = (low, at) if rest > 0.0 else (at, high)
-        new = at - rest / (1.0 + reach * weight * loss.second_derivative(at, y))
-        if not low <= new <= high:
-            new = 0.5 * (low + high)
-        moved = abs(new - at)
-        at = new
-        if moved <= CLOSE * (1.0 + abs(at)) or not low < high:
-            break
-    return at
+    return root(loss, at, z + reach * old, reach * weight, y, (low, high), CLOSE)
 
 
 @kernel(error_model="numpy", inline="always")

@@ -3,8 +3,8 @@
 With ``theta`` the dual variable of a row, all else fixed, the best one is ``theta' = l'(z')`` at the ``z'`` that
 solves ``z' + q l'(z') = c``, ``c = z + q theta``, ``q = v sigma ||x||^2 / (n l2)``: a proximal step of the loss. Many
 losses know it (``dual_step``). For others: as ``l'`` increases, ``z'`` is between ``c`` and ``c - q l'(c)``. Newton's
-method finds it within that bracket; without the bracket it fails on short rows (Shalev-Shwartz & Zhang 2013, J. Mach.
-Learn. Res. 14:567; Ma et al. 2015, arXiv 1502.03508, eq. 9 for ``sigma``).
+method finds it within that bracket, with bisections; without them it fails on short rows (Shalev-Shwartz & Zhang 2013,
+J. Mach. Learn. Res. 14:567; Ma et al. 2015, arXiv 1502.03508, eq. 9 for ``sigma``).
 
 ``point`` moves by ``-v (theta' - theta) x / (n l2)``: coefficients are its soft thresholds. The intercept is last, as a
 column of ones.
@@ -17,9 +17,9 @@ from numba.extending import overload
 
 from offbeat.kernels import protocol  # noqa: F401  (teaches Numba the methods of losses)
 from offbeat.kernels.compiled import kernel
+from offbeat.kernels.scalar_root import root
 
-NEWTON_STEPS = 50
-CLOSE = 1e-6  # relative to the last step: the error after it is about the square
+CLOSE = (1e-6, 1e-3)  # of the last step, relative: the error after it is about the square
 
 
 @kernel(error_model="numpy")
@@ -37,23 +37,7 @@ def _newton(loss, z, c, q, y):
     """Return the slope where ``at + q slope = c``, looked for from ``z``, for a loss that has no `dual_step`."""
     slope = loss.derivative(c, y)
     low, high = (c - q * slope, c) if slope > 0.0 else (c, c - q * slope)
-    at = min(max(z, low), high)
-    for _ in range(NEWTON_STEPS):
-        slope = loss.derivative(at, y)
-        rest = at - c + q * slope
-        if rest > 0.0:
-            high = at
-        else:
-            low = at
-        step = rest / (1.0 + q * loss.second_derivative(at, y))
-        new = at - step
-        if not low <= new <= high:
-            new = 0.5 * (low + high)
-        moved = abs(new - at)
-        at = new
-        if moved <= CLOSE * (abs(at) + 1e-3) or not low < high:
-            break
-    return loss.derivative(at, y)
+    return loss.derivative(root(loss, min(max(z, low), high), c, q, y, (low, high), CLOSE), y)
 
 
 def best(loss, z, theta, y, q):
