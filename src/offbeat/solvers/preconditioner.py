@@ -16,7 +16,7 @@ from offbeat.problem import Floats
 
 BALANCE = 450.0  # the factor costs as much as five products when its size is the cube root of this times the non-zeros
 LARGEST = 2000
-LEAST = 1e-12  # of the largest diagonal, so that flat columns have an inverse
+LEAST = 1e-12  # of the largest diagonal of the loss, so that flat columns have an inverse
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Preconditioner:
 def whole(diagonal: Floats, penalty: Floats) -> Floats:
     """Return the diagonal of the Hessian with the penalty's, and a little, so that flat columns have an inverse."""
     both: Floats = diagonal + penalty
-    return both + LEAST * max(float(np.max(both)), 1e-300)
+    return both + max(LEAST * float(np.max(diagonal)), 1e-300)
 
 
 def only_diagonal(diagonal: Floats) -> Preconditioner:

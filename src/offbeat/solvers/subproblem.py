@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import suppress
 
 import numpy as np
@@ -11,6 +12,7 @@ from offbeat.problem import Floats, Separable
 LARGE = 256  # unknowns from which SciPy's Cholesky gains more than loading SciPy's linear algebra takes
 MAX_SWEEPS = 10_000
 SINGULAR = 1e-13  # smallest pivot, relative to the largest, that is not taken for rounding
+STIFFEST = 1e300  # curvature of a penalty: beyond it a coefficient is 0 to rounding, and its square overflows
 
 
 def newton_step(
@@ -39,7 +41,7 @@ def newton_step(
     k = len(penalty.factor)
     if penalty.smooth:
         bend = np.zeros(len(x))
-        bend[:k] = penalty.curvature()
+        bend[:k] = np.minimum(penalty.curvature(), STIFFEST)
         slope = gradient + bend * x
         d = _cholesky_step(hessian, bend, slope)
         return d, float(slope @ d) + 0.5 * float(d @ (bend * d))
@@ -61,24 +63,45 @@ def _jitter(hessian: Floats) -> float:
 
 def _cholesky_step(hessian: Floats, bend: Floats, slope: Floats) -> Floats:
     """Solve ``(H + diag(bend)) d = -slope``; the shortest ``d`` when the matrix is singular to rounding."""
-    matrix = hessian.copy()
-    diagonal = np.einsum("ii->i", matrix)
-    diagonal += bend
+    unit = _units(hessian, bend)
+    matrix = hessian * unit
+    matrix *= unit[:, None]
+    np.einsum("ii->i", matrix)[:] += bend * unit * unit
+    d = _solved(matrix, -slope * unit)
+    d *= unit
+    return d
+
+
+def _units(hessian: Floats, bend: Floats) -> Floats:
+    """Return units of the unknowns in which no penalty is far above the others and the loss: powers of two.
+
+    A ridge on a column in tiny units is huge in internal coordinates. What is small next to it is not singular. The
+    loss has no part in this beyond its largest curvature: a column whose own curvature is rounding must stay small.
+    """
+    level = float(np.max(np.diag(hessian), initial=0.0))
+    if not math.isfinite(level):
+        return np.ones(len(bend))
+    whole = bend + level
+    lowest = float(np.min(whole, initial=STIFFEST, where=whole > 0.0))
+    exponent = np.rint(0.5 * np.log2(np.maximum(whole, lowest) / lowest))
+    return np.exp2(-exponent)
+
+
+def _solved(matrix: Floats, right: Floats) -> Floats:
+    """Solve a symmetric system; the least-norm solution when the matrix is singular to rounding."""
     factor = _cholesky(matrix)
     pivots = np.einsum("ii->i", factor) ** 2
     if not pivots.min() > SINGULAR * pivots.max():
-        return _shortest_step(matrix, slope)
-    d: Floats
+        return _shortest(matrix, right)
     if len(matrix) >= LARGE:
         from scipy.linalg.lapack import dpotrs
 
-        d = dpotrs(factor, -slope, lower=1)[0]
-    else:
-        from offbeat.kernels.triangular import cholesky_solve
+        d: Floats = dpotrs(factor, right, lower=1)[0]
+        return d
+    from offbeat.kernels.triangular import cholesky_solve
 
-        d = -slope
-        cholesky_solve(factor, d)
-    return d
+    cholesky_solve(factor, right)
+    return right
 
 
 def _cholesky(matrix: Floats) -> Floats:
@@ -94,11 +117,11 @@ def _cholesky(matrix: Floats) -> Floats:
     return factor
 
 
-def _shortest_step(matrix: Floats, slope: Floats) -> Floats:
+def _shortest(matrix: Floats, right: Floats) -> Floats:
     """Return the least-norm solution: collinear columns share what they explain, and repeated fits agree."""
     if not np.all(np.isfinite(matrix)):
-        return -slope  # the next evaluation turns the step down, or makes what it can of the gradient
+        return right  # the next evaluation turns the step down, or makes what it can of the gradient
     values, vectors = np.linalg.eigh(matrix)
     kept = values > SINGULAR * max(float(values[-1]), 0.0)
-    d: Floats = -(vectors[:, kept] @ ((vectors[:, kept].T @ slope) / values[kept]))
+    d: Floats = vectors[:, kept] @ ((vectors[:, kept].T @ right) / values[kept])
     return d
