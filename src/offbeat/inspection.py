@@ -13,7 +13,7 @@ import numpy as np
 from offbeat.data.dataset import Data
 from offbeat.data.shard import Moments, Point, Shard, Workspace, moments_of
 from offbeat.engines.base import Engine
-from offbeat.problem import Floats, Problem, Reference, Separable
+from offbeat.problem import Floats, Problem, Reference
 from offbeat.sideways import evaluation
 from offbeat.sideways.board import Board
 from offbeat.sideways.messages import Message
@@ -70,7 +70,7 @@ def inspect(problem: Problem, dataset: Data, shards: list[Shard], engine: Engine
         (np.zeros(dataset.n_columns * problem.n_outputs), null), dataset.sparse, rarity,
         len(shards), max(shard.n_rows for shard in shards), resident=dataset.in_memory,
     )  # fmt: skip
-    if classes or not _has_dual(penalty):
+    if classes or not penalty.has_dual:
         few = 1.0 if classes else min(1.0, NORM_ROWS / info.n_rows)
         gradient = _null_gradient(problem, info, shards, engine, few)
         info = replace(
@@ -85,12 +85,6 @@ def inspect(problem: Problem, dataset: Data, shards: list[Shard], engine: Engine
     if not options.fit_intercept:  # it would stay as an offset that no certificate knows of
         intercept = np.zeros_like(intercept)
     return replace(info, start=original_to_internal(info, coef, intercept), warm=True)
-
-
-def _has_dual(penalty: Separable) -> bool:
-    """Whether the conjugate is finite around zero, so that a duality gap exists."""
-    ones = np.ones(len(penalty.factor))
-    return min(penalty.dual_scale(ones), penalty.dual_scale(-ones)) > 0.0
 
 
 def _payload(problem: Problem, point: Point, shard: Shard) -> Floats:

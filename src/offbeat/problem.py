@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -116,6 +117,12 @@ class Separable:
         """Whether the penalty is differentiable everywhere."""
         return bool(self.rule.smooth)
 
+    @property
+    def has_dual(self) -> bool:
+        """Whether the conjugate is finite around zero, so that there is a duality gap everywhere or nowhere."""
+        ones = np.ones(len(self.factor))
+        return min(self.dual_scale(ones), self.dual_scale(-ones)) > 0.0
+
     def value(self, u: Floats) -> float:
         """Return the penalty at ``u``."""
         return float(_kernels().value(self.rule, u, self.factor, self.weight))
@@ -177,12 +184,13 @@ class Problem:
     penalty: Penalty = field()
 
     def __post_init__(self) -> None:
-        """Check both parts once, so that kernels need not."""
+        """Check both parts once, so that kernels need not; numbers that are floats by default become floats."""
         for part, name in ((self.loss, "loss"), (self.penalty, "penalty")):
             if isinstance(part, type) or not hasattr(part, "value" if name == "penalty" else "name"):
                 hint = f"{part.__name__}()" if isinstance(part, type) else f"an object of offbeat.{name}s"
                 raise ProblemError(f"the {name} of a Problem is {part!r}; give {hint}")
-        self.loss.check()
+        object.__setattr__(self, "loss", _with_floats(self.loss.check() or self.loss))
+        object.__setattr__(self, "penalty", _with_floats(self.penalty))
 
     @property
     def n_outputs(self) -> int:
@@ -217,9 +225,17 @@ class Problem:
         the conjugate. Several outputs need it for each class, and move probability between classes, an error of first
         order; the intercepts ``b`` matter only there. A bounded conjugate domain (L1) needs a scale ``s``: by
         convexity ``l*(s theta) <= s l*(theta) + (1 - s) l*(0)``.
+
+        Whether there is a gap is a matter of penalty and reference, never of the point: gaps and gradients are in
+        different units, and the points of one fit are compared.
         """
         value = penalty.value(u)
         primal = at.loss + value
+        if not (penalty.has_dual and _has_intercept_dual(at, reference)):
+            norm = math.hypot(penalty.optimality(u, at.gradient), float(np.linalg.norm(at.intercept_gradient)))
+            return Certificate(
+                primal, -math.inf, norm, _ratio(norm, reference.gradient_norm), "gradient", reference.tolerance
+            )
         point = _feasible_for_intercept(u, b, at, reference)
         gap = math.inf
         if point is not None:
@@ -234,18 +250,27 @@ class Problem:
             return Certificate(
                 primal, primal - gap, gap, _ratio(gap, reference.objective), "duality gap", reference.tolerance
             )
-        if point is None and at.intercept_gradient.size == 1 and penalty.dual_scale(-at.gradient) > 0.0:
-            # A dual exists, but the intercept is too far off to say anything yet: never mix the two kinds in one fit.
-            return Certificate(primal, -math.inf, math.inf, math.inf, "duality gap", reference.tolerance)
-        norm = math.hypot(penalty.optimality(u, at.gradient), float(np.linalg.norm(at.intercept_gradient)))
-        return Certificate(
-            primal, -math.inf, norm, _ratio(norm, reference.gradient_norm), "gradient", reference.tolerance
-        )
+        # There is a dual, but this point is too far off to say anything yet.
+        return Certificate(primal, -math.inf, math.inf, math.inf, "duality gap", reference.tolerance)
+
+
+def _with_floats(part: Any) -> Any:
+    """Return a loss or penalty whose numbers are floats: kernels are compiled anew for integers and for float32."""
+    defaults = getattr(part, "_field_defaults", {})
+    given = {name: getattr(part, name) for name, value in defaults.items() if isinstance(value, float)}
+    odd = {name: float(v) for name, v in given.items() if isinstance(v, Real) and not isinstance(v, float)}
+    return part._replace(**odd) if odd else part
 
 
 def _ratio(gap: float, reference: float) -> float:
     """Return ``gap / reference``, and the gap itself where the reference is zero or unknown."""
     return gap / reference if math.isfinite(reference) and reference > 0.0 else gap
+
+
+def _has_intercept_dual(at: Evaluation, reference: Reference) -> bool:
+    """Whether a dual point can be made feasible for the intercepts: for several classes, if enough is known of them."""
+    several = reference.fit_intercept and at.intercept_gradient.size > 1
+    return not several or (reference.shares is not None and reference.null_gradient is not None)
 
 
 def _feasible_for_intercept(u: Floats, b: Floats | None, at: Evaluation, reference: Reference) -> DualPoint | None:

@@ -45,10 +45,10 @@ def dual(problem: Problem, info: DataInfo, sums: Contribution) -> float:
 
 def bound(info: DataInfo, gradient: Floats, conjugate: float) -> float:
     """Return the dual objective, scaled into the domain of the penalty's conjugate."""
+    if not info.penalty.has_dual:
+        return -math.inf
     slope = -np.ascontiguousarray(gradient)
     scale = info.penalty.dual_scale(slope)
-    if not scale > 0.0:
-        return -math.inf
     conjugate += (1.0 - scale) * (info.reference.conjugate_zero - conjugate)
     value = -conjugate - info.penalty.conjugate(slope, scale)
     return value if math.isfinite(value) else -math.inf

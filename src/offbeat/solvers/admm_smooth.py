@@ -47,13 +47,7 @@ class Dense:
         if self.factor is not None and rho == self.rho:
             return self, 0.0
         m = len(self.hessian)
-        matrix = self.hessian.copy()
-        np.einsum("ii->i", matrix)[:] += rho
-        factor, failed = dpotrf(matrix, lower=1)
-        while failed:  # rounding: rho is far below the largest eigenvalue
-            np.einsum("ii->i", matrix)[:] += 1e-12 * float(np.trace(self.hessian))
-            factor, failed = dpotrf(matrix, lower=1)
-        return replace(self, rho=rho, factor=factor), m * m / (12.0 * max(rows, 1))
+        return replace(self, rho=rho, factor=_factor(self.hessian, rho)), m * m / (12.0 * max(rows, 1))
 
     def direction(self, residual: Floats, rho: float) -> Floats:
         """Return the Newton direction."""
@@ -63,6 +57,24 @@ class Dense:
     def learned(self, step: Floats, change: Floats) -> Dense:
         """Return the model itself: it is made anew or not at all."""
         return self
+
+
+def _factor(hessian: Floats, rho: float) -> Floats:
+    """Return the Cholesky factor of ``hessian + rho``, and of the diagonal alone where there is none.
+
+    Rounding may need some more on the diagonal, where ``rho`` is far below the largest eigenvalue.
+    """
+    diagonal = np.diag(hessian)
+    level = float(diagonal.sum())
+    for more in (0.0, 1e-12, 1e-11, 1e-10, 1e-9, 1e-8):
+        matrix = hessian.copy()
+        np.einsum("ii->i", matrix)[:] += rho + more * level
+        factor, failed = dpotrf(matrix, lower=1)
+        if not failed and np.all(np.isfinite(np.diag(factor))):
+            whole: Floats = factor
+            return whole
+    usable = np.where(np.isfinite(diagonal), np.maximum(diagonal, 0.0), 0.0)
+    return np.diag(np.sqrt(usable + rho))
 
 
 @dataclass(frozen=True)

@@ -116,16 +116,20 @@ def _climbed(data: _Rows, theta: Floats, pieces: _Pieces) -> float | None:
     v = data.v[pieces.rows]
     hessian = ((some * data.shrink) @ some.T) * v * v[:, None]
     free = np.ones(len(v), dtype=bool)
-    while free.any():
+    for _ in range(len(v)):  # each time one stops, at least
+        if not free.any():
+            break
         rows = pieces.rows[free]
         z = data.o[rows] - some[free] @ (data.shrink * (data.X.T @ (data.v * theta)))
         t, w = pieces.slope[free], v[free]
         small = NOTHING * float(np.max(w * (np.abs(z) + np.abs(t)), initial=1e-300))
+        if not (np.all(np.isfinite(z)) and np.all(np.isfinite(hessian))):
+            return None
         step, most = _step(hessian[np.ix_(free, free)], w * (z - t), w if data.intercept else None, small)
         low, high, now = pieces.low[free], pieces.high[free], theta[rows]
         reach = np.full(len(now), np.inf)
         np.divide(np.where(step > 0.0, high - now, low - now), step, out=reach, where=step != 0.0)
-        shortest = float(reach.min())
+        shortest = max(float(reach.min()), 0.0)
         if shortest >= most:
             theta[rows] = np.clip(now + most * step, low, high)
             return float(w @ (t - z + hessian[np.ix_(free, free)] @ (most * step) / w) / w.sum())

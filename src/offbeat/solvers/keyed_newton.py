@@ -276,8 +276,7 @@ def _accuracy(info: DataInfo, before: float) -> float:
 def _endless(problem: Problem, info: DataInfo, at: Mixed, candidate: Candidate) -> str | None:
     """Return "separable" where the loss vanishes and nothing penalises growth."""
     endless = problem.loss.classifier and not math.isfinite(candidate.dual)
-    no_dual = info.penalty.dual_scale(np.ones(info.size)) <= 0.0
-    return "separable" if endless and no_dual and at.loss < 1e-4 * info.reference.objective else None
+    return "separable" if endless and not info.penalty.has_dual and at.loss < 1e-4 * info.reference.objective else None
 
 
 def new_local(contribution: Floats | None) -> Local:

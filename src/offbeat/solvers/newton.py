@@ -25,7 +25,7 @@ from offbeat.sideways.board import Board
 from offbeat.sideways.evaluation import Iterate
 from offbeat.sideways.protocol import DataInfo, State, Step
 from offbeat.solvers import keyed_newton
-from offbeat.solvers.descent import check_smooth_loss
+from offbeat.solvers.descent import NOISE, check_smooth_loss
 from offbeat.solvers.patience import Patience, separated
 from offbeat.solvers.quadratic import solve_quadratic
 from offbeat.solvers.subproblem import newton_step
@@ -186,7 +186,9 @@ class Newton:
             return _ask(state, np.zeros(len(state.hessian)), fraction=1.0, hessian=True)
         level = float(np.mean(np.diag(state.hessian)))
         damping = max(10.0 * state.damping, 0.1 * level)
-        state = replace(state, damping=damping, status="stalled" if damping > 1e12 * level else None)
+        if not 0.0 < damping <= 1e12 * level < math.inf:  # a Hessian of zeros, or not finite: no damping would ever do
+            return replace(state, status="stalled"), state.point
+        state = replace(state, damping=damping)
         d, change = _direction(state, state.change)
         state, point = _ask(replace(state, change=change), d, fraction=fraction, hessian=fraction < 1.0)
         return replace(state, note=f"step damped by {damping / level:g}"), point
@@ -255,15 +257,24 @@ def _relaxed(damping: float, hessian: Floats) -> float:
 
 
 def _sufficient(state: NewtonState, at: Evaluation, objective: float) -> bool:
-    """Whether the step to ``state.x`` lowered the objective enough (Armijo), up to rounding."""
+    """Whether the step to ``state.x`` lowered the objective enough (Armijo), or as far as rounding lets slopes tell.
+
+    The second condition is the approximate one of Hager & Zhang 2005 (SIAM J. Optim. 16:170, section 4): where sums
+    over single-precision rows hide a decrease, the gradient at the end of the step still tells how far it went.
+    """
     base = state.base
     if not evaluation.finite(at):
         return False
     if base is None or base.fraction != state.point.fraction:
         return True
+    d = state.x.flat() - base.x.flat()
     slack = 1e-11 * abs(base.objective)
-    again = not np.any(state.x.flat() - base.x.flat())  # the same point, for its Hessian
-    return again or objective <= base.objective + ARMIJO * state.change + slack
+    if not np.any(d) or objective <= base.objective + ARMIJO * state.change + slack:
+        return True  # the same point is asked for its Hessian
+    penalties = (objective - at.loss) - (base.objective - base.at.loss)
+    slope = float(np.concatenate([at.gradient, at.intercept_gradient]) @ d) + penalties
+    noise = NOISE * abs(base.objective)
+    return objective <= base.objective + noise and slope <= (2.0 * ARMIJO - 1.0) * state.change
 
 
 def _updated(state: NewtonState, base: Base) -> Floats:
