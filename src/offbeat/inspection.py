@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from offbeat.data.dataset import Data
 from offbeat.data.shard import Moments, Point, Shard, Workspace, moments_of
@@ -22,9 +23,14 @@ from offbeat.sideways.protocol import DataInfo, original_to_internal
 SAMPLE_ROWS = 4096
 NORM_ROWS = 16384
 PARALLEL_ROWS = 50_000
+FLAT = 1e-12  # deviation over mean, below which a column is constant
+LEAST = 1e-300  # deviation that still has a reciprocal
+SMALL = 1e-280  # square of the least scale of columns with a penalty
 COUNTED = 64  # targets that are whole numbers from -1 up to less than this are counted
 Tally: TypeAlias = tuple[Floats, Floats]
 """Distinct targets and the weight of each."""
+Columns: TypeAlias = tuple[Floats, Floats, Floats]
+"""Three numbers of each column."""
 
 
 @dataclass(frozen=True)
@@ -62,13 +68,17 @@ def inspect(problem: Problem, dataset: Data, shards: list[Shard], engine: Engine
     # On a few rows, threads would cost more than they save.
     light = fraction < 1.0 and dataset.n_rows < PARALLEL_ROWS
     parts, tallies = zip(*engine.map(partial(_look, fraction), shards, light=light), strict=True)
-    center, scale, rarity = _moments(parts, options.fit_intercept, exact=options.standardize)
+    seen = _looked_again(_seen(parts), fraction, shards, engine)
+    center, scale, rarity = _units(*seen, options.fit_intercept, exact=options.standardize)
+    if not options.standardize:
+        scale = _bent(problem, scale)
     penalty = problem.separable(dataset.n_columns, None if options.standardize else scale)
     null, reference = _null_model(problem, _Targets(problem.loss, shards, engine, tallies), options)
     info = DataInfo(
         dataset.n_rows, dataset.n_columns, problem.n_outputs, center, scale, penalty, reference,
         (np.zeros(dataset.n_columns * problem.n_outputs), null), dataset.sparse, rarity,
         len(shards), max(shard.n_rows for shard in shards), resident=dataset.in_memory,
+        single=any(part.single for part in parts),
     )  # fmt: skip
     if classes or not penalty.has_dual:
         few = 1.0 if classes else min(1.0, NORM_ROWS / info.n_rows)
@@ -120,26 +130,56 @@ def _tally(shard: Shard) -> Tally | None:
     return seen.astype(np.float64) - 1.0, weights[seen]
 
 
-def _moments(parts: Sequence[Moments], center: bool, *, exact: bool) -> tuple[Floats, Floats, Floats]:
-    """Return centres (zeros when columns must not move), scales (ones for constant columns) and rarities."""
+def _seen(parts: Sequence[Moments]) -> Columns:
+    """Return mean, deviation and largest distance from the mean of the rows looked at."""
     with np.errstate(invalid="ignore", over="ignore"):  # columns that are not finite keep centre 0 and scale 1
-        mean, variance, largest = moments_of(list(parts))
-        spread = variance if center or exact else variance + mean**2
-        scale, rarity = _scale(mean, np.sqrt(spread), largest, exact=exact)
-    mean[~np.isfinite(mean)] = 0.0
+        return moments_of(list(parts))
+
+
+def _looked_again(seen: Columns, fraction: float, shards: list[Shard], engine: Engine) -> Columns:
+    """Return the same with columns that a sample shows as constant looked at in all rows.
+
+    What is the same in thousands of rows may be large in a few others, and only these tell its unit.
+    """
+    mean, deviation, largest = seen
+    columns = np.flatnonzero(~(deviation > FLAT * np.abs(mean)) & np.isfinite(mean + deviation))
+    if fraction >= 1.0 or not columns.size:
+        return seen
+    again = _seen(engine.map(partial(_look_at, columns), shards))
+    for values, of_all in zip(seen, again, strict=True):
+        values[columns] = of_all
+    with np.errstate(invalid="ignore"):  # a scale as if a sample had shown one of the rows
+        deviation[columns] = np.maximum(deviation[columns], largest[columns] / math.sqrt(SAMPLE_ROWS))
+    return mean, deviation, largest
+
+
+def _look_at(columns: NDArray[np.int64], shard: Shard) -> Moments:
+    return shard.moments(1.0, Workspace(), columns)
+
+
+def _units(mean: Floats, deviation: Floats, largest: Floats, center: bool, *, exact: bool) -> Columns:
+    """Return centres (zeros when columns must not move), scales and rarities.
+
+    A column that is constant as far as is known has scale 1 or its value.
+    """
+    with np.errstate(invalid="ignore", over="ignore"):
+        spread = deviation if center or exact else np.hypot(deviation, mean)
+        constant = ~(spread > np.maximum(FLAT * np.abs(mean), LEAST)) | ~np.isfinite(mean + spread)
+    scale, rarity = spread.copy(), np.full(len(mean), float(SAMPLE_ROWS))
+    scale[constant] = 1.0
+    if not exact:
+        known = constant & np.isfinite(mean) & (np.abs(mean) > LEAST)
+        scale[known] = np.abs(mean[known])
+    rarity[~constant] = np.minimum((largest[~constant] / scale[~constant]) ** 2, SAMPLE_ROWS)
+    mean = np.where(np.isfinite(mean), mean, 0.0)
     return (mean if center else np.zeros(len(mean))), scale, rarity
 
 
-def _scale(mean: Floats, spread: Floats, largest: Floats, *, exact: bool) -> tuple[Floats, Floats]:
-    """Return scales and rarities; a column that is constant as far as was seen has scale 1 or its value."""
-    scale, rarity = spread.copy(), np.full(len(mean), float(SAMPLE_ROWS))
-    constant = ~(spread > 1e-12 * np.maximum(np.abs(mean), 1e-300)) | ~np.isfinite(mean + spread)
-    scale[constant] = 1.0
-    if not exact:
-        known = constant & np.isfinite(mean) & (mean != 0.0)
-        scale[known] = np.abs(mean[known])
-    rarity[~constant] = np.minimum((largest[~constant] / scale[~constant]) ** 2, SAMPLE_ROWS)
-    return scale, rarity
+def _bent(problem: Problem, scale: Floats) -> Floats:
+    """Return scales with which the curvature of the penalty is finite, whatever the units of the columns."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        curvature = problem.separable(len(scale), scale).curvature()[:: problem.n_outputs]
+    return np.where(curvature < 1.0 / LEAST, scale, np.maximum(scale, math.sqrt(SMALL)))
 
 
 def _null_model(problem: Problem, targets: _Targets, options: Options) -> tuple[Floats, Reference]:

@@ -7,16 +7,16 @@ A squared loss needs one pass over the data for the whole path (the Gram matrix,
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from offbeat import choice
 from offbeat.data.dataset import Dataset
 from offbeat.data.load import as_dataset
-from offbeat.data.shard import Shard, Workspace
+from offbeat.data.shard import Point, Shard, Workspace
 from offbeat.engines.base import Engine
 from offbeat.errors import ConvergenceWarning, ProblemError
 from offbeat.fitting import fit
@@ -30,7 +30,7 @@ from offbeat.sideways.messages import Message
 from offbeat.sideways.protocol import DataInfo, internal_to_original
 from offbeat.solution import not_finite
 from offbeat.solvers.column_path import column_path
-from offbeat.solvers.quadratic import solve_quadratic
+from offbeat.solvers.quadratic import Quadratic, refined, rounding
 
 RIDGE_SHARE = 1e-3  # share of L1 that the largest strength of a path without L1 is chosen for
 
@@ -57,13 +57,21 @@ class Path:
     passes: float
 
 
+Look: TypeAlias = Callable[[DataInfo, Iterate], Evaluation]
+"""Evaluates a point on all rows."""
+
+
 @dataclass(frozen=True)
 class Start:
-    """The data at the null model: what a path starts from. ``hessian`` is None unless the loss is quadratic."""
+    """The data at the null model: what a path starts from. ``hessian`` is None unless the loss is quadratic.
+
+    ``look`` evaluates another point on the rows, where what the Gram matrix says of it is in doubt.
+    """
 
     info: DataInfo
     at: Evaluation
     hessian: Floats | None
+    look: Look | None = None
 
 
 def start(problem: Problem, dataset: Dataset, options: Options, engine: Engine, *, gram: bool = True) -> Start:
@@ -85,15 +93,19 @@ def start(problem: Problem, dataset: Dataset, options: Options, engine: Engine, 
     dataset.check_target(problem.loss)
     shards = dataset.shards(engine.n_workers)
     info = inspect(problem, dataset, shards, engine, options)
-    point = evaluation.query(info, Iterate(*info.start), hessian=gram and problem.loss.quadratic)
-    payloads = engine.map(lambda shard: evaluation.local_step(problem, shard, Workspace(), point)[1], shards)
-    board = Board(len(shards))
-    for i, payload in enumerate(payloads):
-        board.put(Message(0, i, 0, i, 1, point.label, payload))
-    at, hessian = evaluation.gather(info, board, point)
+    point = evaluation.query(info, Iterate(*info.start), hessian=gram and problem.loss.quadratic, exact=True)
+
+    def look(info: DataInfo, point: Point) -> tuple[Evaluation, Floats | None]:
+        payloads = engine.map(lambda shard: evaluation.local_step(problem, shard, Workspace(), point)[1], shards)
+        board = Board(len(shards))
+        for i, payload in enumerate(payloads):
+            board.put(Message(0, i, 0, i, 1, point.label, payload))
+        return evaluation.gather(info, board, point)
+
+    at, hessian = look(info, point)
     if not evaluation.finite(at):
         raise not_finite(dataset)
-    return Start(info, at, hessian)
+    return Start(info, at, hessian, lambda info, x: look(info, evaluation.query(info, x))[0])
 
 
 def largest_alpha(problem: Problem, begun: Start) -> float:
@@ -237,7 +249,7 @@ def with_alpha(penalty: Separable, alpha: float) -> Separable:
 
 
 def quadratic_path(problem: Problem, begun: Start, alphas: Floats) -> Path:
-    """Return the path of a quadratic loss, from its Gram matrix alone.
+    """Return the path of a quadratic loss, from its Gram matrix; rows are looked at again only in doubt.
 
     Parameters
     ----------
@@ -248,16 +260,18 @@ def quadratic_path(problem: Problem, begun: Start, alphas: Floats) -> Path:
         Largest first: each solution starts from the one before.
     """
     assert begun.hessian is not None
-    info, x, at = begun.info, Iterate(*begun.info.start), begun.at
+    info, x, passes = begun.info, Iterate(*begun.info.start), 1.0
+    model = Quadratic(x, begun.at, begun.hessian, rounding(info, exact=True))
     coefs, intercepts, certificates = [], [], []
     for alpha in alphas:
         info = replace(info, penalty=with_alpha(begun.info.penalty, alpha))
-        x, at, progress = solve_quadratic(problem, info, x, at, begun.hessian)
+        x, progress, looks = refined(problem, info, model, x, begun.look)
+        passes += looks
         coef, intercept = internal_to_original(info, x.u, x.b)
         coefs.append(coef[:, 0])
         intercepts.append(float(intercept[0]))
         certificates.append(progress.certificate)
-    return Path(np.asarray(alphas, np.float64), np.array(coefs), np.array(intercepts), tuple(certificates), 1.0)
+    return Path(np.asarray(alphas, np.float64), np.array(coefs), np.array(intercepts), tuple(certificates), passes)
 
 
 def _column_path(problem: Problem, shard: Shard, begun: Start, alphas: Floats) -> Path:

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 from offbeat.errors import ProblemError
 
+ROUNDING = 4.0 * float(np.finfo(np.float64).eps)  # of a sum, relative to the sum of absolute terms
+DOUBTFUL = 1e4  # times it, by which a gap may be negative for rounding
 Floats: TypeAlias = NDArray[np.float64]
 Loss: TypeAlias = Any
 Penalty: TypeAlias = Any
@@ -95,10 +97,14 @@ class Reference(NamedTuple):
 
 
 class DualPoint(NamedTuple):
-    """A dual point that is feasible for the intercept: the gradient there, and a bound of its mean conjugate."""
+    """A dual point that is feasible for the intercept, and the gradient there.
+
+    ``excess`` bounds the sum of mean loss and mean conjugate; ``size`` is what it was summed from, in absolute value.
+    """
 
     gradient: Floats
-    mean_conjugate: float
+    excess: float
+    size: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,28 +233,26 @@ class Problem:
         convexity ``l*(s theta) <= s l*(theta) + (1 - s) l*(0)``.
 
         Whether there is a gap is a matter of penalty and reference, never of the point: gaps and gradients are in
-        different units, and the points of one fit are compared.
+        different units, and the points of one fit are compared. A gap is never less than the rounding of its own sum.
+        One that is negative by much more says that the arithmetic failed, and certifies nothing: it is infinite.
         """
         value = penalty.value(u)
         primal = at.loss + value
         if not (penalty.has_dual and _has_intercept_dual(at, reference)):
             norm = math.hypot(penalty.optimality(u, at.gradient), float(np.linalg.norm(at.intercept_gradient)))
             return Certificate(
-                primal, -math.inf, norm, _ratio(norm, reference.gradient_norm), "gradient", reference.tolerance
+                primal, -math.inf, norm, ratio(norm, reference.gradient_norm), "gradient", reference.tolerance
             )
         point = _feasible_for_intercept(u, b, at, reference)
         gap = math.inf
         if point is not None:
             scale = penalty.dual_scale(-point.gradient)
             if scale > 0.0:
-                conjugate = penalty.conjugate(-point.gradient, scale)
-                mean_conjugate = point.mean_conjugate
-                bound = mean_conjugate + (1.0 - scale) * (reference.conjugate_zero - mean_conjugate)
-                gap = at.loss + value + bound + conjugate
-        if math.isfinite(gap):
-            gap = max(gap, 0.0)
+                gap = _gap(point, value, penalty.conjugate(-point.gradient, scale), scale, at, reference)
+        if gap < math.inf:
+            gap = gap if gap >= 0.0 else math.inf
             return Certificate(
-                primal, primal - gap, gap, _ratio(gap, reference.objective), "duality gap", reference.tolerance
+                primal, primal - gap, gap, ratio(gap, reference.objective), "duality gap", reference.tolerance
             )
         # There is a dual, but this point is too far off to say anything yet.
         return Certificate(primal, -math.inf, math.inf, math.inf, "duality gap", reference.tolerance)
@@ -262,7 +266,16 @@ def _with_floats(part: Any) -> Any:
     return part._replace(**odd) if odd else part
 
 
-def _ratio(gap: float, reference: float) -> float:
+def _gap(point: DualPoint, value: float, conjugate: float, scale: float, at: Evaluation, reference: Reference) -> float:
+    """Return the gap, minus infinity where it is negative by more than rounding: a sum of terms that are not."""
+    rest = (1.0 - scale) * (at.loss + reference.conjugate_zero)
+    gap = value + conjugate + scale * point.excess + rest
+    size = abs(value) + abs(conjugate) + scale * point.size
+    noise = ROUNDING * (size + (1.0 - scale) * (abs(at.loss) + abs(reference.conjugate_zero)))
+    return -math.inf if gap < -DOUBTFUL * noise else max(abs(gap), noise)
+
+
+def ratio(gap: float, reference: float) -> float:
     """Return ``gap / reference``, and the gap itself where the reference is zero or unknown."""
     return gap / reference if math.isfinite(reference) and reference > 0.0 else gap
 
@@ -276,7 +289,7 @@ def _has_intercept_dual(at: Evaluation, reference: Reference) -> bool:
 def _feasible_for_intercept(u: Floats, b: Floats | None, at: Evaluation, reference: Reference) -> DualPoint | None:
     """Return a dual point with ``sum v theta = 0``, or None where there is none near by."""
     if not reference.fit_intercept or not np.any(at.intercept_gradient):
-        return DualPoint(at.gradient, float(u @ at.gradient) - at.loss)
+        return DualPoint(at.gradient, float(u @ at.gradient), float(np.abs(u) @ np.abs(at.gradient)))
     if at.intercept_gradient.size > 1:
         return _feasible_for_classes(u, b, at, reference)
     if at.repair is None or at.repair_sum <= 0.0:
@@ -285,7 +298,8 @@ def _feasible_for_intercept(u: Floats, b: Floats | None, at: Evaluation, referen
     if not abs(d) <= 1.0:
         return None
     gradient = at.gradient + d * at.repair
-    return DualPoint(gradient, float(u @ gradient) + d * d * at.repair_sum - at.loss)
+    added = d * d * at.repair_sum
+    return DualPoint(gradient, float(u @ gradient) + added, float(np.abs(u) @ np.abs(gradient)) + added)
 
 
 def _feasible_for_classes(u: Floats, b: Floats | None, at: Evaluation, reference: Reference) -> DualPoint | None:
@@ -310,9 +324,10 @@ def _feasible_for_classes(u: Floats, b: Floats | None, at: Evaluation, reference
     gradient = gradient - gifts + gifts.sum(axis=1, keepdims=True) * proportions
     excess = -_xlogy(given, mass / total) + _xlogy(np.where(given > 0.0, shares, 0.0), shares / mass)
     kept = max(total - moved, 0.0)
-    bound = float(excess.sum() - _xlogy(kept, kept / total) + moved * _xlogy(proportions, proportions).sum())
-    mean_conjugate = float(u @ at.gradient) + float(b @ c) - at.loss
-    return DualPoint(gradient.ravel(), mean_conjugate + bound)
+    stayed, went = float(_xlogy(kept, kept / total)), moved * float(_xlogy(proportions, proportions).sum())
+    linear = float(u @ at.gradient) + float(b @ c)
+    size = float(np.abs(u) @ np.abs(at.gradient) + np.abs(b) @ np.abs(c) + np.abs(excess).sum()) - stayed - went
+    return DualPoint(gradient.ravel(), linear + float(excess.sum()) - stayed + went, size)
 
 
 def _xlogy(x: Any, y: Any) -> Any:

@@ -182,4 +182,4 @@ def _deviations(dataset: Dataset) -> Floats:
     fraction = 1.0 if dataset.source.resident else min(1.0, SAMPLE_ROWS / dataset.n_rows)
     shards = dataset.shards(engine.n_workers)
     parts = engine.map(lambda shard: shard.moments(fraction, Workspace()), shards)
-    return np.asarray(np.sqrt(moments_of(parts)[1]))
+    return moments_of(parts)[1]

@@ -25,7 +25,9 @@ class Point(NamedTuple):
 
     ``coef`` has shape (k,) or (k, n_outputs), ``intercept`` (n_outputs,), ``center`` (k,):
     ``z = (x - center)'coef + intercept + offset``. ``fraction`` of the rows is visited, evenly spread; ``hessian`` and
-    ``repair`` say which sums are wanted beside loss and gradient.
+    ``repair`` say which sums are wanted beside loss and gradient. With a ``scale``, shape (k,), the Hessian is that of
+    columns divided by it, and sums over sparse columns far from zero or in extreme units keep their digits. ``exact``
+    takes the Hessian of float32 rows in float64.
     """
 
     coef: Float64s
@@ -34,6 +36,8 @@ class Point(NamedTuple):
     fraction: float = 1.0
     hessian: bool = False
     repair: bool = False
+    scale: Float64s | None = None
+    exact: bool = False
 
     @property
     def label(self) -> str:
@@ -69,20 +73,22 @@ class Sums(NamedTuple):
 
 
 class Moments(NamedTuple):
-    """Columns of a shard: sum of weights, weighted mean and sum of squared deviations; all values are within reach.
+    """Columns of a shard: sum of weights, weighted mean, root of the sum of squared deviations, reach.
 
-    ``reach`` is the largest absolute difference from ``origin``, an arbitrary row.
+    ``reach`` is the largest absolute difference from ``origin``, a value near by. ``single`` says that the rows are
+    dense and in single precision.
     """
 
     weight: float
     mean: Float64s
-    squares: Float64s
+    spread: Float64s
     origin: Float64s
     reach: Float64s
+    single: bool = False
 
 
 def moments_of(parts: list[Moments]) -> tuple[Float64s, Float64s, Float64s]:
-    """Return mean, variance and a bound of the distance from the mean of the columns of several shards.
+    """Return mean, deviation and a bound of the distance from the mean of the columns of several shards.
 
     Source: Chan, Golub & LeVeque 1983, on pairs of samples.
 
@@ -90,14 +96,29 @@ def moments_of(parts: list[Moments]) -> tuple[Float64s, Float64s, Float64s]:
     --------
     >>> one, two = np.array([1.0]), np.array([2.0])
     >>> moments_of([Moments(1.0, one, 0 * one, one, 0 * one), Moments(1.0, two, 0 * two, two, 0 * two)])
-    (array([1.5]), array([0.25]), array([0.5]))
+    (array([1.5]), array([0.5]), array([0.5]))
     """
     total = sum(part.weight for part in parts) or 1.0
     origin = parts[0].origin
     mean: Float64s = origin + np.sum([part.weight * (part.mean - origin) for part in parts], axis=0) / total
-    squares: Float64s = np.sum([part.squares + part.weight * (part.mean - mean) ** 2 for part in parts], axis=0)
+    within = [part.spread for part in parts]
+    spread = root_of_squares(within + [np.sqrt(part.weight) * (part.mean - mean) for part in parts])
     reach: Float64s = np.max([part.reach + np.abs(mean - part.origin) for part in parts], axis=0)
-    return mean, squares / total, reach
+    return mean, spread / np.sqrt(total), reach
+
+
+def root_of_squares(parts: list[Float64s]) -> Float64s:
+    """Return the root of the sum of squares, which themselves may be out of range.
+
+    Examples
+    --------
+    >>> root_of_squares([np.array([3e200]), np.array([4e200])])
+    array([5.e+200])
+    """
+    largest: Float64s = np.max(np.abs(parts), axis=0)
+    unit = np.where((largest > 0.0) & np.isfinite(largest), largest, 1.0)
+    root: Float64s = unit * np.sqrt(np.sum([(part / unit) ** 2 for part in parts], axis=0))
+    return root
 
 
 def head_size(n_outputs: int) -> int:
@@ -225,17 +246,18 @@ class Shard:
 
         return sums.evaluate(self, loss, point, workspace)
 
-    def moments(self, fraction: float, workspace: Workspace) -> Moments:
-        """Return the weight, mean and squared deviations of the columns, on a fraction of the rows.
+    def moments(self, fraction: float, workspace: Workspace, columns: NDArray[np.int64] | None = None) -> Moments:
+        """Return the weight, mean and deviations of the columns, or of some of them, on a fraction of the rows.
 
         Parameters
         ----------
         fraction : float
         workspace : Workspace
+        columns : ndarray of int64, optional
         """
-        from offbeat.data import sums
+        from offbeat.data import moments
 
-        return sums.moments(self, fraction, workspace)
+        return moments.moments(self, fraction, workspace, columns)
 
 
 class Targets(NamedTuple):
@@ -266,7 +288,7 @@ class Workspace:
 
     def weighted(self, n_columns: int, dtype: np.dtype[Any]) -> NDArray[Any]:
         """Return the buffer of weighted rows, made at first use."""
-        if self._weighted is None:
+        if self._weighted is None or self._weighted.dtype != dtype:
             rows = max(HESSIAN_ROWS, HESSIAN_BYTES // (8 * n_columns))
             self._weighted = np.empty((rows, n_columns), dtype)
         return self._weighted

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from offbeat.data.shard import Float64s, Moments, Point, Shard, Sums, Targets, Workspace, head_size
+from offbeat.data.conditioning import Conditioning, blocks, conditioned, pieces
+from offbeat.data.shard import Float64s, Point, Shard, Sums, Targets, Workspace, head_size
 from offbeat.data.source import CSR, Block
 from offbeat.kernels import rows
 
@@ -23,15 +24,17 @@ def evaluate(shard: Shard, loss: Any, point: Point, workspace: Workspace) -> Sum
         np.zeros(size) if point.repair else None,
         np.zeros((size + n_outputs, size + n_outputs)) if point.hessian else None,
     )
-    for block, targets, ranges in shard.blocks(point.fraction, workspace):
+    inner, how = conditioned(shard, point)
+    for block, targets, ranges in blocks(shard, point.fraction, workspace, how):
         if getattr(loss, "n_classes", 0):
-            add_classes(block, targets, point, ranges, out)
+            add_classes(block, targets, inner, ranges, out)
         elif isinstance(block, CSR):
-            _add_sparse(loss, block, targets, point, ranges, out)
+            _add_sparse(loss, block, targets, inner, ranges, out)
         else:
             _add_dense(loss, block, targets, point, ranges, out, workspace)
     if shard.source.sparse:
-        centre(out, point.center)
+        centre(out, inner.center)
+        _rescale(out, point, how)
     return out
 
 
@@ -44,32 +47,19 @@ def _add_dense(
     out: Sums,
     workspace: Workspace,
 ) -> None:
-    dtype = block.dtype
-    at = (point.coef.astype(dtype), point.center.astype(dtype), float(point.intercept[0]))
+    dtype = np.dtype(np.float64) if point.exact else block.dtype
+    unit = np.ones(block.shape[1]) if point.scale is None else 1.0 / point.scale
+    at = (point.coef, point.center, float(point.intercept[0]), unit)
     repair = np.empty(0) if out.repair is None else out.repair
     totals = (out.head, out.gradient, repair)
     if out.hessian is None:
         rows.dense_rows(loss, block, tuple(targets), at, ranges, np.empty(NO_BUFFER_SHAPE, dtype), totals)
         return
     buffer = workspace.weighted(block.shape[1] + 1, dtype)
-    for part in _pieces(ranges, len(buffer)):
+    for part in pieces(ranges, len(buffer)):
         filled = int((part[:, 1] - part[:, 0]).sum())
         rows.dense_rows(loss, block, tuple(targets), at, part, buffer[:filled], totals)
         out.hessian[...] += buffer[:filled].T @ buffer[:filled]
-
-
-def _pieces(ranges: NDArray[np.int64], rows: int) -> list[NDArray[np.int64]]:
-    """Cut the ranges into groups of at most this many rows, in order."""
-    if len(ranges) == 1:
-        first, last = ranges[0]
-        if last - first <= rows:
-            return [ranges]
-        starts = np.arange(first, last, rows)
-        return [np.array([[a, min(a + rows, last)]]) for a in starts]
-    if ranges[0, 1] - ranges[0, 0] > rows:
-        return [piece for each in ranges for piece in _pieces(each[None, :], rows)]
-    per_group = rows // int(ranges[0, 1] - ranges[0, 0])
-    return [ranges[i : i + per_group] for i in range(0, len(ranges), per_group)]
 
 
 def _add_sparse(loss: Any, block: CSR, targets: Targets, point: Point, ranges: NDArray[np.int64], out: Sums) -> None:
@@ -100,10 +90,10 @@ def add_classes(
             for a in range(first, last, classes.ROWS):
                 part = slice(a, min(a + classes.ROWS, last))
                 y, v, offset = (values[part] if values.size else values for values in targets)
-                centred = block[part] - point.center.astype(block.dtype)
-                z = centred @ point.coef.astype(block.dtype) + point.intercept.astype(block.dtype)
+                centred = block[part] - point.center
+                z = centred @ point.coef + point.intercept
                 if offset.size:
-                    z += offset[:, None].astype(z.dtype)
+                    z += offset[:, None]
                 classes.softmax_rows(z, y, v, out.head)
                 if shares is not None:
                     classes.keep_shares(z, y, v, kept[part])
@@ -124,25 +114,17 @@ def centre(out: Sums, center: Float64s) -> None:
         out.hessian[-1, :-1] = out.hessian[:-1, -1]
 
 
-def _first_row(shard: Shard) -> Float64s:
-    """Return the first row of a dense source: a shift that frees variances of cancellation. Zeros when sparse."""
-    k = shard.source.shape[1]
-    if shard.source.sparse:
-        return np.zeros(k)
-    return np.asarray(shard.source.read(0, 1), dtype=np.float64).reshape(k)
-
-
-def moments(shard: Shard, fraction: float, workspace: Workspace) -> Moments:
-    """Return moments and largest deviations; see `Shard.moments`."""
-    origin = _first_row(shard)
-    k = origin.size
-    out, reach = np.zeros(2 * k + 1), np.zeros(k)
-    for block, targets, ranges in shard.blocks(fraction, workspace):
-        if isinstance(block, CSR):
-            rows.sparse_moments(tuple(block), targets.weight, ranges, out, reach)
-        else:
-            rows.dense_moments(block, targets.weight, ranges, origin, out, reach)
-    weight = float(out[-1])
-    with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is dealt with by those who asked
-        first = out[:k] / (weight or 1.0)
-        return Moments(weight, origin + first, np.maximum(out[k:-1] - weight * first**2, 0.0), origin, reach)
+def _rescale(out: Sums, point: Point, how: Conditioning | None) -> None:
+    """Bring gradients back to the columns' own units, and the Hessian to those of the point."""
+    k = len(point.center)
+    if how is not None:
+        for sums in (out.gradient, out.repair):
+            if sums is not None:
+                how.restore(sums.reshape(k, -1))
+    if out.hessian is not None and point.scale is not None:
+        unit = 1.0 / point.scale
+        if how is not None:
+            unit[how.columns] = 1.0 / (point.scale[how.columns] * how.unit)
+        unit = np.append(unit, 1.0)
+        out.hessian[...] *= unit[:, None]
+        out.hessian[...] *= unit

@@ -22,7 +22,7 @@ from offbeat.sideways import evaluation
 from offbeat.sideways.evaluation import Iterate
 from offbeat.sideways.protocol import DataInfo, internal_to_original, original_to_internal
 from offbeat.solution import not_finite
-from offbeat.solvers.quadratic import moved, solve_quadratic
+from offbeat.solvers.quadratic import Quadratic, rounding, solve_quadratic
 
 FLAT = 1e-12  # spread of a column over its mean, below which it counts as constant
 
@@ -93,9 +93,9 @@ def moments(dataset: Dataset, engine: Any) -> Moments:
     target = float(v @ y) / weight
     with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is looked for below
         k = dataset.n_columns
-        center = moments_of(engine.map(lambda shard: shard.moments(1.0, Workspace()), shards))[0]
-        center = center.astype(dataset.source.dtype).astype(np.float64)
-        point = Point(np.zeros(k), np.array([target]), center, hessian=True)
+        center, spread, _ = moments_of(engine.map(lambda shard: shard.moments(1.0, Workspace()), shards))
+        scale = np.where(spread > FLAT * np.abs(center), spread, 1.0)
+        point = Point(np.zeros(k), np.array([target]), center, hessian=True, scale=scale, exact=True)
 
         def one(shard: Shard) -> Floats:
             return shard.evaluate(Squared(), point, Workspace()).flat()
@@ -103,7 +103,8 @@ def moments(dataset: Dataset, engine: Any) -> Moments:
         total = np.sum(engine.map(one, shards), axis=0)
     if not np.all(np.isfinite(total)):
         raise not_finite(dataset)
-    hessian = total[-((k + 1) ** 2) :].reshape(k + 1, k + 1)
+    unit = np.append(scale, 1.0)
+    hessian = total[-((k + 1) ** 2) :].reshape(k + 1, k + 1) * unit * unit[:, None]
     off = hessian[:-1, -1] / weight  # of the mean from its rounded value
     gram = hessian[:-1, :-1] - weight * np.outer(off, off)
     return Moments(
@@ -142,13 +143,13 @@ def solved(
     hessian = np.eye(k + 1)
     hessian[:-1, :-1] = gram / scale / scale[:, None]
     at = Evaluation(0.5 * square, gradient, np.zeros(1), np.zeros(k) if fit_intercept else None, 1.0)
-    origin = Iterate(*info.start).flat()
+    origin = Iterate(*info.start)
     start = evaluation.start(info)
     if before is not None:
         u, b = original_to_internal(info, before[0], np.array([before[1] if fit_intercept else 0.0]))
         start = Iterate(info.penalty.prox(u, 0.0), b)
-    at = moved(info, at, hessian, start.flat() - origin)
-    x, _, progress = solve_quadratic(problem, info, start, at, hessian)
+    model = Quadratic(origin, at, hessian, rounding(info))
+    x, _, progress = solve_quadratic(problem, info, model, start)
     coef, intercept = internal_to_original(info, x.u, x.b)
     return coef[:, 0], float(intercept[0]) if fit_intercept else 0.0, progress.certificate
 

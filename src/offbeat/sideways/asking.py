@@ -48,4 +48,5 @@ def unpack(flat: Floats, info: DataInfo) -> Point:
     coef = flat[: info.size].reshape(info.n_columns, info.n_outputs)
     repair = info.reference.fit_intercept and info.n_outputs == 1
     coef = np.ascontiguousarray(coef[:, 0] if info.n_outputs == 1 else coef)
-    return Point(coef, flat[info.size :].copy(), info.center, 1.0, False, repair)
+    scale = info.scale if info.conditioned else None
+    return Point(coef, flat[info.size :].copy(), info.center, 1.0, False, repair, scale)

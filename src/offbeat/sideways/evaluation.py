@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from offbeat.data.shard import Point, Shard, Sums, Workspace, head_size
-from offbeat.problem import Certificate, Evaluation, Floats, Problem
+from offbeat.problem import DOUBTFUL, ROUNDING, Certificate, Evaluation, Floats, Problem, ratio
 from offbeat.sideways.board import Board
 from offbeat.sideways.protocol import DataInfo, Progress, Step
 
@@ -35,12 +35,13 @@ def start(info: DataInfo) -> Iterate:
     return Iterate(info.penalty.prox(info.start[0], 0.0), info.start[1])
 
 
-def query(info: DataInfo, at: Iterate, *, fraction: float = 1.0, hessian: bool = False) -> Point:
-    """Return the query that evaluates a point, in the units of the columns."""
+def query(info: DataInfo, at: Iterate, *, fraction: float = 1.0, hessian: bool = False, exact: bool = False) -> Point:
+    """Return the query that evaluates a point, in the units of the columns; an exact Hessian is in float64."""
     coef = at.u.reshape(info.n_columns, info.n_outputs) / info.scale[:, None]
     repair = info.reference.fit_intercept and info.n_outputs == 1
     coef = coef[:, 0] if info.n_outputs == 1 else coef
-    return Point(np.ascontiguousarray(coef), at.b, info.center, fraction, hessian, repair)
+    scale = info.scale if hessian or info.conditioned else None
+    return Point(np.ascontiguousarray(coef), at.b, info.center, fraction, hessian, repair, scale, exact)
 
 
 def local_step(problem: Problem, shard: Shard, local: Workspace, point: Point) -> Step:
@@ -65,14 +66,12 @@ def gather(info: DataInfo, board: Board, point: Point) -> tuple[Evaluation, Floa
     at = Evaluation(
         float(sums.head[0] / rows), sums.gradient * inverse / rows, intercept, repair, float(sums.head[-2] / rows)
     )
-    return at, None if sums.hessian is None else _internal_hessian(info, sums.hessian / rows, inverse)
+    return at, None if sums.hessian is None else _internal_hessian(info, sums.hessian / rows)
 
 
-def _internal_hessian(info: DataInfo, hessian: Floats, inverse: Floats) -> Floats:
-    scale = np.append(inverse, 1.0 if info.reference.fit_intercept else 0.0)
-    hessian *= scale[:, None]
-    hessian *= scale
+def _internal_hessian(info: DataInfo, hessian: Floats) -> Floats:
     if not info.reference.fit_intercept:
+        hessian[-1, :], hessian[:, -1] = 0.0, 0.0
         hessian[-1, -1] = 1.0
     return hessian
 
@@ -85,12 +84,29 @@ def progress(problem: Problem, info: DataInfo, x: Iterate, at: Evaluation) -> Pr
 
 
 def improved(certificate: Certificate, dual: float, info: DataInfo) -> Certificate:
-    """Return the certificate with a lower bound of the optimum from elsewhere, where that is the better one."""
+    """Return the certificate with a lower bound of the optimum from elsewhere, where that is the better one.
+
+    A bound that is above the objective by more than rounding is none: it is left out.
+    """
     if certificate.kind != "duality gap" or not dual > certificate.dual:
         return certificate
-    gap = max(certificate.primal - dual, 0.0)
-    relative = gap / info.reference.objective if info.reference.objective > 0.0 else gap
-    return replace(certificate, dual=certificate.primal - gap, gap=gap, relative_gap=relative)
+    noise = ROUNDING * (abs(certificate.primal) + abs(dual))
+    gap = certificate.primal - dual
+    if gap < -DOUBTFUL * noise:
+        return certificate
+    return _with_gap(certificate, max(abs(gap), noise), info)
+
+
+def widened(certificate: Certificate, gap: float, norm: float, info: DataInfo) -> Certificate:
+    """Return the certificate with what rounding may have done to it added: to a duality gap, or a gradient's norm."""
+    return _with_gap(certificate, certificate.gap + (gap if certificate.kind == "duality gap" else norm), info)
+
+
+def _with_gap(certificate: Certificate, gap: float, info: DataInfo) -> Certificate:
+    if certificate.kind == "duality gap":
+        relative = ratio(gap, info.reference.objective)
+        return replace(certificate, dual=certificate.primal - gap, gap=gap, relative_gap=relative)
+    return replace(certificate, gap=gap, relative_gap=ratio(gap, info.reference.gradient_norm))
 
 
 def finite(at: Evaluation) -> bool:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from offbeat.data.conditioning import awkward
 from offbeat.data.shard import Shard
 from offbeat.problem import Certificate, Problem, Reference, Separable
 from offbeat.sideways.board import Board
@@ -23,7 +24,7 @@ class DataInfo:
     column: about the reciprocal of how often an indicator column differs from its usual value. ``n_shards``,
     ``longest`` (rows of the largest shard), ``at_once`` (most steps under way at once), ``staleness`` and ``seed`` say
     how the fit is run, ``resident`` whether the data is in memory, ``warm`` that the start is somebody's and may be the
-    answer.
+    answer, ``single`` that the rows are dense and in single precision.
     """
 
     n_rows: int
@@ -43,11 +44,17 @@ class DataInfo:
     staleness: float = 0.0
     seed: int = 0
     warm: bool = False
+    single: bool = False
 
     @property
     def size(self) -> int:
         """Number of penalised coefficients, over all outputs."""
         return self.n_columns * self.n_outputs
+
+    @property
+    def conditioned(self) -> bool:
+        """Whether sparse columns are rewritten as they are read: see `offbeat.data.conditioning`."""
+        return self.sparse and bool(np.any(awkward(self.center, self.scale)))
 
 
 @dataclass(frozen=True)

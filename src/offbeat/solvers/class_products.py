@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from offbeat.data.conditioning import blocks, conditioned
 from offbeat.data.shard import Point, Shard, Sums, Targets, Workspace, head_size
 from offbeat.data.source import CSR
 from offbeat.problem import Floats
@@ -25,12 +26,15 @@ def evaluate(shard: Shard, workspace: Workspace, at: Point) -> tuple[Floats, Sha
     n_classes, done = at.intercept.size, 0
     out = Sums(np.zeros(head_size(n_classes)), np.zeros(at.coef.size), None, None)
     shares = np.empty((shard.n_rows, n_classes), np.float32)
-    for block, targets, ranges in shard.blocks(1.0, workspace):
+    inner, how = conditioned(shard, at)
+    for block, targets, ranges in blocks(shard, 1.0, workspace, how):
         n = len(targets.y)
-        sums.add_classes(block, targets, at, ranges, out, shares[done : done + n])
+        sums.add_classes(block, targets, inner, ranges, out, shares[done : done + n])
         done += n
     if shard.source.sparse:
-        sums.centre(out, at.center)
+        sums.centre(out, inner.center)
+    if how is not None:
+        how.restore(out.gradient.reshape(at.coef.shape))
     return out.flat(), shares
 
 
@@ -41,9 +45,11 @@ def product(shard: Shard, workspace: Workspace, shares: Shares, at: Point, direc
     n_classes = at.intercept.size
     w, b = np.ascontiguousarray(direction[:-n_classes].reshape(at.coef.shape)), direction[-n_classes:]
     out, total, done = np.zeros(at.coef.shape, w.dtype), np.zeros(n_classes), 0
-    centred = shard.source.sparse and bool(at.center.any())
-    shifted = (b - at.center @ w).astype(w.dtype) if centred else b
-    for block, targets, _ in shard.blocks(1.0, workspace):
+    inner, how = conditioned(shard, at)
+    w = w if how is None else w / how.units()[:, None].astype(w.dtype)
+    centred = shard.source.sparse and bool(inner.center.any())
+    shifted = (b - inner.center @ w).astype(w.dtype) if centred else b
+    for block, targets, _ in blocks(shard, 1.0, workspace, how):
         n = len(targets.y)
         kept = shares[done : done + n]
         if isinstance(block, CSR):
@@ -58,7 +64,9 @@ def product(shard: Shard, workspace: Workspace, shares: Shares, at: Point, direc
                 _add(part, t, at.center, out)
         done += n
     if centred:
-        out -= np.outer(at.center, total)
+        out -= np.outer(inner.center, total)
+    if how is not None:
+        how.restore(out)
     return np.concatenate([out.ravel(), total.astype(out.dtype)])
 
 
@@ -68,7 +76,8 @@ def diagonal(shard: Shard, workspace: Workspace, shares: Shares, at: Point) -> F
 
     n_classes, stored, done = at.intercept.size, 0, 0
     first, second, total = np.zeros(at.coef.shape), np.zeros(at.coef.shape), np.zeros(n_classes)
-    for block, targets, _ in shard.blocks(1.0, workspace):
+    inner, how = conditioned(shard, at)
+    for block, targets, _ in blocks(shard, 1.0, workspace, how):
         n = len(targets.y)
         kept = shares[done : done + n]
         if isinstance(block, CSR):
@@ -82,8 +91,10 @@ def diagonal(shard: Shard, workspace: Workspace, shares: Shares, at: Point) -> F
             stored += block.size
         done += n
     if shard.source.sparse:
-        center = at.center[:, None]
+        center = inner.center[:, None]
         second += center * (center * total - 2.0 * first)
+    if how is not None:
+        second /= how.units()[:, None] ** 2
     return np.concatenate([second.ravel(), total, [stored]])
 
 

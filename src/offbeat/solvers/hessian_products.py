@@ -5,11 +5,13 @@ All is in the units of the columns, about their centres, with the intercept last
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from offbeat.data.conditioning import blocks, conditioned
 from offbeat.data.row_threads import on_parts
 from offbeat.data.shard import Point, Shard, Sums, Workspace
 from offbeat.data.source import CSR
@@ -75,20 +77,25 @@ def _evaluate(problem: Problem, shard: Shard, workspace: Workspace, at: Point) -
     k = at.coef.size
     head, gradient, repair = np.zeros(HEAD), np.zeros(k), np.zeros(k if at.repair else 0)
     out, bend, done = (head, gradient, repair), np.empty(shard.n_rows), 0
-    for block, targets, ranges in shard.blocks(1.0, workspace):
+    inner, how = conditioned(shard, at)
+    for block, targets, ranges in blocks(shard, 1.0, workspace, how):
         rows = int(ranges[-1, 1])
         part, goal = bend[done : done + rows], tuple(targets)
         if isinstance(block, CSR):
-            point = (at.coef, float(at.intercept[0] - at.center @ at.coef))
+            point = (inner.coef, float(inner.intercept[0] - inner.center @ inner.coef))
             products.sparse_evaluate(problem.loss, tuple(block), goal, point, part, out)
         else:
             point = (at.coef, float(at.intercept[0]))
             products.dense_evaluate(problem.loss, block, goal, point, at.center, part, out)
         done += rows
     if shard.source.sparse:
-        gradient -= head[1] * at.center
+        gradient -= head[1] * inner.center
         if at.repair:
-            repair -= head[2] * at.center
+            repair -= head[2] * inner.center
+    if how is not None:
+        how.restore(gradient)
+        if at.repair:
+            how.restore(repair)
     return Sums(head, gradient, repair if at.repair else None, None).flat(), bend
 
 
@@ -98,9 +105,10 @@ def _diagonal(shard: Shard, workspace: Workspace, bend: NDArray[Any], query: Que
 
     if query.at.intercept.size > 1:
         return class_products.diagonal(shard, workspace, bend, query.at)
-    center, done, stored = query.at.center, 0, 0
+    inner, how = conditioned(shard, query.at)
+    center, done, stored = inner.center, 0, 0
     out, total = np.zeros((center.size, 2)), float(bend.sum())
-    for block, _, ranges in shard.blocks(1.0, workspace):
+    for block, _, ranges in blocks(shard, 1.0, workspace, how):
         rows = int(ranges[-1, 1])
         part = bend[done : done + rows]
         if isinstance(block, CSR):
@@ -112,6 +120,8 @@ def _diagonal(shard: Shard, workspace: Workspace, bend: NDArray[Any], query: Que
         done += rows
     if shard.source.sparse:
         out[:, 1] += center * (center * total - 2.0 * out[:, 0])
+    if how is not None:
+        out[:, 1] /= how.units() ** 2
     return np.concatenate([out[:, 1], [total, stored]])
 
 
@@ -120,9 +130,11 @@ def _product(shard: Shard, workspace: Workspace, bend: NDArray[Any], query: Quer
 
     if query.at.intercept.size > 1:
         return class_products.product(shard, workspace, bend, query.at, query.direction)
-    center, w, b = query.at.center, query.direction[:-1], float(query.direction[-1])
+    inner, how = conditioned(shard, query.at)
+    center, w, b = inner.center, query.direction[:-1], float(query.direction[-1])
+    w = w if how is None else w / how.units()
     out, done = np.zeros(query.direction.size), 0
-    for block, _, ranges in shard.blocks(1.0, workspace):
+    for block, _, ranges in blocks(shard, 1.0, workspace, how):
         rows = int(ranges[-1, 1])
         part = bend[done : done + rows]
         if isinstance(block, CSR):
@@ -132,6 +144,8 @@ def _product(shard: Shard, workspace: Workspace, bend: NDArray[Any], query: Quer
         done += rows
     if shard.source.sparse:
         out[:-1] -= out[-1] * center
+    if how is not None:
+        how.restore(out[:-1])
     return out
 
 
@@ -140,18 +154,17 @@ def _block(shard: Shard, workspace: Workspace, bend: Floats, query: Query) -> Fl
     from offbeat.kernels import products
 
     columns = query.columns[:-1]
-    m, center = columns.size, query.at.center[columns]
-    out, done, seen = np.zeros((m + 1, m + 1)), 0, 0
+    inner, how = conditioned(shard, query.at)
+    m, center = columns.size, inner.center[columns]
+    out, seen = np.zeros((m + 1, m + 1)), 0
     place = np.full(query.at.coef.size, -1)
     place[columns] = np.arange(m)
     fraction = min(1.0, BLOCK_ROWS * (m + 1) / shard.n_rows) if shard.source.resident else 1.0
-    for block, _, ranges in shard.blocks(fraction, workspace):
-        part = bend if shard.source.resident else bend[done : done + int(ranges[-1, 1])]
+    for block, targets, ranges in blocks(replace(shard, y=bend), fraction, workspace, how):
         if isinstance(block, CSR):
-            products.sparse_block(tuple(block), part, place, ranges, out)
+            products.sparse_block(tuple(block), targets.y, place, ranges, out)
         else:
-            _dense_block(block, part, columns, center, ranges, out)
-        done += int(ranges[-1, 1])
+            _dense_block(block, targets.y, columns, center, ranges, out)
         seen += int((ranges[:, 1] - ranges[:, 0]).sum())
     if shard.source.sparse:
         total, first = out[-1, -1], out[-1, :-1].copy()
@@ -159,6 +172,9 @@ def _block(shard: Shard, workspace: Workspace, bend: Floats, query: Query) -> Fl
             out[:-1, :-1] -= np.outer(first - total * center, center)
             out[:-1, :-1] -= np.outer(center, first)
             out[-1, :-1] -= total * center
+    if how is not None:
+        unit = np.append(how.units()[columns], 1.0)
+        out /= unit * unit[:, None]
     out *= shard.n_rows / seen
     return out.ravel()
 

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from offbeat.data.conditioning import awkward
 from offbeat.data.shard import Point, Shard, Workspace, head_size
 from offbeat.problem import Evaluation, Floats, Problem
 from offbeat.sideways.evaluation import Iterate
@@ -42,7 +43,8 @@ class Frame(NamedTuple):
         coef = x[: self.size].reshape(-1, self.n_outputs) / self.scale[:, None]
         coef = coef[:, 0] if self.n_outputs == 1 else coef
         repair = repair and self.fit_intercept and self.n_outputs == 1
-        return Point(np.ascontiguousarray(coef), x[self.size :].copy(), self.center, fraction, hessian, repair)
+        scale = self.scale if hessian or np.any(awkward(self.center, self.scale)) else None
+        return Point(np.ascontiguousarray(coef), x[self.size :].copy(), self.center, fraction, hessian, repair, scale)
 
 
 def frame(info: DataInfo) -> Frame:
@@ -80,9 +82,8 @@ def look(problem: Problem, shard: Shard, workspace: Workspace, frame: Frame, poi
     inverse = np.repeat(1.0 / frame.scale, n)
     slope = sums.head[1 : head_size(n) - 2] * (1.0 if frame.fit_intercept else 0.0)
     hessian = sums.hessian
-    if hessian is not None:
-        edge = np.append(inverse, 1.0 if frame.fit_intercept else 0.0)
-        hessian = hessian * edge * edge[:, None]
+    if hessian is not None and not frame.fit_intercept:
+        hessian[k:, :], hessian[:, k:] = 0.0, 0.0
     gradient = np.concatenate([sums.gradient[:k] * inverse, slope])
     repair = np.empty(0) if sums.repair is None else sums.repair * inverse
     return Look(x, float(sums.head[0]), gradient, repair, float(sums.head[-2]), float(sums.head[-1]), hessian)
@@ -141,13 +142,14 @@ def candidate(problem: Problem, info: DataInfo, at: Mixed, x: Floats, excess: fl
     if at.repair.size:  # such that what `certify` makes of it is the conjugate of the repaired dual point
         linear = float(u @ (gradient + d * at.repair)) - at.conjugate - d * at.along
     repair = at.repair if at.repair.size else None
-    evaluation = Evaluation(linear, gradient, slope, repair, at.h if at.repair.size else 0.0)
+    lifted = max(linear, -info.reference.conjugate_zero)  # tangents may be below what no loss can be
+    evaluation = Evaluation(lifted, gradient, slope, repair, at.h if at.repair.size else 0.0)
     c = problem.certify(info.penalty, u, evaluation, info.reference, b)
     if c.kind == "gradient":
         return Candidate(u, b, c.relative_gap)
     gap = c.gap + max(tangent - linear + excess, 0.0)
     relative = gap / info.reference.objective if info.reference.objective > 0.0 else gap
-    return Candidate(u, b, relative, c.dual)
+    return Candidate(u, b, relative, c.dual - (lifted - linear))
 
 
 def start(info: DataInfo) -> Floats:

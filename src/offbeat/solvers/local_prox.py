@@ -181,13 +181,14 @@ def evaluate(
 ) -> Spot:
     """Return the loss of a shard at a point, in internal coordinates."""
     coef = np.ascontiguousarray(x[:-1] / query.scale)
-    point = Point(coef, x[-1:].copy(), query.center, 1.0, hessian, True)
+    point = Point(coef, x[-1:].copy(), query.center, 1.0, hessian, True, query.scale)
     sums = shard.evaluate(problem.loss, point, workspace)
     assert sums.repair is not None
     head, unit = sums.head, np.append(1.0 / query.scale, float(query.intercept))
     gradient = np.append(sums.gradient, head[1]) * unit / query.n_rows
     repair = np.append(sums.repair, head[-2]) * np.append(1.0 / query.scale, 1.0) / query.n_rows
-    bend = None if sums.hessian is None else sums.hessian * unit[:, None] * unit / query.n_rows
+    edge = np.append(np.ones(len(query.scale)), float(query.intercept))
+    bend = None if sums.hessian is None else sums.hessian * edge[:, None] * edge / query.n_rows
     return Spot(x, float(head[0]) / query.n_rows, gradient, repair, bend)
 
 

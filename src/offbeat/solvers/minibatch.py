@@ -83,6 +83,7 @@ def candidate(problem: Problem, info: DataInfo, x: Floats, loss: float, gradient
     for optimal.
     """
     u, b = x[: info.size], x[info.size :]
+    loss = max(loss, -info.reference.conjugate_zero)  # nothing is below it
     at = Evaluation(loss, gradient[: info.size], np.zeros(info.n_outputs), None, 0.0)
     c = problem.certify(info.penalty, u, at, info.reference, b)
     return Candidate(u, b, 2.0 * c.relative_gap)

@@ -3,7 +3,8 @@
 The Hessian of a sample is nearly that of all rows, and a pass for the gradient alone costs a fraction of a Hessian
 pass. So: Newton on a small sample to its statistical accuracy, a larger one, ...; then passes for the gradient only,
 with the Hessian of the last sample and BFGS updates; a full Hessian when those contract too slowly. A quadratic loss
-needs one pass: after it, loss, gradient and certificate are known everywhere.
+needs one pass: after it, loss, gradient and certificate are known everywhere, up to rounding; where that is too much,
+further passes for the gradient refine the solution.
 
 Sources: Byrd, Chin, Neveitt & Nocedal 2011 (sub-sampled Hessians); Lee, Sun & Saunders 2014 (prox-Newton, eq. 2.10);
 Marquardt 1963 (damping); Nocedal & Wright 2006, eq. 6.19 (BFGS).
@@ -27,13 +28,14 @@ from offbeat.sideways.protocol import DataInfo, State, Step
 from offbeat.solvers import keyed_newton
 from offbeat.solvers.descent import NOISE, check_smooth_loss
 from offbeat.solvers.patience import Patience, separated
-from offbeat.solvers.quadratic import solve_quadratic
+from offbeat.solvers.quadratic import Quadratic, rounding, solve_quadratic
 from offbeat.solvers.subproblem import newton_step
 
 ARMIJO = 1e-4
 PATIENCE = 4  # updates without progress before rounding is blamed
 DOUBT = 2.0  # how far a sample may move the predictor of one row by one column without much evidence
 FEW = 64  # columns for which a Hessian pass costs less than the gradient passes it saves
+REFINED = 0.5  # ratio of a gap to the one before, above which a Gram matrix in single precision is too rough
 SMALL = 1e8  # rows * columns^2 below which samples do not pay
 
 
@@ -118,7 +120,8 @@ class Newton:
         fraction = 1.0
         if not problem.loss.quadratic and work > SMALL:
             fraction = self._fraction(self.first_sample * (info.size + 1) / info.n_rows)
-        point = evaluation.query(info, x, fraction=fraction, hessian=True)
+        exact = problem.loss.quadratic and not info.resident  # another pass would cost more
+        point = evaluation.query(info, x, fraction=fraction, hessian=True, exact=exact)
         return NewtonState(info, x, point), point
 
     def _fraction(self, wanted: float) -> float:
@@ -141,10 +144,8 @@ class Newton:
         state = replace(state, passes=state.passes + state.point.fraction, progress=None, note="")
         if np.isnan(at.loss) or (state.base is None and not evaluation.finite(at)):
             return replace(state, status="not finite"), state.point
-        if problem.loss.quadratic and hessian is not None:
-            x, _, progress = solve_quadratic(problem, state.info, state.x, at, hessian)
-            note = "solved from the Gram matrix"
-            return replace(state, x=x, progress=progress, status="stalled", note=note), state.point
+        if problem.loss.quadratic:
+            return _quadratic_round(problem, state, at, hessian)
         prior = _prior(state.info, state.point.fraction)
         objective = at.loss + state.info.penalty.value(state.x.u) + 0.5 * float(prior @ state.x.u**2)
         if not _sufficient(state, at, objective):
@@ -199,6 +200,37 @@ class Newton:
         if fraction >= 1.0 or -change > statistical:
             return fraction
         return self._fraction(self.growth * fraction)
+
+
+def _quadratic_round(
+    problem: Problem, state: NewtonState, at: Evaluation, hessian: Floats | None
+) -> tuple[NewtonState, Point]:
+    """Solve from the Gram matrix; where rounding leaves doubt of the solution, have it evaluated, and refine it.
+
+    A matrix in single precision that is too rough for that is taken again in double.
+    """
+    info, first = state.info, state.hessian is None
+    if hessian is not None:
+        state = replace(state, hessian=hessian, exact=state.point.exact or not info.single)
+    gram = state.hessian
+    assert gram is not None
+    if not first:
+        seen = evaluation.progress(problem, info, state.x, at)
+        slow = not seen.certificate.relative_gap <= REFINED * state.patience.gap
+        state = replace(state, progress=seen, patience=state.patience.after(seen.certificate))
+        if seen.certificate.satisfied or state.patience.over:
+            return replace(state, status="stalled"), state.point
+        if slow and not state.exact:
+            point = evaluation.query(info, state.x, hessian=True, exact=True)
+            return replace(state, point=point, note="next: the Gram matrix in double precision"), point
+    model = Quadratic(state.x, at, gram, rounding(info, exact=state.exact))
+    x, _, progress = solve_quadratic(problem, info, model, state.x)
+    if first:
+        state = replace(state, progress=progress, note="solved from the Gram matrix")
+        if progress.certificate.satisfied:
+            return replace(state, x=x, status="stalled"), state.point
+    point = evaluation.query(info, x)
+    return replace(state, x=x, point=point), point
 
 
 def _prior(info: DataInfo, fraction: float) -> Floats:

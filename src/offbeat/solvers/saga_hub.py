@@ -94,7 +94,7 @@ def candidate(problem: Problem, info: DataInfo, query: Query, facts: Facts) -> C
     b, slope = float(query.point[-1]), float(query.average[-1])
     u, centred = w * info.scale, gradient / info.scale
     tangent = float(u @ centred) + b * slope - facts.conjugate / n
-    at = Evaluation(tangent, centred, np.zeros(1), None, 0.0)
+    at = Evaluation(max(tangent, -info.reference.conjugate_zero), centred, np.zeros(1), None, 0.0)
     estimate = problem.certify(info.penalty, u, at, info.reference, np.array([b]))
     gap = max(facts.excess, 0.0) / n + slope * slope * float(query.metric[-1])
     if estimate.kind == "duality gap" and info.reference.objective > 0.0:

@@ -1,0 +1,102 @@
+"""No certificate of least squares claims more than extended precision finds, wherever the columns lie."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from offbeat import Problem, losses, penalties, solve, solve_path, solvers
+from offbeat.linear_model import ElasticNet, Lasso, LinearRegression, Ridge
+from support.extended import excess
+
+ROUNDING = 1e-12  # of the null objective, in coefficients that are rounded to float64
+N = 600
+MODELS: list[tuple[Any, float, float]] = [
+    (LinearRegression(), 0.0, 0.0),
+    (Ridge(alpha=6.0), 0.0, 0.01),
+    (Lasso(alpha=0.01), 0.01, 0.0),
+    (ElasticNet(alpha=0.02, l1_ratio=0.5), 0.01, 0.01),
+]
+
+
+def seconds(rng: np.random.Generator, ratio: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return data with a column of this mean over deviation, stored in every row, and one that few rows store."""
+    X = rng.standard_normal((N, 4)) * [1.0, 17.0, 1.0, 1.0]
+    y = X @ [1.0, 0.05, -1.0, 2.0] + 0.3 * rng.standard_normal(N)
+    X[:, 1] = np.round(X[:, 1] * 1024.0) / 1024.0 + np.round(17.0 * ratio)
+    X[:, 3] *= rng.random(N) < 0.1
+    return X, y
+
+
+@pytest.mark.parametrize("ratio", [1e3, 1e7, 1e10])
+@pytest.mark.parametrize(("model", "l1", "l2"), MODELS, ids=[repr(model) for model, _, _ in MODELS])
+def test_sparse_columns_far_from_zero(model: Any, l1: float, l2: float, ratio: float, rng) -> None:
+    X, y = seconds(rng, ratio)
+    for fit in (model.fit, model.partial_fit):
+        fitted = fit(sp.csr_array(X), y)
+        assert fitted.certificate_.satisfied
+        found = excess(X, y, fitted.coef_, fitted.intercept_, l1, l2)
+        assert found <= max(fitted.certificate_.relative_gap, ROUNDING * ratio / 1e7)
+
+
+def test_a_column_far_from_zero_may_miss_a_row_and_repeat_entries(rng) -> None:
+    X, y = seconds(rng, 1e7)
+    X[5, 1] = 0.0
+    twice = sp.coo_array(X)
+    rows, columns = (np.concatenate([each, each]) for each in twice.coords)
+    order = np.argsort(rows, kind="stable")
+    starts = np.append(0, np.cumsum(np.bincount(rows, minlength=N)))
+    matrix = sp.csr_array((np.tile(0.5 * twice.data, 2)[order], columns[order], starts), shape=X.shape)
+    fitted = Ridge(alpha=6.0).fit(matrix, y)
+    assert fitted.certificate_.satisfied
+    assert excess(X, y, fitted.coef_, fitted.intercept_, l2=0.01) <= max(fitted.certificate_.relative_gap, ROUNDING)
+
+
+def test_paths_of_sparse_columns_far_from_zero(rng) -> None:
+    X, y = seconds(rng, 1e7)
+    path = solve_path(Problem(losses.Squared(), penalties.L1()), sp.csr_array(X), y, n_alphas=4)
+    for alpha, coef, intercept, certificate in zip(
+        path.alphas, path.coefs, path.intercepts, path.certificates, strict=True
+    ):
+        assert certificate.satisfied
+        assert excess(X, y, coef, intercept, l1=alpha) <= max(certificate.relative_gap, ROUNDING)
+
+
+@pytest.mark.parametrize("mean", [0.0, 1e4])
+@pytest.mark.parametrize("alpha", [1e-8, 1e-3])
+@pytest.mark.parametrize("solver", ["auto", solvers.LBFGS()], ids=["auto", "lbfgs"])
+def test_single_precision(mean: float, alpha: float, solver: Any, rng) -> None:
+    X = (rng.standard_normal((3000, 5)) + mean).astype(np.float32)
+    y = X.astype(np.float64) @ rng.standard_normal(5) + rng.standard_normal(3000)
+    found = solve(Problem(losses.Squared(), penalties.L2(alpha)), X, y, solver=solver, tol=1e-9)
+    assert found.status == "converged"
+    assert excess(X, y, found.coef, found.intercept, l2=alpha) <= max(found.certificate.relative_gap, 1e-15)
+
+
+def test_paths_in_single_precision(rng) -> None:
+    X = (rng.standard_normal((N, 5)) + 1e3).astype(np.float32)
+    y = X.astype(np.float64) @ rng.standard_normal(5) + rng.standard_normal(N)
+    path = solve_path(Problem(losses.Squared(), penalties.L1()), X, y, n_alphas=3, tol=1e-9)
+    for alpha, coef, intercept, certificate in zip(
+        path.alphas, path.coefs, path.intercepts, path.certificates, strict=True
+    ):
+        assert certificate.satisfied
+        assert excess(X, y, coef, intercept, l1=alpha) <= max(certificate.relative_gap, ROUNDING)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_nearly_collinear_columns_are_verified_on_the_rows(dtype: type, rng) -> None:
+    X = rng.standard_normal((N, 3))
+    X = np.column_stack([X, X[:, 0] + 1e-5 * rng.standard_normal(N)]).astype(dtype)
+    y = 1e5 * (X[:, 3] - X[:, 0].astype(np.float64)) + rng.standard_normal(N)
+    A, alpha = X.astype(np.longdouble), 1e-13
+    A = A - A.mean(axis=0)
+    found = solve(Problem(losses.Squared(), penalties.L2(alpha)), X, y, tol=1e-9)
+    gradient = A.T @ (A @ found.coef.astype(np.longdouble) - (y - y.mean())) / N + alpha * found.coef
+    null = y.var() / 2
+    hessian = (A.T @ A / N + alpha * np.eye(4)).astype(np.float64)
+    excess_found = 0.5 * float(gradient @ np.linalg.solve(hessian, gradient.astype(np.float64)))
+    assert excess_found / null <= max(found.certificate.relative_gap, ROUNDING)
