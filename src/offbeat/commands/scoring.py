@@ -12,6 +12,7 @@ from offbeat.data.dataset import Dataset
 from offbeat.data.diagnose import diagnose_non_finite
 from offbeat.data.shard import Workspace, moments_of
 from offbeat.errors import DataError
+from offbeat.linear_model._deviance import POWERS, explained_deviance, mean_deviance
 from offbeat.linear_model._predict import linear_predictor
 from offbeat.model import Model
 from offbeat.problem import Floats, Loss
@@ -80,7 +81,7 @@ def means(loss: Loss, z: Floats) -> Floats:
         return np.asarray(expit(z))
     if loss.name == "multinomial":
         return np.asarray(softmax(z, axis=1))
-    if loss.name in ("poisson", "gamma"):
+    if loss.name in POWERS:
         return np.asarray(np.exp(np.minimum(z, LARGEST_EXPONENT)))
     return z
 
@@ -125,13 +126,13 @@ def _of_classes(loss: Loss, z: Floats, y: Floats, v: Floats | None) -> dict[str,
 def _of_numbers(loss: Loss, z: Floats, y: Floats, v: Floats | None) -> dict[str, float]:
     from sklearn import metrics as m
 
-    mean = means(loss, z)
-    if loss.name in ("poisson", "gamma"):
-        power = 1 if loss.name == "poisson" else 2
-        scores = {"mean deviance": m.mean_tweedie_deviance(y, mean, sample_weight=v, power=power)}
+    if loss.name in POWERS:
+        power = POWERS[loss.name]
+        scores = {"mean deviance": mean_deviance(power, y, z, v)}
         if len(np.unique(y)) > 1:
-            scores["explained deviance"] = m.d2_tweedie_score(y, mean, sample_weight=v, power=power)
+            scores["explained deviance"] = explained_deviance(power, y, z, v)
     else:
+        mean = means(loss, z)
         scores = {"RMSE": m.root_mean_squared_error(y, mean, sample_weight=v)}
         scores["mean absolute error"] = m.mean_absolute_error(y, mean, sample_weight=v)
         if len(np.unique(y)) > 1:

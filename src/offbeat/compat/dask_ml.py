@@ -272,4 +272,4 @@ class PoissonRegression(DaskML, linear_model.PoissonRegressor):
         """
         means = self.predict(X)
         y = y if hasattr(y, "dask") else np.asarray(y, np.float64)
-        return 2.0 * (xlogy(y, y / means) - y + means).sum()
+        return 2.0 * (xlogy(y, y) - xlogy(y, means) - y + means).sum()  # a mean may underflow where y is 0

@@ -129,7 +129,8 @@ def weight_vector(weight: Any, n_rows: int, name: str = "sample_weight") -> Floa
     """
     if weight is None:
         return np.empty(0)
-    values = np.full(n_rows, weight) if np.isscalar(weight) and not isinstance(weight, str) else weight
+    single = not isinstance(weight, str | bytes) and (np.isscalar(weight) or getattr(weight, "shape", None) == ())
+    values = np.full(n_rows, weight) if single else weight
     numbers = number_vector(values, name, n_rows)
     negative = numbers < 0
     if negative.any():

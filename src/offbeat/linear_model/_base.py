@@ -20,6 +20,7 @@ from offbeat.data.dataset import Data, Dataset
 from offbeat.data.diagnose import diagnose_non_finite
 from offbeat.data.load import as_dataset, target_values
 from offbeat.data.opening import Opened, open_data
+from offbeat.data.vectors import weight_vector
 from offbeat.engines.placing import lies_elsewhere, placed
 from offbeat.errors import DataError, ProblemError, TargetError
 from offbeat.fitting import fit
@@ -225,6 +226,16 @@ class LinearModel(BaseEstimator):
                 "features as input."
             )
         return dataset
+
+    def _judged(self, X: Any) -> NDArray[Any]:
+        """Return what `_losses` compares with targets."""
+        return np.asarray(self.predict(X))  # type: ignore[attr-defined]
+
+    def _weights(self, X: Any, weight: Any, n_rows: int) -> Floats | None:
+        """Return weights for scoring: None where there are none; a number or the name of a column will do."""
+        if weight is None:
+            return None
+        return weight_vector(target_values(X, weight) if isinstance(weight, str) else weight, n_rows)
 
     def _labels(self, X: Any, y: Any) -> Any:
         """Return targets for scoring: the values of a column where its name was given."""

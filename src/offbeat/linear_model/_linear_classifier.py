@@ -99,7 +99,8 @@ class LinearClassifier(ClassifierMixin, LinearModel):
         """
         if lies_elsewhere(X, self.engine):
             return placed_score(self, X, y, sample_weight)
-        return float(super().score(X, self._labels(X, y), sample_weight))
+        labels = self._labels(X, y)
+        return float(super().score(X, labels, self._weights(X, sample_weight, len(labels))))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -15,6 +15,7 @@ from offbeat.data.parts import Part
 from offbeat.data.vectors import raw_vector
 from offbeat.engines.placing import lies_elsewhere, map_rows, placed
 from offbeat.errors import DataError
+from offbeat.linear_model._deviance import explained
 from offbeat.problem import Floats
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def placed_score(model: LinearModel, X: Any, y: Any, sample_weight: Any) -> floa
         losses = np.sum(data.cluster.each(partial(_losses, light(model), mean), data.parts), axis=0)
     finally:
         data.release()
-    return float(1.0 - losses[0] / losses[1])
+    return explained(float(losses[0]), float(losses[1]))
 
 
 def _weighted_targets(part: Part) -> tuple[Any, Floats]:
@@ -87,5 +88,5 @@ def _targets(model: Any, part: Part) -> Floats:
 def _losses(model: Any, mean: float, part: Part) -> Floats:
     """Return the weighted losses of the predictions and of the mean."""
     y, weight = _weighted_targets(part)
-    mine, plain = model._losses(y, model.predict(part.X), mean)
+    mine, plain = model._losses(y, model._judged(part.X), mean)
     return np.array([weight @ mine, weight @ plain])

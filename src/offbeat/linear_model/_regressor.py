@@ -49,7 +49,7 @@ class LinearRegressor(RegressorMixin, LinearModel):
         ----------
         X : array-like, sparse matrix, table or path, shape (n_rows, n_features)
         y : array-like of shape (n_rows,), or column name
-        sample_weight : array-like of shape (n_rows,), optional
+        sample_weight : array-like of shape (n_rows,), column name or number, optional
 
         Returns
         -------
@@ -58,7 +58,8 @@ class LinearRegressor(RegressorMixin, LinearModel):
         """
         if lies_elsewhere(X, self.engine):
             return placed_score(self, X, y, sample_weight)
-        return float(super().score(X, self._labels(X, y), sample_weight))
+        labels = self._labels(X, y)
+        return float(super().score(X, labels, self._weights(X, sample_weight, len(labels))))
 
     def _losses(self, y: Any, predicted: Floats, mean: float) -> tuple[Floats, Floats]:
         """Return the losses that make the score: of predictions, and of the mean target."""

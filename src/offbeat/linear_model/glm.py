@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import xlogy
 
+from offbeat.data.vectors import target_vector
 from offbeat.engines.placing import lies_elsewhere
 from offbeat.linear_model import translate
+from offbeat.linear_model._deviance import LOSSES, explained_deviance, half_deviances
 from offbeat.linear_model._docs import documented
 from offbeat.linear_model._placed import lazily, placed_score
 from offbeat.linear_model._regressor import LinearRegressor
@@ -111,22 +113,25 @@ class GeneralizedLinearRegressor(RunningStream, LinearRegressor):
         Returns
         -------
         d2 : float
-            1 minus the deviance of the predictions over that of the mean.
+            1 minus the deviance of the predictions over that of the mean; where all targets are equal, 0, or 1 for
+            predictions without deviance.
         """
         if lies_elsewhere(X, self.engine):
             return placed_score(self, X, y, sample_weight)
-        from sklearn.metrics import d2_tweedie_score
+        z = self._predictor(X)
+        targets = target_vector(self._labels(X, y), len(z))
+        LOSSES[self.power].check_target(targets)
+        return explained_deviance(self.power, targets, z, self._weights(X, sample_weight, len(z)))
 
-        return float(
-            d2_tweedie_score(self._labels(X, y), self.predict(X), sample_weight=sample_weight, power=self.power)
-        )
+    def _judged(self, X: Any) -> NDArray[Any]:
+        return self._predictor(X)
 
     def _losses(self, y: Any, predicted: Floats, mean: float) -> tuple[Floats, Floats]:
-        """Return unit deviances, halved: of predictions, and of the mean target."""
-        y = np.asarray(y, np.float64)
-        if self.power == 1:
-            return xlogy(y, y / predicted) - y + predicted, xlogy(y, y / mean) - y + mean
-        return np.log(predicted / y) + y / predicted - 1.0, np.log(mean / y) + y / mean - 1.0
+        """Return unit deviances, halved: of predicted logarithms of means, and of the mean target."""
+        y = target_vector(y, len(predicted))
+        LOSSES[self.power].check_target(y)
+        plain = np.full(len(y), math.log(mean) if mean > 0.0 else -math.inf)
+        return half_deviances(self.power, y, predicted), half_deviances(self.power, y, plain)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

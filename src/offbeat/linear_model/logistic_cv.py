@@ -233,10 +233,12 @@ class LogisticRegressionCV(ProbabilisticClassifier):
         score : float
         """
         _raise_for_params(params, self, "score")
-        options = {} if sample_weight is None else {"sample_weight": sample_weight}
+        labels = self._labels(X, y)
+        weight = self._weights(X, sample_weight, len(labels))
+        options = {} if weight is None else {"sample_weight": weight}
         if _routing_enabled():
             options = process_routing(self, "score", **options, **params).scorer.score
-        return float(get_scorer(self.scoring or "accuracy")(self, X, self._labels(X, y), **options))
+        return float(get_scorer(self.scoring or "accuracy")(self, X, labels, **options))
 
     def get_metadata_routing(self) -> MetadataRouter:
         """Return which metadata the splitter and the scorer ask for."""
