@@ -229,7 +229,7 @@ class LinearModel(BaseEstimator):
 
     def _judged(self, X: Any) -> NDArray[Any]:
         """Return what `_losses` compares with targets."""
-        return np.asarray(self.predict(X))  # type: ignore[attr-defined]
+        return np.asarray(self.predict(X))
 
     def _weights(self, X: Any, weight: Any, n_rows: int) -> Floats | None:
         """Return weights for scoring: None where there are none; a number or the name of a column will do."""

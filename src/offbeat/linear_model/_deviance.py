@@ -9,11 +9,11 @@ import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 
 from offbeat.losses import Gamma, Poisson
-from offbeat.problem import Floats
+from offbeat.problem import Floats, Loss
 
 POWERS = {"poisson": 1, "gamma": 2}
 """Exponents of the variance functions, by loss."""
-LOSSES = {1: Poisson(), 2: Gamma()}
+LOSSES: dict[int, Loss] = {1: Poisson(), 2: Gamma()}
 
 
 def half_deviances(power: int, y: Floats, z: Floats) -> Floats:
