@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import tracemalloc
@@ -12,9 +13,11 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+from scipy import sparse
 
-from offbeat.data.arrays import ConvertedSource, DenseSource
-from offbeat.data.encoding import EncoderOptions
+from offbeat.data.arrays import ConvertedSource, CSRSource, DenseSource
+from offbeat.data.encoding import Encoder, EncoderOptions
+from offbeat.data.load import as_dataset
 from offbeat.data.source import CSR
 from offbeat.data.tables import MemoryTable, memory_table
 from offbeat.data.tabular import Tabular, column_values, encoded_bytes, fit_encoder
@@ -172,7 +175,7 @@ def test_names_that_repeat() -> None:
 @pytest.mark.parametrize(
     ("column", "message"),
     [([1, "a", 2.5], "holds neither only numbers nor only text"), ([{1: 2}, "a", 3], r"\{1: 2\} of type dict"),
-     ([object()] * 3, "type object"), ([1 + 2j] * 3, "Complex data"), (pd.arrays.SparseArray([0, 1, 0]), "Sparse"),
+     ([object()] * 3, "type object"), ([1 + 2j] * 3, "Complex data"),
      (pd.date_range("2020", periods=3), "timestamp"), ([[1], [2], [3]], "Spread")],
 )  # fmt: skip
 def test_columns_that_cannot_be_used(column: object, message: str) -> None:
@@ -230,3 +233,61 @@ def test_no_library_is_imported_to_recognise_tables() -> None:
 def test_empty_table_has_no_rows() -> None:
     assert MemoryTable.from_arrow(pa.table({})).n_rows == 0
     assert list(MemoryTable.from_arrow(pa.table({"x": pa.array([], pa.float64())})).batches(["x"])) == []
+
+
+def sparse_frame(matrix: sparse.csr_array, **more: object) -> pd.DataFrame:
+    frame = pd.DataFrame.sparse.from_spmatrix(matrix)
+    return frame.rename(columns=str).assign(**more)
+
+
+def test_sparse_columns_of_pandas_stay_sparse() -> None:
+    matrix = sparse.random_array((200, 300), density=0.05, rng=np.random.default_rng(0), format="csr")
+    frame = sparse_frame(matrix, y=np.arange(200.0))
+    dataset = as_dataset(frame, "y")
+    assert isinstance(dataset.source, CSRSource)
+    block = dataset.source.read(0, 200)
+    assert block.n_stored == matrix.nnz
+    np.testing.assert_array_equal(sparse.csr_array(block[::-1], shape=matrix.shape).toarray(), matrix.toarray())
+    assert dataset.encoder is not None and dataset.encoder.plain
+    few = as_dataset(sparse_frame(matrix), encoder=dataset.encoder).source
+    assert isinstance(few, CSRSource)
+    full = as_dataset(pd.DataFrame(matrix.toarray()).rename(columns=str), encoder=dataset.encoder).source
+    np.testing.assert_array_equal(full.read(3, 9), matrix.toarray()[3:9])
+
+
+def test_sparse_columns_beside_others() -> None:
+    values = np.array([0.0, 0.0, 1.5, 0.0, 2.5])
+    frame = pd.DataFrame(
+        {
+            "a": pd.arrays.SparseArray(values, fill_value=0.0, kind="block"),
+            "b": pd.arrays.SparseArray(values.astype(int)),
+            "c": pd.arrays.SparseArray(values > 0),
+            "d": pd.arrays.SparseArray(np.array(["u", "v", "u", "u", "v"], dtype=object)),
+            "e": np.arange(5.0),
+        }
+    )
+    read = as_dataset(frame, np.zeros(5)).source.read(0, 5)
+    v = np.array([0.0, 1.0, 0.0, 0.0, 1.0])
+    right = [values, values.astype(int), values > 0, 1.0 - v, v, np.arange(5.0)]
+    np.testing.assert_array_equal(read, np.column_stack(right))
+    with pytest.raises(DataError, match="missing in 'a' \\(2 rows\\)"):
+        as_dataset(pd.DataFrame({"a": pd.arrays.SparseArray([np.nan, 1.0, np.nan])}), np.zeros(3))
+
+
+@pytest.mark.parametrize("library", ["pandas", "arrow"])
+def test_categories_of_large_whole_numbers(library: str) -> None:
+    numbers = np.array([2**64 - 1, 3, 2**63 + 5, 3], dtype=np.uint64)
+    column = pd.Categorical(numbers) if library == "pandas" else pa.array(numbers).dictionary_encode()
+    table = pd.DataFrame({"c": column}) if library == "pandas" else pa.table({"c": column})
+    dataset = as_dataset(table, np.zeros(4))
+    assert dataset.feature_names == ["c=3", f"c={2**63 + 5}", f"c={2**64 - 1}"]
+    np.testing.assert_array_equal(dataset.source.read(0, 4), [[0, 0, 1], [1, 0, 0], [0, 1, 0], [1, 0, 0]])
+    assert dataset.encoder is not None
+    again = Encoder.from_dict(json.loads(json.dumps(dataset.encoder.to_dict())))
+    signed = pa.table({"c": pa.array([3, 3]).dictionary_encode()})
+    np.testing.assert_array_equal(again.transform(signed), [[1, 0, 0], [1, 0, 0]])
+    with pytest.raises(DataError, match=rf"a level that was not there when the model was fitted: {2**63} "):
+        again.transform(pa.table({"c": pa.array(np.array([2**63], np.uint64)).dictionary_encode()}))
+    below = Encoder.fit(pa.table({"c": pa.array([-1, 3]).dictionary_encode()}))
+    with pytest.raises(DataError, match=str(2**63)):
+        below.transform(pa.table({"c": pa.array(np.array([3, 2**63], np.uint64)).dictionary_encode()}))

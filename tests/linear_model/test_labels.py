@@ -6,13 +6,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.utils.class_weight import compute_class_weight
 
 from offbeat.errors import ProblemError, TargetError
-from offbeat.linear_model._labels import class_weights, encode_labels
+from offbeat.linear_model import LinearSVC, LogisticRegression, LogisticRegressionCV
+from offbeat.linear_model._labels import class_weights, encode_labels, hits
 
 LABELS = [
     [True, False, True],
@@ -69,7 +71,17 @@ def test_series_and_categories() -> None:
         ([0.0, 1.0, 2.5], "Unknown label type: continuous"),
         ([0.0, np.nan], r"Input y contains NaN: 1 rows, the first is row 1"),
         ([0.0, np.inf], r"Input y contains infinity"),
-        (np.array(["a", None], dtype=object), "NaN|mixes"),
+        (np.array(["b", "a", None, None], dtype=object), r"Input y contains NaN: 2 rows, the first is row 2"),
+        (np.array(["b", np.nan, "a"], dtype=object), r"NaN: 1 rows, the first is row 1"),
+        (np.array([True, False, None], dtype=object), r"NaN: 1 rows, the first is row 2"),
+        (np.array([1, pd.NA], dtype=object), r"NaN: 1 rows, the first is row 1"),
+        (pd.array([True, None], dtype="boolean"), r"NaN: 1 rows, the first is row 1"),
+        (pd.Series(["a", None], dtype="string"), r"NaN: 1 rows, the first is row 1"),
+        (pd.Series(["a", None], dtype="category"), r"NaN: 1 rows, the first is row 1"),
+        (pa.array(["a", None]), r"NaN: 1 rows, the first is row 1"),
+        (pa.array([True, None]), r"NaN: 1 rows, the first is row 1"),
+        (["a", float("nan")], r"NaN: 1 rows, the first is row 1"),
+        (["a", 1], "mixes labels of type int, str"),
         (np.array(["a", 1], dtype=object), "mixes labels of type int, str"),
         (np.array([0.5, "a"], dtype=object), "mixes"),
         ([[0, 1], [1, 0]], "should be a 1d array"),
@@ -108,3 +120,43 @@ def test_balanced_weights_take_no_notice_of_a_class_without_weight() -> None:
 def test_bad_class_weights(rule: Any) -> None:
     with pytest.raises(ProblemError, match="class_weight"):
         class_weights(rule, np.array([0, 1]), np.array([1.0, 1.0]))
+
+
+def kinds(codes: np.ndarray) -> dict[str, Any]:
+    """The same two classes as labels of every type."""
+    texts = np.where(codes == 1, "yes", "no")
+    return {
+        "objects": codes.astype(object),
+        "floats as objects": codes.astype(float).astype(object),
+        "booleans as objects": (codes == 1).astype(object),
+        "bytes": texts.astype("S"),
+        "bytes as objects": texts.astype("S").astype(object),
+        "nullable": pd.array(codes, dtype="Int64"),
+        "strings": pd.Series(texts, dtype="string"),
+        "categories": pd.Categorical(texts),
+        "arrow": pa.array(texts).dictionary_encode(),
+        "list": texts.tolist(),
+        "unsigned": codes.astype(np.uint8),
+    }
+
+
+@pytest.mark.parametrize("kind", kinds(np.array([0, 1])))
+@pytest.mark.parametrize(
+    "model", [LogisticRegression(), LinearSVC(), LogisticRegressionCV(Cs=[1.0], cv=2)], ids=lambda m: type(m).__name__
+)
+def test_labels_that_a_fit_takes_can_be_scored(model: Any, kind: str, rng: np.random.Generator) -> None:
+    X = rng.standard_normal((40, 2))
+    codes = (X[:, 0] + rng.standard_normal(40) > 0).astype(int)
+    y = kinds(codes)[kind]
+    model.fit(X, y)
+    right = np.mean((model.decision_function(X) > 0) == (codes == 1))
+    assert model.score(X, y) == pytest.approx(right)
+
+
+def test_hits() -> None:
+    assert hits([1, 5, 0], np.array([1, 1, 0])).tolist() == [True, False, True]
+    assert hits([True, False], np.array([1, 1])).tolist() == [True, False]
+    with pytest.raises(TargetError, match="labels like 'a', and the classes of the model are like 0"):
+        hits(["a", "b"], np.array([0, 1]))
+    with pytest.raises(TargetError, match="X has 2 rows, y has 3"):
+        hits([0, 1, 1], np.array([0, 1]))

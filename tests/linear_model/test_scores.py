@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 from numpy.testing import assert_allclose
 from numpy.typing import NDArray
@@ -128,6 +130,24 @@ def test_one_number_is_the_weight_of_every_row(model: Any, weight: Any, rng: np.
     right = model.fit(X, y, sample_weight=each).coef_.copy()
     np.testing.assert_array_equal(model.fit(X, y, sample_weight=weight).coef_, right)
     assert model.score(X, y, sample_weight=weight) == model.score(X, y, sample_weight=each)
+
+
+@pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame, pa.Table.from_pandas], ids=["pandas", "polars", "arrow"])
+@pytest.mark.parametrize("model", [Ridge(), LogisticRegression()], ids=lambda m: type(m).__name__)
+def test_weights_by_name_beside_an_array_of_targets(model: Any, make: Any, rng: np.random.Generator) -> None:
+    frame = pd.DataFrame(rng.standard_normal((40, 2)), columns=["a", "b"])
+    y = (frame["a"] + rng.standard_normal(40) > 0).to_numpy().astype(int)
+    weight = rng.uniform(0.1, 2.0, 40)
+    right = model.fit(frame, y, sample_weight=weight).coef_.copy()
+    weighted = frame.assign(w=weight)
+    given = make(weighted) if make is not pl.DataFrame else pl.from_pandas(weighted)
+    np.testing.assert_array_equal(model.fit(given, y, sample_weight="w").coef_, right)
+    assert model.feature_names_in_.tolist() == ["a", "b"]
+    assert model.n_features_in_ == 2
+    np.testing.assert_array_equal(model.predict(given), model.predict(frame))
+    if isinstance(model, Ridge):
+        model.partial_fit(given, y, sample_weight="w").partial_fit(given, y, sample_weight="w")
+        np.testing.assert_array_equal(model.predict(given), model.predict(frame))
 
 
 def test_weights_by_name(rng: np.random.Generator) -> None:

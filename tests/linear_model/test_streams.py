@@ -281,3 +281,63 @@ def test_a_buffer_may_be_used_again() -> None:
         buffer[:], labels[:] = X[first : first + 100], y[first : first + 100]
         model.partial_fit(buffer, labels, classes=[0, 1])
     assert_same(model, LogisticRegression(tol=1e-10).fit(X, y))
+
+
+@pytest.mark.parametrize("fitted", [False, True], ids=["new", "fitted"])
+@pytest.mark.parametrize("model", [Ridge(3.0), PoissonRegressor(), LogisticRegression()], ids=repr)
+def test_a_failed_first_call_leaves_nothing(model: Any, fitted: bool) -> None:
+    X, y, _ = rows(PoissonRegressor())
+    y, classes = np.minimum(y, 1.0), {"classes": [0, 1]} if isinstance(model, LogisticRegression) else {}
+    bad = X.copy()
+    bad[5, 3] = np.nan
+    model = clone(model)
+    if fitted:
+        model.fit(X[:, :2], y)
+    before = dict(vars(model))
+    for wrong in (
+        lambda: model.partial_fit(bad, y, **classes),
+        lambda: model.partial_fit(pd.DataFrame(bad), y, **classes),
+        lambda: model.partial_fit(X, y, sample_weight=np.zeros(300), **classes),
+        lambda: model.set_params(tol="none").partial_fit(X, y, **classes),
+    ):
+        with pytest.raises(ValueError):
+            wrong()
+        model.set_params(tol=1e-4)
+        assert vars(model).keys() == before.keys()
+        assert all(vars(model)[name] is before[name] for name in before if name != "tol")
+    if classes and not fitted:
+        with pytest.raises(ProblemError, match="classes must be passed"):
+            model.partial_fit(X, y)
+    model.partial_fit(X, y, **classes)
+    assert model.n_features_in_ == 5
+
+
+@pytest.mark.parametrize("model", [Ridge(3.0), PoissonRegressor(), LogisticRegression()], ids=repr)
+def test_collections_of_a_cluster_are_refused(model: Any) -> None:
+    da = pytest.importorskip("dask.array")
+    X, y, _ = rows(PoissonRegressor())
+    y, classes = np.minimum(y, 1.0), {"classes": [0, 1]} if isinstance(model, LogisticRegression) else {}
+
+    def computed(block: Any) -> Any:
+        raise AssertionError("a batch was computed")
+
+    lazy = da.from_array(X, chunks=(100, 5)).map_blocks(computed, dtype=float, meta=np.empty((0, 5)))
+    column = da.from_array(y, chunks=100).map_blocks(computed, dtype=float, meta=np.empty(0))
+    for given, name in (
+        ({"X": lazy, "y": y}, "X"),
+        ({"X": X, "y": column}, "y"),
+        ({"X": X, "y": y, "sample_weight": column}, "sample_weight"),
+    ):
+        with pytest.raises(ProblemError, match=f"partial_fit takes data of this process, and {name} is a collection"):
+            model.partial_fit(**given, **classes)
+
+
+@pytest.mark.parametrize("model", [Ridge(3.0), Lasso(0.1)], ids=repr)
+def test_the_intercept_may_be_dropped_between_batches(model: Any) -> None:
+    X, y, _ = rows(model)
+    model = clone(model).set_params(tol=1e-10).partial_fit(X[:150] + 2.0, y[:150] + 5.0)
+    model.set_params(fit_intercept=False).partial_fit(X[150:] + 2.0, y[150:] + 5.0)
+    whole = clone(model).fit(X + 2.0, y + 5.0)
+    assert model.intercept_ == 0.0
+    assert_allclose(model.coef_, whole.coef_, atol=1e-4)
+    assert_allclose(model.certificate_.primal, whole.certificate_.primal, rtol=1e-8)

@@ -120,8 +120,8 @@ def level_array(kind: str, levels: tuple[Level, ...] | Any) -> pa.Array:
 
     Examples
     --------
-    >>> level_array("integer", (1, 2)).type
-    DataType(int64)
+    >>> level_array("integer", (1, 2**64 - 1)).type
+    Decimal128Type(decimal128(20, 0))
     """
     import pyarrow as pa
 
@@ -129,10 +129,10 @@ def level_array(kind: str, levels: tuple[Level, ...] | Any) -> pa.Array:
 
 
 def level_type(kind: str) -> pa.DataType:
-    """Return the Arrow type that levels of this kind are compared in."""
+    """Return the Arrow type that levels of this kind are compared in; that of whole numbers holds all of 64 bits."""
     import pyarrow as pa
 
-    types = {"text": pa.large_string(), "integer": pa.int64(), "boolean": pa.bool_(), "float": pa.float64()}
+    types = {"text": pa.large_string(), "integer": pa.decimal128(20), "boolean": pa.bool_(), "float": pa.float64()}
     return types[kind]
 
 
@@ -236,7 +236,9 @@ def _unique(array: Any, kind: str) -> list[Level]:
     unique = array.unique()
     if at.is_dictionary(unique.type):
         unique = unique.cast(unique.type.value_type)
-    values: list[Level] = unique.drop_null().cast(level_type(kind)).to_pylist()
+    if kind != "integer":  # whole numbers of any type are integers of Python
+        unique = unique.cast(level_type(kind))
+    values: list[Level] = unique.drop_null().to_pylist()
     return values
 
 

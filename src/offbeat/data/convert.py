@@ -278,6 +278,7 @@ def _positions(array: pa.Array, column: Column, levels: pa.Array | None, unknown
 def _raise_unknown(coded: Any, values: Any, positions: NDArray[Any], column: Column) -> None:
     codes = plain_values(coded.indices)[positions < 0]
     strange = values.take(np.unique(codes)).to_pylist()
+    strange = [int(value) for value in strange] if column.kind == "integer" else strange
     shown = ", ".join(repr(value) for value in strange[:SHOWN]) + (", ..." if len(strange) > SHOWN else "")
     what = "a level that was" if len(strange) == 1 else f"{len(strange)} levels that were"
     raise DataError(

@@ -193,7 +193,8 @@ def _fitted(encoder: Encoder | EncoderOptions | None) -> Encoder | None:
 def _encoder(
     table: Tabular, columns: Sequence[str] | None, roles: list[str], encoder: Encoder | EncoderOptions | None
 ) -> Encoder:
-    from offbeat.data.encoding import Encoder
+    from offbeat.data.encoding import Encoder, EncoderOptions
+    from offbeat.data.tables import MemoryTable
     from offbeat.data.tabular import check_columns, feature_columns, fit_encoder
 
     if isinstance(encoder, Encoder):
@@ -204,6 +205,8 @@ def _encoder(
     names = feature_columns(table, roles) if columns is None else list(columns)
     if table.n_rows == 0:
         raise DataError(_too_few("sample", (0, len(names))))
+    if encoder is None and isinstance(table, MemoryTable) and table.stored_sparsely(names):
+        encoder = EncoderOptions(sparse=True)
     return fit_encoder(table, names, encoder)
 
 

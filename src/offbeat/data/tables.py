@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from offbeat.data.arrays import array_source, working_dtype
+from offbeat.data.arrays import array_source, sparse_source, working_dtype
 from offbeat.data.columns import check_unique
 from offbeat.data.encoding import Encoder
 from offbeat.data.pandas_index import index_metadata, index_names
@@ -35,7 +35,7 @@ class MemoryTable:
     ----------
     names : tuple of str
         Names of the columns.
-    columns : tuple of ndarray or pyarrow.ChunkedArray
+    columns : tuple of ndarray, pyarrow.ChunkedArray or pandas.arrays.SparseArray
         Equally long.
     matrix : ndarray, shape (n_rows, n_columns), optional
         All the columns as one array of numbers, when they happen to lie like that.
@@ -69,10 +69,7 @@ class MemoryTable:
         """Names and Arrow types of the columns."""
         import pyarrow as pa
 
-        types = [
-            pa.from_numpy_dtype(column.dtype) if isinstance(column, np.ndarray) else column.type
-            for column in self.columns
-        ]
+        types = [column.type if _is_arrow(column) else pa.from_numpy_dtype(_plain(column)) for column in self.columns]
         return pa.schema(list(zip(self.names, types, strict=True)), index_metadata(self.index))
 
     def batches(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
@@ -91,7 +88,7 @@ class MemoryTable:
         counts = {
             name: int(column.null_count)
             for name, column in zip(self.names, self.columns, strict=True)
-            if name in wanted and not isinstance(column, np.ndarray)
+            if name in wanted and _is_arrow(column)
         }
         return {name: count for name, count in counts.items() if count}
 
@@ -101,7 +98,26 @@ class MemoryTable:
         if self.matrix is not None and encoder.plain and tuple(encoder.names) == self.names:
             if working_dtype(self.matrix.dtype) == np.dtype(encoder.dtype):
                 return array_source(self.matrix)
+        if encoder.sparse and encoder.plain and self.stored_sparsely(encoder.names):
+            return sparse_source(self._beside_each_other(encoder.names).astype(encoder.dtype))
         return encode(self, encoder)
+
+    def stored_sparsely(self, names: Sequence[str]) -> bool:
+        """Whether of all these columns only values other than zero are stored."""
+        by_name = dict(zip(self.names, self.columns, strict=True))
+        types: list[Any] = [getattr(by_name[name], "dtype", None) for name in names]
+        return bool(types) and all(_is_sparse(dtype) and dtype.fill_value == 0 for dtype in types)
+
+    def _beside_each_other(self, names: Sequence[str]) -> Any:
+        """Return columns that are stored sparsely as one sparse matrix."""
+        from scipy import sparse
+
+        by_name = dict(zip(self.names, self.columns, strict=True))
+        rows = [by_name[name].sp_index.to_int_index().indices for name in names]
+        values = [by_name[name].sp_values for name in names]
+        ends = np.cumsum([0, *map(len, rows)])
+        shape = self.n_rows, len(names)
+        return sparse.csc_array((np.concatenate(values), np.concatenate(rows), ends), shape=shape).tocsr()
 
 
 def memory_table(X: Any) -> MemoryTable | None:
@@ -178,6 +194,10 @@ def _from_series(name: str, series: Any) -> Any:
     dtype = series.dtype
     if isinstance(dtype, np.dtype) and dtype.kind in "fiub":
         return _native(series.to_numpy())
+    if _is_sparse(dtype):
+        if dtype.subtype.kind in "fiub":
+            return series.array
+        return _from_series(name, series.sparse.to_dense())
     if isinstance(dtype, np.dtype) and dtype.kind == "c":
         working_dtype(dtype)
     try:
@@ -198,6 +218,21 @@ def _native(values: NDArray[Any]) -> NDArray[Any]:
     return values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("="))
 
 
+def _is_sparse(dtype: Any) -> bool:
+    """Whether it is the type of a pandas column of which only some values are stored."""
+    return type(dtype).__name__ == "SparseDtype"
+
+
+def _is_arrow(column: Any) -> bool:
+    return not isinstance(column, np.ndarray) and not _is_sparse(getattr(column, "dtype", None))
+
+
+def _plain(column: Any) -> np.dtype[Any]:
+    """Return the NumPy type of the values of a column."""
+    dtype: np.dtype[Any] = column.dtype if isinstance(column, np.ndarray) else column.dtype.subtype
+    return dtype
+
+
 def _matrix(frame: Any) -> NDArray[Any] | None:
     # pandas hands out its memory only where the whole frame is one block; otherwise it would make a copy.
     dtypes = set(frame.dtypes)
@@ -214,6 +249,6 @@ def _matrix(frame: Any) -> NDArray[Any] | None:
 def _slice(column: Any, start: int, stop: int) -> Any:
     import pyarrow as pa
 
-    if isinstance(column, np.ndarray):
-        return pa.array(column[start:stop])
+    if not _is_arrow(column):
+        return pa.array(np.asarray(column[start:stop]))
     return column.slice(start, stop - start)

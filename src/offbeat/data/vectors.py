@@ -47,11 +47,20 @@ def raw_vector(values: Any, name: str, error: type[OffbeatError]) -> NDArray[Any
             array = np.asarray(values)
         except ValueError as ragged:
             raise error(f"{name} is not one value a row: {ragged}") from ragged
+        if array.dtype.kind in "US" and isinstance(values, list | tuple):
+            array = _not_spelt_out(array, values)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array.ravel()
     if array.ndim != 1:
         raise error(f"{name} should be a 1d array, got an array of shape {array.shape} instead: one value a row.")
     return array
+
+
+def _not_spelt_out(array: NDArray[Any], values: Any) -> NDArray[Any]:
+    """Return the values as objects where NumPy has made text of numbers, NaN among them."""
+    objects = np.array(values, dtype=object)
+    texts = all(isinstance(value, str | bytes) for value in objects.ravel().tolist())
+    return array if texts else objects
 
 
 def number_vector(values: Any, name: str, n_rows: int, error: type[OffbeatError] = DataError) -> Float64s:

@@ -42,6 +42,7 @@ class LinearModel(BaseEstimator):
     n_features_in_: int
     encoder_: Any
     target_: str | None
+    by_name_: bool = False
 
     def __init__(
         self,
@@ -125,7 +126,8 @@ class LinearModel(BaseEstimator):
             self.__dict__.pop(name, None)
         self.encoder_ = dataset.encoder
         self.target_ = dataset.target
-        if _by_name(X, dataset.target) or dataset.cluster is not None:
+        self.by_name_ = _holds_more(X, dataset)
+        if self._by_name(X) or dataset.cluster is not None:
             self.__dict__.pop("feature_names_in_", None)
             if dataset.encoder is not None:
                 self.feature_names_in_ = np.array(dataset.encoder.names, dtype=object)
@@ -134,6 +136,10 @@ class LinearModel(BaseEstimator):
         else:
             validate_data(self, X, reset=True, skip_check_array=True, ensure_2d=False)
         self.n_features_in_ = dataset.n_columns if dataset.encoder is None else len(dataset.encoder.names)
+
+    def _by_name(self, X: Any) -> bool:
+        """Whether the encoder finds columns by name: in files, and where the fit had a table of more than features."""
+        return self.target_ is not None or self.by_name_ or _has_hidden_names(X)
 
     def _example(self, method: str) -> NDArray[Any]:
         """Return what a method of prediction gives for no rows."""
@@ -214,7 +220,7 @@ class LinearModel(BaseEstimator):
 
     def _features(self, X: Any) -> Dataset:
         """Return the features for prediction, encoded as they were for the fit."""
-        if not _by_name(X, self.target_):
+        if not self._by_name(X):
             validate_data(self, X, reset=False, skip_check_array=True, ensure_2d=False)
         dataset = as_dataset(X, encoder=self.encoder_, memory_budget=self.memory_budget)
         if self.encoder_ is None and dataset.encoder is not None and not dataset.encoder.plain:
@@ -259,11 +265,16 @@ def warm_solver(problem: Problem, dataset: Data, wanted: Any) -> Any:
     return replace(chosen, first_sample=max(dataset.n_rows, 1)) if isinstance(chosen, solvers.Newton) else chosen
 
 
-def _by_name(X: Any, target: str | None) -> bool:
-    """Whether columns are found by name, by the encoder: files, and tables that hold their target."""
+def _has_hidden_names(X: Any) -> bool:
+    """Whether X is a file or a lazy frame, whose names scikit-learn does not see."""
     paths = X if isinstance(X, list | tuple) else [X]
-    lazy = type(X).__name__ == "LazyFrame"  # whose names scikit-learn does not see
-    return target is not None or lazy or any(isinstance(path, str | os.PathLike) for path in paths[:1])
+    return type(X).__name__ == "LazyFrame" or any(isinstance(path, str | os.PathLike) for path in paths[:1])
+
+
+def _holds_more(X: Any, dataset: Data) -> bool:
+    """Whether X is a table with columns that are not features, such as weights."""
+    shape = getattr(X, "shape", ())
+    return dataset.cluster is None and dataset.encoder is not None and shape[1:] != (len(dataset.encoder.names),)
 
 
 def _number(name: str, value: Any) -> float:

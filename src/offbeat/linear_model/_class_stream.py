@@ -13,6 +13,7 @@ from offbeat.data.load import target_values
 from offbeat.errors import ProblemError, TargetError
 from offbeat.linear_model._labels import class_weights, encode_known, encode_labels
 from offbeat.linear_model._running import RunningStream
+from offbeat.linear_model._stream import check_here, whole_or_not
 from offbeat.problem import Floats
 
 
@@ -22,6 +23,7 @@ class ClassStream(RunningStream):
     class_weight: Any
     classes_: NDArray[Any]
 
+    @whole_or_not
     def partial_fit(self, X: Any, y: Any = None, classes: Any = None, sample_weight: Any = None) -> Self:
         """Add rows to those seen by ``partial_fit`` before, and fit the model to all of them, as far as that goes.
 
@@ -53,6 +55,7 @@ class ClassStream(RunningStream):
         DataError, TargetError, ProblemError
             All are ``ValueError``; the model is as it was before.
         """
+        check_here(X=X, y=y)
         known = self._known_classes(classes)
         opened = self._open(X, y)
         codes = encode_known(target_values(opened, y), known)

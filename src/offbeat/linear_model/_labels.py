@@ -78,6 +78,42 @@ def encode_known(y: Any, classes: NDArray[Any]) -> Floats:
     return np.array([numbers[label] for label in present.tolist()])[codes.astype(np.intp)]
 
 
+def hits(y: Any, predicted: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return which predictions are right, for labels of any type that a fit takes.
+
+    Parameters
+    ----------
+    y : array-like, shape (n_rows,)
+    predicted : ndarray, shape (n_rows,)
+        Classes of a model.
+
+    Raises
+    ------
+    TargetError
+        As `encode_labels`; or there are more labels or fewer; or one side is text and the other numbers.
+
+    Examples
+    --------
+    >>> hits(np.array([1, 0, 7], dtype=object), np.array([1, 1, 1])).tolist()
+    [True, False, False]
+    """
+    labels, codes = encode_labels(y)
+    if len(codes) != len(predicted):
+        raise TargetError(
+            f"Found input variables with inconsistent numbers of samples: X has {len(predicted):,} rows, "
+            f"y has {len(codes):,}."
+        )
+    known, theirs = encode_labels(predicted)
+    one, other = labels[:1].tolist()[0], known[:1].tolist()[0]
+    if isinstance(one, str | bytes) != isinstance(other, str | bytes):
+        raise TargetError(
+            f"y has labels like {one!r}, and the classes of the model are like {other!r}: give labels of the same type"
+        )
+    numbers = {label: i for i, label in enumerate(known.tolist())}
+    mine = np.array([numbers.get(label, -1) for label in labels.tolist()])[codes.astype(np.intp)]
+    return np.asarray(mine == theirs, np.bool_)
+
+
 def _two(labels: NDArray[Any], low: Any, high: Any) -> tuple[NDArray[Any], Floats]:
     """Return classes and codes when there is no third value beside ``low`` and ``high``."""
     upper = labels == high
@@ -125,12 +161,16 @@ def _objects(labels: NDArray[Any]) -> tuple[NDArray[Any], Floats]:
     """Return classes and codes of text or mixed objects: a dictionary is much faster than sorting the rows."""
     values = labels.tolist()
     try:
-        distinct = sorted(set(values))
+        different = set(values)
+    except TypeError:  # lists and the like
+        raise _mixed(values) from None
+    if any(_is_missing(value) for value in different):
+        rows = [row for row, value in enumerate(values) if _is_missing(value)]
+        raise TargetError(f"Input y contains NaN: {len(rows):,} rows, the first is row {rows[0]}. Drop those rows.")
+    try:
+        distinct = sorted(different)
     except TypeError:
-        kinds = sorted({type(value).__name__ for value in values})
-        raise TargetError(f"y mixes labels of type {', '.join(kinds)}. Give all labels the same type.") from None
-    if any(value is None or value != value for value in distinct):
-        raise TargetError(f"Input y contains NaN: {sum(v is None or v != v for v in values):,} rows. Drop those rows.")
+        raise _mixed(values) from None
     if any(isinstance(value, float) and not value.is_integer() for value in distinct):
         raise TargetError(CONTINUOUS)
     number = {value: float(i) for i, value in enumerate(distinct)}
@@ -142,6 +182,17 @@ def _objects(labels: NDArray[Any]) -> tuple[NDArray[Any], Floats]:
         raise TargetError(f"Unknown label type: {type(strange).__name__}. Give text, whole numbers or booleans.")
     classes = np.array(distinct)
     return classes, codes
+
+
+def _is_missing(value: Any) -> bool:
+    """Whether a label is None, NaN, or what pandas has instead, which is equal to nothing and not unequal either."""
+    kind = type(value).__name__
+    return value is None or kind in ("NAType", "NaTType") or (isinstance(value, float | np.floating) and value != value)
+
+
+def _mixed(values: list[Any]) -> TargetError:
+    kinds = sorted({type(value).__name__ for value in values})
+    return TargetError(f"y mixes labels of type {', '.join(kinds)}. Give all labels the same type.")
 
 
 def class_weights(rule: Mapping[Any, float] | str, classes: NDArray[Any], counts: Floats) -> Floats:

@@ -13,7 +13,7 @@ from offbeat.data.load import as_dataset, target_values
 from offbeat.engines.placing import lies_elsewhere, placed
 from offbeat.errors import TargetError
 from offbeat.linear_model._base import LinearModel
-from offbeat.linear_model._labels import encode_labels
+from offbeat.linear_model._labels import encode_labels, hits
 from offbeat.linear_model._placed import lazily, placed_score
 from offbeat.problem import Floats
 
@@ -51,7 +51,7 @@ class LinearClassifier(ClassifierMixin, LinearModel):
 
     def _losses(self, y: Any, predicted: Any, mean: float) -> tuple[Floats, Floats]:
         """Return the losses that make the score: wrong predictions, of all rows."""
-        return (np.asarray(y) != predicted).astype(np.float64), np.ones(len(predicted))
+        return (~hits(y, predicted)).astype(np.float64), np.ones(len(predicted))
 
     @lazily
     def decision_function(self, X: Any) -> NDArray[Any]:
@@ -99,8 +99,8 @@ class LinearClassifier(ClassifierMixin, LinearModel):
         """
         if lies_elsewhere(X, self.engine):
             return placed_score(self, X, y, sample_weight)
-        labels = self._labels(X, y)
-        return float(super().score(X, labels, self._weights(X, sample_weight, len(labels))))
+        right = hits(self._labels(X, y), np.asarray(self.predict(X)))
+        return float(np.average(right, weights=self._weights(X, sample_weight, len(right))))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

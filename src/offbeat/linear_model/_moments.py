@@ -15,7 +15,7 @@ from offbeat import choice
 from offbeat.data.dataset import Dataset
 from offbeat.data.shard import Point, Shard, Workspace, moments_of
 from offbeat.linear_model._base import _number
-from offbeat.linear_model._stream import StreamModel
+from offbeat.linear_model._stream import StreamModel, whole_or_not
 from offbeat.losses import Squared
 from offbeat.problem import Certificate, Evaluation, Floats, Problem, Reference
 from offbeat.sideways import evaluation
@@ -161,6 +161,7 @@ class SquaredStream(StreamModel):
         """Return the problem, given the sum of all weights."""
         raise NotImplementedError
 
+    @whole_or_not
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Add rows to those seen by ``partial_fit`` before, and fit the model to all of them.
 

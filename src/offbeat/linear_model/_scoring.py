@@ -38,6 +38,20 @@ class Predicted(ProbabilisticClassifier):
         return z
 
 
+def as_text(classes: NDArray[Any]) -> NDArray[Any]:
+    """Return classes that scikit-learn's scorers take: bytes as text, all others as they are.
+
+    Examples
+    --------
+    >>> as_text(np.array([b"no", b"yes"])).tolist()
+    ['no', 'yes']
+    """
+    labels = classes.tolist()
+    if not any(isinstance(label, bytes) for label in labels):
+        return classes
+    return np.array([label.decode("latin-1") for label in labels])
+
+
 def scorer(scoring: Any, classes: NDArray[Any]) -> Any:
     """Return a scorer for `Predicted` models of these classes.
 

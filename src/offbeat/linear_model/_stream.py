@@ -3,19 +3,55 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
 
 from sklearn.utils.validation import validate_data
 
 from offbeat.data.dataset import Dataset
 from offbeat.data.load import as_dataset
 from offbeat.diagnostics.trace import Trace
+from offbeat.engines.placing import lies_elsewhere
 from offbeat.errors import ConvergenceWarning, DataError, ProblemError
-from offbeat.linear_model._base import LinearModel, _by_name
+from offbeat.linear_model._base import LinearModel
 from offbeat.problem import Certificate
 
+F = TypeVar("F", bound=Callable[..., Any])
 COLUMNS = 2000
 """Most columns of a stream, times classes: a matrix of so many squared takes 32 MB."""
+
+
+def check_here(**given: Any) -> None:
+    """Raise `ProblemError` for a part of a batch that lies on a cluster: it would have to be computed and fetched."""
+    for name, values in given.items():
+        if lies_elsewhere(values):
+            raise ProblemError(
+                f"partial_fit takes data of this process, and {name} is a collection of a cluster: give its parts one "
+                f"after another, each computed, or use fit"
+            )
+
+
+def whole_or_not(method: F) -> F:
+    """Have a method leave the model as it was before where it raises.
+
+    Parameters
+    ----------
+    method : callable
+        Sets attributes, and changes none in place.
+    """
+
+    @wraps(method)
+    def guarded(self: Any, *args: Any, **keywords: Any) -> Any:
+        before = dict(self.__dict__)
+        try:
+            return method(self, *args, **keywords)
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+
+    return guarded  # type: ignore[return-value]
 
 
 class StreamModel(LinearModel):
@@ -31,14 +67,15 @@ class StreamModel(LinearModel):
         ------
         DataError, TargetError
         ProblemError
-            There are too many columns.
+            There are too many columns, or the batch lies on a cluster.
         """
+        check_here(X=X, y=y, sample_weight=sample_weight)
         options = {"sample_weight": sample_weight, "memory_budget": self.memory_budget, "target": target}
         if not hasattr(self, "stream_"):
             dataset = as_dataset(self._open(X, y), y, **options)
             self._remember(X, dataset)
         else:
-            if not _by_name(X, self.target_):
+            if not self._by_name(X):
                 validate_data(self, X, reset=False, skip_check_array=True, ensure_2d=False)
             dataset = as_dataset(self._open(X, y), y, encoder=self.encoder_, **options)
             known = self.stream_.n_columns

@@ -16,6 +16,7 @@ from offbeat.linear_model._docs import documented
 from offbeat.linear_model._placed import lazily, placed_score
 from offbeat.linear_model._regressor import LinearRegressor
 from offbeat.linear_model._running import RunningStream
+from offbeat.linear_model._stream import whole_or_not
 from offbeat.losses import Gamma, Poisson
 from offbeat.problem import Floats, Problem
 from offbeat.sideways.topologies import Hub
@@ -52,6 +53,7 @@ class GeneralizedLinearRegressor(RunningStream, LinearRegressor):
         )  # fmt: skip
         self.alpha = alpha
 
+    @whole_or_not
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Add rows to those seen by ``partial_fit`` before, and fit the model to all of them, as far as that goes.
 

@@ -22,7 +22,7 @@ from offbeat.linear_model._base import Start
 from offbeat.linear_model._docs import documented
 from offbeat.linear_model._folds import Fold
 from offbeat.linear_model._grid_fit import Fitted
-from offbeat.linear_model._scoring import Predicted, scorer
+from offbeat.linear_model._scoring import Predicted, as_text, scorer
 from offbeat.linear_model.logistic import ProbabilisticClassifier
 from offbeat.problem import Floats
 from offbeat.sideways.topologies import Hub
@@ -179,15 +179,16 @@ class LogisticRegressionCV(ProbabilisticClassifier):
 
     def _score_folds(self, folds: list[Fold], fitted: Fitted, dataset: Dataset, weight: Floats) -> None:
         """Set ``scores_``: of each model, on the rows that its fold left out."""
-        score = scorer(self.scoring, self.classes_)
+        classes = as_text(self.classes_)
+        score = scorer(self.scoring, classes)
         self.scores_: NDArray[np.float64] = np.empty(fitted.coefs.shape)
         for f, z in enumerate(_folds.left_out(dataset.source, folds, fitted.coefs, fitted.intercepts)):
             rows = np.arange(len(z))[:, None]
-            labels = self.classes_[dataset.y[folds[f].test].astype(np.intp)]
+            labels = classes[dataset.y[folds[f].test].astype(np.intp)]
             options = {"sample_weight": weight[folds[f].test]} if weight.size else {}
             for place in np.ndindex(self.scores_.shape[1:]):
                 one = z[(slice(None), *place)]
-                model = Predicted(self.classes_, one if one.shape[1] > 1 else one[:, 0])
+                model = Predicted(classes, one if one.shape[1] > 1 else one[:, 0])
                 self.scores_[(f, *place)] = score(model, rows, labels, **options)
 
     def _choose(self, dataset: Dataset, total: float, fitted: Fitted) -> None:
@@ -238,6 +239,8 @@ class LogisticRegressionCV(ProbabilisticClassifier):
         options = {} if weight is None else {"sample_weight": weight}
         if _routing_enabled():
             options = process_routing(self, "score", **options, **params).scorer.score
+        if self.scoring is None:
+            return super().score(X, labels, **options)
         return float(get_scorer(self.scoring or "accuracy")(self, X, labels, **options))
 
     def get_metadata_routing(self) -> MetadataRouter:
