@@ -20,6 +20,7 @@ from offbeat.data.shard import Point, Shard, Workspace
 from offbeat.engines.base import Engine
 from offbeat.errors import ConvergenceWarning, ProblemError
 from offbeat.fitting import fit
+from offbeat.free_columns import ABOVE, fit_free, free_quadratic, steepest, unpenalised
 from offbeat.inspection import Options, inspect
 from offbeat.problem import Certificate, Evaluation, Floats, Problem, Separable
 from offbeat.settings import Settings
@@ -32,6 +33,7 @@ from offbeat.solution import not_finite
 from offbeat.solvers.column_path import column_path
 from offbeat.solvers.quadratic import Quadratic, refined, rounding
 
+MARGIN = 1e-7  # of the largest strength, for the error of a fit of the columns without penalty
 RIDGE_SHARE = 1e-3  # share of L1 that the largest strength of a path without L1 is chosen for
 
 
@@ -63,15 +65,17 @@ Look: TypeAlias = Callable[[DataInfo, Iterate], Evaluation]
 
 @dataclass(frozen=True)
 class Start:
-    """The data at the null model: what a path starts from. ``hessian`` is None unless the loss is quadratic.
+    """The data at the null model, or where the columns without penalty are fitted: what a path starts from.
 
-    ``look`` evaluates another point on the rows, where what the Gram matrix says of it is in doubt.
+    ``hessian`` is None unless the loss is quadratic. ``look`` evaluates another point on the rows, where what the Gram
+    matrix says of it is in doubt. ``passes`` over the data led here.
     """
 
     info: DataInfo
     at: Evaluation
     hessian: Floats | None
     look: Look | None = None
+    passes: float = 1.0
 
 
 def start(problem: Problem, dataset: Dataset, options: Options, engine: Engine, *, gram: bool = True) -> Start:
@@ -108,20 +112,34 @@ def start(problem: Problem, dataset: Dataset, options: Options, engine: Engine, 
     return Start(info, at, hessian, lambda info, x: look(info, evaluation.query(info, x))[0])
 
 
-def largest_alpha(problem: Problem, begun: Start) -> float:
+def largest_alpha(begun: Start) -> float:
     """Return the least strength at which all penalised coefficients are zero (near zero for a pure ridge).
 
     Parameters
     ----------
-    problem : Problem
-        Its penalty's own strength does not matter.
     begun : Start
+        Where only the coefficients without penalty are fitted. The strength of its penalty does not matter.
     """
     penalty = begun.info.penalty
     share = {"l1": 1.0, "elastic-net": getattr(penalty.rule, "l1_ratio", 1.0)}.get(penalty.rule.name, RIDGE_SHARE)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        slopes = np.abs(begun.at.gradient) / penalty.factor / penalty.weight
-    return float(np.max(slopes[np.isfinite(slopes)], initial=0.0)) / max(share, RIDGE_SHARE)
+    margin = 1.0 + MARGIN if unpenalised(penalty).any() else 1.0
+    return margin * steepest(penalty, begun.at) / max(share, RIDGE_SHARE)
+
+
+def _begin(problem: Problem, dataset: Dataset, options: Options, engine: Engine, *, gram: bool) -> Start:
+    """Look at the data at the null model, or at the fit of the columns without penalty where there are some."""
+    begun = start(problem, dataset, options, engine, gram=gram)
+    if not unpenalised(begun.info.penalty).any():
+        return begun
+    strength = ABOVE * steepest(begun.info.penalty, begun.at)
+    if begun.hessian is not None:
+        exact = rounding(begun.info, exact=True)
+        model = Quadratic(Iterate(*begun.info.start), begun.at, begun.hessian, exact)
+        x, at = free_quadratic(problem, begun.info, model, strength)
+        return replace(begun, info=replace(begun.info, start=x), at=at)
+    found, passes = fit_free(problem, dataset, options, strength)
+    begun = start(problem, dataset, replace(options, start=found), engine, gram=gram)
+    return replace(begun, passes=passes + 2.0)
 
 
 def solve_path(
@@ -147,8 +165,8 @@ def solve_path(
     X, y, sample_weight, fit_intercept, standardize, tol, memory_budget
         As for `solve`.
     alphas : sequence of float, optional
-        Strengths, in any order; by default ``n_alphas`` of them, evenly spaced on a log scale from the
-        least one with no coefficients down to ``eps`` times it.
+        Strengths, in any order; by default ``n_alphas`` of them, evenly spaced on a log scale from the least one at
+        which all coefficients with penalty are zero down to ``eps`` times it.
     n_alphas : int
     eps : float
 
@@ -159,7 +177,8 @@ def solve_path(
     Raises
     ------
     ProblemError
-        If the penalty has no strength to vary.
+        If the penalty has no strength to vary, or the loss has a kink, the penalty an L1 part, and ``alphas`` is not
+        given.
 
     Examples
     --------
@@ -178,13 +197,16 @@ def solve_path(
     options = Options(fit_intercept, standardize, tol)
     by_columns = choice.many_columns(problem, dataset)
     engine = choice.engine(dataset, "auto")
-    begun = start(problem, dataset, options, engine, gram=not by_columns)
-    strengths = grid(largest_alpha(problem, begun), n_alphas, eps) if alphas is None else np.sort(alphas)[::-1]
+    if alphas is None and problem.penalty.name != "l2":
+        _check_smooth(problem, "the strengths of a path", "give alphas")
+    look = _begin if alphas is None else start
+    begun = look(problem, dataset, options, engine, gram=not by_columns)
+    strengths = grid(largest_alpha(begun), n_alphas, eps) if alphas is None else np.sort(alphas)[::-1]
     if begun.hessian is not None:
         return quadratic_path(problem, begun, strengths)
     if by_columns:
         return _column_path(problem, engine.place(dataset.shards(1))[0], begun, strengths)
-    return _warm_path(problem, dataset, options, strengths)
+    return _warm_path(problem, dataset, options, strengths, begun.passes)
 
 
 def lambda_max(
@@ -207,7 +229,11 @@ def lambda_max(
     Raises
     ------
     ProblemError
-        If the penalty has no L1 part: then no strength is enough.
+        If the penalty has no L1 part: then no strength is enough. If the loss has a kink: then no slope tells.
+
+    Notes
+    -----
+    Columns whose weight in the penalty is 0 are fitted first: what counts is the slope there.
 
     Examples
     --------
@@ -224,11 +250,17 @@ def lambda_max(
             f"lambda_max needs an L1 or ElasticNet penalty with l1_ratio > 0 and one output, not {problem.penalty!r} "
             f"with the {problem.loss.name} loss"
         )
+    _check_smooth(problem, "lambda_max", "solve for a range of strengths")
     dataset = as_dataset(X, y, sample_weight=sample_weight, offset=offset, memory_budget=memory_budget)
     options = Options(fit_intercept, standardize)
-    return largest_alpha(problem, start(problem, dataset, options, choice.engine(dataset, "auto"), gram=False)) * (
-        max(share, RIDGE_SHARE) / share
-    )
+    begun = _begin(problem, dataset, options, choice.engine(dataset, "auto"), gram=False)
+    return steepest(begun.info.penalty, begun.at) / share
+
+
+def _check_smooth(problem: Problem, what: str, instead: str) -> None:
+    """Raise `ProblemError` for a loss whose slopes say nothing, as it has kinks where the null model is best."""
+    if not getattr(problem.loss, "smooth", True):
+        raise ProblemError(f"{what} cannot be told from the slopes of the {problem.loss.name} loss: {instead}")
 
 
 def grid(largest: float, n_alphas: int, eps: float) -> Floats:
@@ -280,7 +312,7 @@ def _column_path(problem: Problem, shard: Shard, begun: Start, alphas: Floats) -
     with np.errstate(over="ignore", invalid="ignore"):
         solved = column_path(problem, info, shard, begun.at, np.asarray(alphas, np.float64))
     _warn_of_short(solved.certificates)
-    return Path(np.asarray(alphas, np.float64), *solved[:3], solved.passes + 1.0)
+    return Path(np.asarray(alphas, np.float64), *solved[:3], solved.passes + begun.passes)
 
 
 def _warn_of_short(certificates: Sequence[Certificate]) -> None:
@@ -291,9 +323,9 @@ def _warn_of_short(certificates: Sequence[Certificate]) -> None:
         )
 
 
-def _warm_path(problem: Problem, dataset: Dataset, options: Options, alphas: Floats) -> Path:
-    """Return the path of any loss, each fit started from the one before."""
-    coefs, intercepts, certificates, passes = [], [], [], 1.0
+def _warm_path(problem: Problem, dataset: Dataset, options: Options, alphas: Floats, passes: float) -> Path:
+    """Return the path of any loss, each fit started from the one before; ``passes`` were made before."""
+    coefs, intercepts, certificates = [], [], []
     for alpha in alphas:
         one = Problem(problem.loss, problem.penalty._replace(alpha=float(alpha)))
         with warnings.catch_warnings():
