@@ -18,6 +18,8 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from offbeat.data.opening import open_data
+from offbeat.data.reading import Reading
 from offbeat.errors import DataError, TargetError
 from offbeat.linear_model import Lasso, LogisticRegression, Ridge
 
@@ -193,3 +195,79 @@ def test_grid_search_in_pipeline(matrix: NDArray[np.float64], target: NDArray[np
     search.fit(pd.DataFrame(matrix, columns=list("abcde")), target > 0)
     assert search.best_score_ > 0.8
     assert search.best_estimator_[-1].feature_names_in_.tolist() == list("abcde")
+
+
+def test_types_of_a_csv_file_come_from_the_model(tmp_path: Path) -> None:
+    levels = np.array(["007", "1", "true", "2020-01-01"])
+    code = np.tile([0, 1, 2, 3], 40)
+    x = np.random.default_rng(0).normal(size=160)
+    y = x + code
+    path = tmp_path / "rows.csv"
+    pd.DataFrame({"x": x, "c": levels[code], "y": y}).to_csv(path, index=False)
+    frame = pd.DataFrame({"x": x, "c": levels[code]})
+    fits = [
+        Ridge(alpha=1e-9, tol=1e-9).fit(open_data(path, reading=Reading(categorical=("c",))), "y"),
+        Ridge(alpha=1e-9, tol=1e-9).fit(frame, y),
+    ]
+    for model in fits:
+        for i, level in enumerate(levels):
+            path.write_text(f"x,c\n0.5,{level}\n")
+            np.testing.assert_allclose(model.predict(path), 0.5 + i, atol=1e-6)
+
+
+def test_labels_of_a_csv_file_come_from_the_model(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    x, path = rng.normal(size=200), tmp_path / "rows.csv"
+    label = np.where(x > 0, "01", "none")
+    pd.DataFrame({"x": x, "y": label}).to_csv(path, index=False)
+    model = LogisticRegression(C=1e6).fit(path, "y")
+    path.write_text("x,y\n3,01\n2,01\n")
+    assert model.score(path, "y") == 1.0
+
+
+@pytest.mark.parametrize("base", [0, 1])
+@pytest.mark.parametrize("budget", [None, 1])
+def test_index_base_and_width_of_a_libsvm_file_come_from_the_model(
+    tmp_path: Path, base: int, budget: int | None
+) -> None:
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 4)) + 1.0
+    y = X @ [1.0, 2.0, 3.0, 4.0]
+
+    def write(rows: Any, targets: Any, columns: list[int]) -> Path:
+        path = tmp_path / f"{len(list(tmp_path.iterdir()))}.svm"
+        entries = [" ".join(f"{j + base}:{row[j]:.17g}" for j in columns) for row in rows]
+        path.write_text("".join(f"{t:.17g} {e}\n" for t, e in zip(targets, entries, strict=True)))
+        return path
+
+    model = Ridge(alpha=1e-9, tol=1e-9, memory_budget=budget).fit(write(X, y, [0, 1, 2, 3]))
+    by_hand = np.linalg.lstsq(np.column_stack([X, np.ones(60)]), y, rcond=None)[0]
+    np.testing.assert_allclose(model.coef_, by_hand[:4], atol=1e-6)
+    for columns in ([1, 2], [0], [3], [1]):
+        kept = np.where(np.isin(np.arange(4), columns), X, 0.0)
+        path = write(X, y, columns)
+        np.testing.assert_allclose(model.predict(path), kept @ by_hand[:4] + by_hand[4], atol=1e-5)
+    with pytest.raises(DataError, match="X has 6 features, but Ridge is expecting 4"):
+        path = tmp_path / "wide.svm"
+        path.write_text(f"1 {5 + base}:1\n")
+        model.predict(path)
+    if base:
+        path.write_text("1 0:1\n")
+        with pytest.raises(DataError, match="has the index 0"):
+            model.predict(path)
+
+
+def test_later_batches_of_a_stream_are_read_as_the_first(tmp_path: Path) -> None:
+    first, later, table = tmp_path / "a.svm", tmp_path / "b.svm", tmp_path / "c.csv"
+    first.write_text("".join(f"{i} 0:{i}.5 1:{i % 3} 2:1\n" for i in range(20)))
+    later.write_text("".join(f"{i} 1:{i % 2}\n" for i in range(20)))
+    model = Ridge(tol=1e-9).partial_fit(first).partial_fit(later)
+    X = np.zeros((40, 3))
+    X[:20] = np.column_stack([np.arange(20) + 0.5, np.arange(20) % 3, np.ones(20)])
+    X[20:, 1] = np.arange(20) % 2
+    whole = Ridge(tol=1e-9).fit(X, np.tile(np.arange(20.0), 2))
+    np.testing.assert_allclose(model.coef_, whole.coef_, atol=1e-4)
+    table.write_text("x,c,y\n1,a1,1\n2,7,2\n3,7,4\n")
+    model = Ridge().partial_fit(table, "y")
+    table.write_text("x,c,y\n1,7,1\n2,7,2\n3,7,4\n")
+    assert model.partial_fit(table, "y").n_samples_seen_ == 6

@@ -9,22 +9,29 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from offbeat.commands import terminal
+from offbeat.commands import standard_input, terminal
 from offbeat.commands.options import (
     COLUMNS,
     DATA,
     MODEL,
     OUTPUT,
     STOPPING,
+    TEXT,
     DataRequest,
+    Decimal,
+    Encoding,
     HowToFit,
+    IndexBase,
     Json,
     LossName,
     MemoryBudget,
     ModelRequest,
     PenaltyName,
     Quiet,
+    Separator,
+    make_reading,
 )
+from offbeat.data.reading import Reading
 
 if TYPE_CHECKING:
     from offbeat.problem import Problem
@@ -39,6 +46,7 @@ whose probability is predicted. Ctrl-C ends the fit early and keeps the best mod
 [cyan]offbeat fit flights.parquet -t late --loss logistic --out model/[/cyan]
 [cyan]offbeat fit claims.csv -t claims --loss poisson --offset log_exposure[/cyan]
 [cyan]offbeat fit X.npy -t y.npy --loss squared --penalty l1 --alpha 0.01[/cyan]
+[cyan]zcat prices.csv.gz | offbeat fit - -t price --loss squared --separator ';' --decimal ','[/cyan]
 
 [bold]Exit codes[/bold]
 0  certified: the gap is within the tolerance
@@ -65,7 +73,9 @@ def fit(
     table: Annotated[
         Path,
         typer.Argument(
-            metavar="TABLE", show_default=False, help="Parquet file or folder, CSV, libsvm (.svm, .txt) or .npy matrix."
+            metavar="TABLE",
+            show_default=False,
+            help="Parquet file or folder, CSV (- is standard input), libsvm (.svm, .txt) or .npy matrix.",
         ),
     ],
     loss: Annotated[
@@ -151,6 +161,28 @@ def fit(
     ] = 0.0,
     seed: Annotated[int, typer.Option(metavar="NUMBER", help="Chooses the held-out rows.", rich_help_panel=DATA)] = 0,
     memory_budget: MemoryBudget = None,
+    categorical: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN",
+            rich_help_panel=DATA,
+            show_default=False,
+            help="Holds categories, though they look like numbers or dates; may be repeated.",
+        ),
+    ] = None,
+    na_values: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TEXT",
+            rich_help_panel=TEXT,
+            show_default="NA, NaN, null, ...",
+            help="Stands for a missing value, beside an empty field; may be repeated; '' for nothing else.",
+        ),
+    ] = None,
+    separator: Separator = None,
+    decimal: Decimal = None,
+    encoding: Encoding = None,
+    index_base: IndexBase = None,
     solver: Annotated[
         str,
         typer.Option(
@@ -201,13 +233,18 @@ def fit(
     quiet: Quiet = False,
 ) -> None:
     """Fit a model to a table; see `HELP`."""
-    data = DataRequest(table, target, weight, offset, tuple(drop or ()), test_fraction, seed, memory_budget)
     model = ModelRequest(loss, penalty, alpha, l1_ratio, delta, epsilon)
     shown = False if quiet else None
     how = HowToFit(
         standardize, intercept, solver, workers, tol, max_iter, time_limit, shown, checkpoint, checkpoint_every, resume
     )
-    with terminal.reported_errors():
+    missing = None if na_values is None else tuple(text for text in na_values if text)
+    with terminal.reported_errors(), standard_input.as_file(table) as file:
+        reading = make_reading(
+            Reading(), separator, decimal, encoding,
+            na_values=missing, categorical=tuple(categorical or ()), index_base=index_base,
+        )  # fmt: skip
+        data = DataRequest(file, target, weight, offset, tuple(drop or ()), test_fraction, seed, memory_budget, reading)
         raise typer.Exit(_fit(data, model, how, Outputs(out, report, as_json)))
 
 
@@ -221,12 +258,12 @@ def _fit(data: DataRequest, request: ModelRequest, how: HowToFit, outputs: Outpu
         if path is not None:
             terminal.check_writable(path)
     training.make_problem(request, None)  # options that disagree are found before the data is read
-    with terminal.working(f"reading {data.table} ...", quiet=quiet):
+    with terminal.working(f"reading {data.table} ...", quiet=quiet), terminal.noted_warnings():
         split = training.load_split(data, request.loss)
     problem = training.make_problem(request, None if split.classes is None else len(split.classes))
     solution = fitting.run(problem, split, how)
     fitting.require_point(solution)
-    settings = _settings(data, request, how, problem)
+    settings = {**_settings(data, request, how, problem), **split.train.reading.settings()}
     model = fitting.make_model(problem, split, solution, settings)
     files: dict[str, Path] = {}
     if outputs.model is not None:
@@ -256,7 +293,7 @@ def _settings(data: DataRequest, request: ModelRequest, how: HowToFit, problem: 
     used = {**problem.loss._asdict(), **problem.penalty._asdict()}
     numbers = {name: used.get(name) for name in ("alpha", "l1_ratio", "delta", "epsilon")}
     named = {**asdict(request), **numbers, **asdict(data), **asdict(how)}
-    for name in ("progress", "checkpoint", "checkpoint_every", "resume"):
+    for name in ("progress", "checkpoint", "checkpoint_every", "resume", "reading"):
         del named[name]
     plain = {name: str(value) if isinstance(value, Path) else value for name, value in named.items()}
     plain["table"] = data.table.name  # where it lay is nobody's business who gets the model

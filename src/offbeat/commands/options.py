@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from offbeat.data.reading import Reading
 
 DEFAULT_ALPHA = 1e-4
 DATA = "Data"
 MODEL = "Model"
 COLUMNS = "Scale and intercept"
 STOPPING = "Solver and stopping"
+TEXT = "CSV and libsvm files"
 OUTPUT = "Output"
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.", rich_help_panel=OUTPUT)]
@@ -28,6 +31,28 @@ MemoryBudget = Annotated[
         help="Such as 1GiB: larger data is streamed from disk.",
         rich_help_panel=DATA,
         show_default="a quarter of all",
+    ),
+]
+Separator = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CHARACTER", rich_help_panel=TEXT, show_default="','", help="Between the fields of a CSV file."
+    ),
+]
+Decimal = Annotated[
+    str | None,
+    typer.Option(metavar="CHARACTER", rich_help_panel=TEXT, show_default="'.'", help="Before decimals, such as ','."),
+]
+Encoding = Annotated[
+    str | None, typer.Option(metavar="NAME", rich_help_panel=TEXT, show_default="utf-8", help="Such as latin-1.")
+]
+IndexBase = Annotated[
+    int | None,
+    typer.Option(
+        metavar="0|1",
+        rich_help_panel=TEXT,
+        show_default="0 if it occurs",
+        help="Index of the first column in a libsvm file.",
     ),
 ]
 
@@ -83,6 +108,8 @@ class DataRequest:
     seed : int
         Of the choice of those rows.
     memory_budget : str, optional
+    reading : Reading
+        How to read a text file.
     """
 
     table: Path
@@ -93,6 +120,7 @@ class DataRequest:
     test_fraction: float = 0.0
     seed: int = 0
     memory_budget: str | None = None
+    reading: Reading = field(default_factory=Reading)
 
 
 @dataclass(frozen=True)
@@ -122,6 +150,21 @@ class HowToFit:
     checkpoint: Path | None = None
     checkpoint_every: float = 30.0
     resume: Path | None = None
+
+
+def make_reading(
+    known: Reading, separator: str | None, decimal: str | None, encoding: str | None, **others: Any
+) -> Reading:
+    r"""Return how to read a text file: as known, but for the options that were given.
+
+    Examples
+    --------
+    >>> make_reading(Reading(encoding="cp1252"), separator="\\t", decimal=None, encoding=None).separator
+    '\t'
+    """
+    marks = {r"\t": "\t", "tab": "\t"}
+    given = {"separator": marks.get(separator or "", separator), "decimal": decimal, "encoding": encoding, **others}
+    return replace(known, **{name: value for name, value in given.items() if value is not None})
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -10,8 +11,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from offbeat.commands import terminal
-from offbeat.commands.options import DATA, OUTPUT, Json, MemoryBudget
+from offbeat.commands import standard_input, terminal
+from offbeat.commands.options import (
+    DATA,
+    OUTPUT,
+    Decimal,
+    Encoding,
+    IndexBase,
+    Json,
+    MemoryBudget,
+    Separator,
+    make_reading,
+)
+from offbeat.data.reading import Reading
 from offbeat.errors import DataError, ProblemError
 
 if TYPE_CHECKING:
@@ -55,6 +67,7 @@ class NewData:
     offset: str | None
     unknown: Unknown
     memory_budget: str | None
+    given: Mapping[str, Any]  # options of text files
 
 
 def predict(
@@ -91,13 +104,18 @@ def predict(
         ),
     ] = Unknown.ERROR,
     memory_budget: MemoryBudget = None,
+    separator: Separator = None,
+    decimal: Decimal = None,
+    encoding: Encoding = None,
+    index_base: IndexBase = None,
     as_json: Json = False,
 ) -> None:
     """Predict new rows; see `HELP`."""
-    data = NewData(table, tuple(column or ()), offset, unknown, memory_budget)
-    with terminal.reported_errors():
+    given = {"separator": separator, "decimal": decimal, "encoding": encoding, "index_base": index_base}
+    with terminal.reported_errors(), standard_input.as_file(table) as file:
         if as_json and out is None:
             raise ProblemError("--json describes a file of predictions: give --out")
+        data = NewData(file, tuple(column or ()), offset, unknown, memory_budget, given)
         _predict(model, data, out, as_json=as_json)
 
 
@@ -125,9 +143,10 @@ def _predict(folder: Path, data: NewData, out: Path | None, *, as_json: bool) ->
 def _open(model: Model, data: NewData) -> tuple[Opened, Dataset]:
     """Read the rows in the way that the model was fitted."""
     from offbeat.commands.training import read_vector
-    from offbeat.data.load import as_dataset, open_data, with_columns
+    from offbeat.data.load import as_dataset, open_data
 
-    opened = open_data(data.table, data.memory_budget)
+    fitted_reading = Reading.from_settings(model.settings).for_prediction(model.encoder, model.n_features)
+    opened = open_data(data.table, data.memory_budget, make_reading(fitted_reading, **data.given))
     fitted = model.settings.get("offset")
     offset: Any = data.offset or fitted
     if opened.table is None:
@@ -140,7 +159,6 @@ def _open(model: Model, data: NewData) -> tuple[Opened, Dataset]:
         raise DataError(f"{data.table} has no column {offset!r}, the offset of the model; give --offset")
     encoder = None if model.encoder is None else replace(model.encoder, unknown=data.unknown.value)
     dataset = as_dataset(opened, offset=offset, memory_budget=data.memory_budget, encoder=encoder)
-    dataset = replace(dataset, source=with_columns(dataset.source, model.n_features))
     if dataset.n_columns != model.n_features:
         raise DataError(f"{data.table} has {dataset.n_columns} columns; the model has {model.n_features} features")
     return opened, dataset

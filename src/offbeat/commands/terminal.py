@@ -61,6 +61,18 @@ def note(message: str) -> None:
     typer.echo(message, err=True)
 
 
+@contextmanager
+def noted_warnings() -> Iterator[None]:
+    """Show warnings of the library about the data as notes."""
+    import warnings
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        yield
+    for text in dict.fromkeys(str(warning.message) for warning in caught if warning.category is UserWarning):
+        note(f"{typer.style('note:', bold=True)} {text}")
+
+
 def print_json(result: Mapping[str, Any]) -> None:
     """Print one JSON object on standard output; numbers that JSON lacks become null."""
     typer.echo(json.dumps(finite(result), indent=2, ensure_ascii=False, allow_nan=False))

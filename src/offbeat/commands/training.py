@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ from offbeat import losses, penalties
 from offbeat.commands.holdout import Split, split
 from offbeat.commands.options import DEFAULT_ALPHA, DataRequest, LossName, ModelRequest, PenaltyName
 from offbeat.data.columns import column_kind
+from offbeat.data.encoding import EncoderOptions
 from offbeat.data.load import as_dataset, target_values
 from offbeat.data.opening import Opened, open_data
-from offbeat.data.tabular import feature_columns
+from offbeat.data.pandas_index import noted_index
+from offbeat.data.tabular import Tabular, feature_columns
 from offbeat.errors import DataError, ProblemError, TargetError
 from offbeat.linear_model._labels import encode_labels
 from offbeat.model import Label
@@ -83,7 +86,7 @@ def load_split(request: DataRequest, loss: LossName) -> Split:
     DataError, TargetError
         Something cannot be read, found or used.
     """
-    opened = open_data(request.table, request.memory_budget)
+    opened = open_data(request.table, request.memory_budget, request.reading)
     columns = _features(opened, request)
     target = _values(opened, request, "--target", request.target)
     labels = target_values(opened, target) if loss.classifier else target
@@ -100,6 +103,7 @@ def load_split(request: DataRequest, loss: LossName) -> Split:
         offset=_values(opened, request, "--offset", request.offset),
         memory_budget=request.memory_budget,
         columns=columns,
+        encoder=None if opened.table is None else EncoderOptions(categorical=request.reading.categorical),
         target=request.target if opened.table is not None else None,
     )
     del opened  # a copy of the rows may follow
@@ -123,14 +127,29 @@ def _values(opened: Opened, request: DataRequest, option: str, given: str | None
 
 def _features(opened: Opened, request: DataRequest) -> list[str] | None:
     """Return the columns that are features; None for a matrix, where all are."""
+    categorical = request.reading.categorical
     if opened.table is None:
-        if request.drop:
-            raise DataError(f"--drop needs names of columns, which {request.table} does not have")
+        if request.drop or categorical:
+            option = "--drop" if request.drop else "--categorical"
+            raise DataError(f"{option} needs names of columns, which {request.table} does not have")
         return None
     names = list(opened.table.schema.names)
-    for name in request.drop:
-        _check_column(names, "--drop", name, request.table)
+    for option, given in (("--drop", request.drop), ("--categorical", categorical)):
+        for name in given:
+            _check_column(names, option, name, request.table)
+    _note_index(opened.table, request)
     return feature_columns(opened.table, [request.target, request.weight, request.offset, *request.drop])
+
+
+def _note_index(table: Tabular, request: DataRequest) -> None:
+    """Warn of columns that are no features, though nobody said so."""
+    used = {request.target, request.weight, request.offset, *request.drop}
+    index = sorted(noted_index(table.schema) - used)
+    if index:
+        names = ", ".join(repr(name) if name else "the column without a name" for name in index)
+        warnings.warn(
+            f"{names}: the index of the pandas table that was stored, and no feature.", UserWarning, stacklevel=2
+        )
 
 
 def read_vector(path: Path, option: str, table: Path) -> NDArray[Any]:

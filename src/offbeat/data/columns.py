@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from offbeat.data.doubts import doubtful
 from offbeat.errors import DataError
 
 if TYPE_CHECKING:
@@ -143,6 +145,8 @@ class LevelScan:
     ----------
     schema : pyarrow.Schema
         Columns to use as features, in their order.
+    categorical : iterable of str
+        Columns that hold categories, whatever their type; names of no column are ignored.
 
     Raises
     ------
@@ -159,11 +163,13 @@ class LevelScan:
     ('LAX', 'SFO')
     """
 
-    def __init__(self, schema: pa.Schema) -> None:
+    def __init__(self, schema: pa.Schema, categorical: Iterable[str] = ()) -> None:
         if len(schema) == 0:
             raise DataError("Found 0 feature(s): the table has no column that is left to use as a feature.")
         check_unique(schema.names, "column")
-        self._kinds = {field.name: column_kind(field.name, field.type) for field in schema}
+        asked = frozenset(categorical)
+        self._kinds = {field.name: _kind(field, asked) for field in schema}
+        self._doubtful = {field.name for field in schema if is_text(field.type)} - asked
         self._levels: dict[str, set[Level]] = {name: set() for name in self.categorical}
 
     @property
@@ -199,22 +205,44 @@ class LevelScan:
                     "or an identifier. Drop it, or group its values first."
                 )
 
-    def columns(self, n_rows: int) -> tuple[Column, ...]:
+    def columns(self, n_rows: int, row_of: Callable[[str, str], int] | None = None) -> tuple[Column, ...]:
         """Return the columns with their levels, sorted.
+
+        Parameters
+        ----------
+        n_rows : int
+            Of the table.
+        row_of : callable, optional
+            Returns the first row in which a column has a value.
 
         Raises
         ------
         DataError
             Every row of a longer table has its own level.
+
+        Warns
+        -----
+        UserWarning
+            The levels look like numbers, all or nearly all.
         """
         for name, levels in self._levels.items():
+            doubt = doubtful(levels) if name in self._doubtful else None
+            told = None if doubt is None else doubt.told(name, row_of)
             if len(levels) == n_rows > IDENTIFIER_ROWS:
                 raise DataError(
-                    f"Column {name!r} has a different value in each of the {n_rows:,} rows: it looks like an "
+                    told
+                    or f"Column {name!r} has a different value in each of the {n_rows:,} rows: it looks like an "
                     "identifier, from which nothing can be learned. Drop it."
                 )
+            if told is not None:
+                warnings.warn(f"{told} As it is, it becomes {len(levels):,} categories.", UserWarning, stacklevel=6)
         ordered = {name: tuple(sorted(found)) for name, found in self._levels.items()}
         return tuple(Column(name, kind, ordered.get(name, ())) for name, kind in self._kinds.items())
+
+
+def _kind(field: pa.Field, categorical: frozenset[str]) -> str:
+    plain = level_kind(field.type) if field.name in categorical else None
+    return plain or column_kind(field.name, field.type)
 
 
 def level_kind(dtype: pa.DataType) -> str | None:
@@ -239,7 +267,7 @@ def _unique(array: Any, kind: str) -> list[Level]:
     if kind != "integer":  # whole numbers of any type are integers of Python
         unique = unique.cast(level_type(kind))
     values: list[Level] = unique.drop_null().to_pylist()
-    return values
+    return [value for value in values if value == value] if kind == "float" else values  # NaN is a missing value
 
 
 def _advice(name: str, dtype: pa.DataType) -> str:
@@ -257,5 +285,8 @@ def _advice(name: str, dtype: pa.DataType) -> str:
     if at.is_nested(dtype):
         return "Spread its parts over columns of their own, or drop it."
     if at.is_binary(dtype) or at.is_large_binary(dtype) or at.is_fixed_size_binary(dtype):
-        return "Decode it to text if it holds categories, or drop it."
+        return (
+            "Decode it to text if it holds categories, or drop it. A CSV file with such a column is not UTF-8: give "
+            "its encoding (--encoding latin-1, or Reading(encoding='latin-1'))."
+        )
     return "Convert it to numbers or text, or drop it."

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from offbeat.data.columns import Column, column_kind, level_type
+from offbeat.data.columns import Column, column_kind, level_kind, level_type
+from offbeat.data.doubts import first_word
 from offbeat.data.source import Floats, finite_sum
 from offbeat.errors import DataError
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 TILE_ROWS = 2048
 SHOWN = 5
+PLAIN = {"integer": ("integer",), "boolean": ("boolean",), "float": ("float", "integer")}
+"""Types of numbers that levels of a category may be written in, by the kind of the category."""
 
 
 class Layout(NamedTuple):
@@ -129,7 +132,7 @@ def to_numpy(array: pa.Array, column: Column, levels: pa.Array | None, unknown: 
     >>> to_numpy(pa.array([1, 2]), Column("x"), None, "error")
     array([1, 2])
     """
-    _check_kind(array.type, column)
+    _check_kind(array, column)
     if column.categorical:
         return _positions(array, column, levels, unknown)
     return _numbers(array, column)
@@ -223,18 +226,21 @@ def fill_sparse(arrays: list[NDArray[Any]], layout: list[Layout], indices: NDArr
             data[rows, entry] = level >= 0
 
 
-def _check_kind(dtype: pa.DataType, column: Column) -> None:
+def _check_kind(array: pa.Array, column: Column) -> None:
     import pyarrow.types as at
 
+    dtype = array.type
     if at.is_null(dtype):
         return  # every value is missing: reported as that
     kind = column_kind(column.name, dtype)
-    if kind == "number" and at.is_integer(dtype) and column.kind == "integer":
-        return  # the levels of a category of integers, written plainly
+    if kind == "number" and level_kind(dtype) in PLAIN.get(column.kind, ()):
+        return  # the levels of a category, written plainly
     if kind != column.kind:
+        strange = first_word(array) if column.kind == "number" and kind == "text" else None
+        shown = "" if strange is None else f", such as {strange!r}"
         raise DataError(
             f"Column {column.name!r} held {_spoken(column.kind)} when the model was fitted, and now holds "
-            f"{_spoken(kind)} (type {dtype}). Convert it to what it was."
+            f"{_spoken(kind)} (type {dtype}{shown}). Convert it to what it was."
         )
 
 
@@ -265,7 +271,7 @@ def _positions(array: pa.Array, column: Column, levels: pa.Array | None, unknown
 
     coded = array if at.is_dictionary(array.type) else array.dictionary_encode()
     values = coded.dictionary.cast(level_type(column.kind))
-    missing = missing_count(coded)
+    missing = missing_count(coded) or _nan_count(coded, values)
     if missing:
         raise MissingValuesError({column.name: missing})
     found = pc.index_in(values, value_set=levels).fill_null(-1)
@@ -273,6 +279,15 @@ def _positions(array: pa.Array, column: Column, levels: pa.Array | None, unknown
     if unknown == "error" and (positions < 0).any():
         _raise_unknown(coded, values, positions, column)
     return positions
+
+
+def _nan_count(coded: Any, values: Any) -> int:
+    """Return in how many rows a category is NaN."""
+    import pyarrow.types as at
+
+    if not at.is_floating(values.type):
+        return 0
+    return int(np.isnan(plain_values(values.fill_null(0.0)))[plain_values(coded.indices)].sum())
 
 
 def _raise_unknown(coded: Any, values: Any, positions: NDArray[Any], column: Column) -> None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from offbeat.data.chunks import in_memory
 from offbeat.data.diagnose import diagnose_non_finite
+from offbeat.data.reading import Reading
 from offbeat.data.shard import STREAM_BYTES, Shard
 from offbeat.data.source import CSR, Source
 from offbeat.errors import DataError
@@ -60,6 +61,10 @@ class Data(Protocol):
     def target(self) -> str | None:
         """Name of the target column."""
 
+    @property
+    def reading(self) -> Reading:
+        """How the text file was read from which the rows come."""
+
     def shards(self, count: int, cancelled: Callable[[], bool] = ...) -> list[Shard]:
         """Cut the rows into at most ``count`` shards of nearly equal size, by reference."""
 
@@ -104,6 +109,8 @@ class Dataset:
         Name of the target column.
     memory_budget : int, optional
         Bytes that reading a source which is not in memory may hold at once, over all workers.
+    reading : Reading
+        How the text file was read from which the rows come.
     """
 
     source: Source
@@ -114,6 +121,7 @@ class Dataset:
     encoder: Encoder | None = None
     target: str | None = None
     memory_budget: int | None = None
+    reading: Reading = field(default_factory=Reading)
 
     @property
     def n_rows(self) -> int:

@@ -37,6 +37,8 @@ class EncoderOptions:
         What a level that was not there when the encoder was fitted does: raise, or give a row of zeros.
     sparse : bool, optional
         Whether to make a sparse matrix; None decides by the data, see `Encoder.fit`.
+    categorical : tuple of str
+        Columns that hold categories, whatever their type: numbers that are codes.
 
     Examples
     --------
@@ -47,6 +49,7 @@ class EncoderOptions:
     drop_first: bool = False
     unknown: Unknown = "error"
     sparse: bool | None = None
+    categorical: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -119,7 +122,7 @@ class Encoder:
         DataError
             A column has a type that cannot be used, or more levels than make sense.
         """
-        scan = LevelScan(table.schema)
+        scan = LevelScan(table.schema, () if options is None else options.categorical)
         for batch in table.select(scan.categorical).to_batches():
             scan.observe(batch)
         return cls.from_scan(scan.columns(table.num_rows), matrix_dtype(table.schema), options)

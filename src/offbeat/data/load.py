@@ -103,6 +103,7 @@ def as_dataset(
         fitted,
         y if isinstance(y, str) else target,
         budget,
+        opened.reading,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from offbeat.data.arrays import array_source, sparse_source
 from offbeat.data.chunks import chunked_source
 from offbeat.data.memory import memory_bytes
+from offbeat.data.reading import Reading, compression
 from offbeat.data.source import Source
 from offbeat.errors import DataError
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 # Readers of tables and files are imported when X is one: the first fit of an array should not wait for them.
 LIBSVM = (".svm", ".libsvm", ".svmlight", ".txt")
-KNOWN = ".parquet, .npy, .csv, .svm, .libsvm and .txt (the last four also with .gz or .bz2), and folders of .parquet"
+KNOWN = ".parquet, .npy, .csv, .tsv, .svm, .libsvm, .txt (the last five also with .gz or .bz2), and folders of .parquet"
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +37,8 @@ class Opened:
         The columns, when X is a table.
     labels : ndarray, shape (n_rows,), optional
         Targets that came with the features, as in libsvm files.
+    reading : Reading
+        How a text file was read, as far as that must be known to read others for the same model.
 
     Examples
     --------
@@ -46,6 +49,7 @@ class Opened:
     source: Source | None = None
     table: Tabular | None = None
     labels: NDArray[Any] | None = None
+    reading: Reading = field(default_factory=Reading)
 
     @property
     def n_rows(self) -> int:
@@ -59,7 +63,7 @@ class NotANumberError(DataError, TypeError):
     """An object in X is not a number: also a ``TypeError``, as Python itself would raise."""
 
 
-def open_data(X: Any, memory_budget: int | float | str | None = None) -> Opened:
+def open_data(X: Any, memory_budget: int | float | str | None = None, reading: Reading | None = None) -> Opened:
     """Recognise data, without copying or encoding it.
 
     Pass the result in place of X where a file would otherwise be opened more than once.
@@ -74,6 +78,8 @@ def open_data(X: Any, memory_budget: int | float | str | None = None) -> Opened:
     memory_budget : int, str or None
         Bytes, or a string such as ``"1GiB"``; by default a quarter of the machine's memory. Files that take
         more are streamed. Arrays and tables that are in memory already do not count.
+    reading : Reading, optional
+        How to read a CSV or libsvm file.
 
     Returns
     -------
@@ -94,7 +100,7 @@ def open_data(X: Any, memory_budget: int | float | str | None = None) -> Opened:
         return X
     budget = memory_bytes(memory_budget)
     if isinstance(X, str | Path):
-        return _open_path(Path(X), budget)
+        return _open_path(Path(X), budget, reading or Reading())
     if isinstance(X, list | tuple) and X and all(isinstance(part, str | Path) for part in X):
         from offbeat.data.parquet import parquet_table
 
@@ -140,25 +146,26 @@ def _open_object(X: Any) -> Opened:
     return Opened(table=table) if table is not None else Opened(source=array_source(_plain(_as_array(X))))
 
 
-def _open_path(path: Path, budget: int) -> Opened:
+def _open_path(path: Path, budget: int, reading: Reading) -> Opened:
+    from offbeat.data.csv_file import csv_table
+    from offbeat.data.libsvm import libsvm_source
     from offbeat.data.npy import npy_source
     from offbeat.data.parquet import parquet_table
-    from offbeat.data.text import COMPRESSED, csv_table, libsvm_source
+    from offbeat.data.parquet_files import is_parquet
 
     if not path.exists():
         raise DataError(f"{path} does not exist.")
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    compressed = bool(suffixes) and suffixes[-1] in COMPRESSED
-    kind = suffixes[-2 if compressed and len(suffixes) > 1 else -1] if suffixes else ""
-    if path.is_dir() or kind in (".parquet", ".pq"):
+    compressed = compression(path)
+    kind = Path(path.stem if compressed else path.name).suffix.lower()
+    if is_parquet(path):
         return Opened(table=parquet_table(path))
     if kind == ".npy" and not compressed:
         return Opened(source=npy_source(path, budget))
-    if kind == ".csv":
-        return Opened(table=csv_table(path, budget))
-    if kind in LIBSVM and suffixes[-1] != ".zst":
-        source, labels = libsvm_source(path, budget)
-        return Opened(source=source, labels=labels)
+    if kind in (".csv", ".tsv"):
+        return Opened(table=csv_table(path, budget, reading), reading=reading)
+    if kind in LIBSVM and compressed != "zstd":
+        source, labels, index_base = libsvm_source(path, budget, reading)
+        return Opened(source=source, labels=labels, reading=replace(reading, index_base=index_base))
     raise DataError(f"{path} is of no known type. Known are {KNOWN}.")
 
 

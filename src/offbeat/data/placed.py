@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from offbeat.data.dataset import VECTORS, Float64s
 from offbeat.data.parts import Facts, Labels, Part, Recipe, blaming, dataset_of, survey, targets_of
+from offbeat.data.reading import Reading
 from offbeat.data.shard import Shard
 from offbeat.errors import DataError, TargetError
 
@@ -96,6 +97,11 @@ class PlacedDataset:
     def target(self) -> str | None:
         """Name of the target column."""
         return self.recipe.target
+
+    @property
+    def reading(self) -> Reading:
+        """Nothing: text files are not read on a cluster."""
+        return Reading()
 
     @property
     def classes(self) -> NDArray[Any] | None:

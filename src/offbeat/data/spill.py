@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,10 +40,9 @@ class SpilledSource:
     --------
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     text = Path(folder, "a.svm")
-    ...     _ = text.write_text("1 1:0.5 3:2\n-1 2:1\n")
-    ...     source, labels = spill_rows(text, Path(folder), None, piece_bytes=1 << 16)
-    ...     source.read(1, 2)
+    ...     text = io.BytesIO(b"1 1:0.5 3:2\n-1 2:1\n")
+    ...     source, labels, used = spill_rows(text, Path(folder), None, piece_bytes=1 << 16)
+    ...     source.counted_from(used[0], 3).read(1, 2)
     CSR(indptr=array([0, 1]), indices=array([1], dtype=int32), data=array([1.]))
     """
 
@@ -73,7 +74,11 @@ class SpilledSource:
 
     def widened(self, n_columns: int) -> SpilledSource:
         """Return the same rows with empty columns added at the end."""
-        return SpilledSource(self.indptr, self.indices, self.data, n_columns, self.first_index, self.owner)
+        return self.counted_from(self.first_index, n_columns)
+
+    def counted_from(self, first_index: int, n_columns: int) -> SpilledSource:
+        """Return the same rows, of so many columns, the first of which is called ``first_index``."""
+        return SpilledSource(self.indptr, self.indices, self.data, n_columns, first_index, self.owner)
 
     def read(self, start: int, stop: int, out: Floats | None = None) -> CSR:
         """Read rows `start` to `stop` into fresh memory."""
@@ -86,13 +91,15 @@ class SpilledSource:
         return CSR(self.indptr[start : stop + 1] - first, indices, data)
 
 
-def spill_rows(path: Path, folder: Path, owner: object, piece_bytes: int) -> tuple[SpilledSource, NDArray[np.float64]]:
+def spill_rows(
+    file: IO[bytes], folder: Path, owner: object, piece_bytes: int
+) -> tuple[SpilledSource, NDArray[np.float64], tuple[int, int] | None]:
     """Convert a libsvm file to binary files, a piece at a time.
 
     Parameters
     ----------
-    path : Path
-        Text, not compressed.
+    file : binary file
+        Text.
     folder : Path
         Where to write.
     owner : object
@@ -103,7 +110,10 @@ def spill_rows(path: Path, folder: Path, owner: object, piece_bytes: int) -> tup
     Returns
     -------
     source : SpilledSource
+        Its columns are called by the indices of the file.
     labels : ndarray of float64, shape (n_rows,)
+    used : (int, int) or None
+        The lowest and the highest index; None if there is none.
 
     Raises
     ------
@@ -118,10 +128,8 @@ def spill_rows(path: Path, folder: Path, owner: object, piece_bytes: int) -> tup
     lengths, labels = [np.zeros(1, np.int64)], [np.empty(0)]
     lowest, highest = _ANY_COLUMN, 0
     with open(columns_path, "wb") as columns, open(values_path, "wb") as values:
-        for offset in range(0, path.stat().st_size, piece_bytes):
-            X, y = load_svmlight_file(
-                str(path), n_features=_ANY_COLUMN, zero_based=True, offset=offset, length=piece_bytes
-            )
+        for piece in _pieces(file, piece_bytes):
+            X, y = load_svmlight_file(io.BytesIO(piece), n_features=_ANY_COLUMN, zero_based=True)
             lengths.append(np.diff(X.indptr).astype(np.int64))
             labels.append(y)
             X.indices.astype(np.int32, copy=False).tofile(columns)
@@ -130,13 +138,17 @@ def spill_rows(path: Path, folder: Path, owner: object, piece_bytes: int) -> tup
                 lowest, highest = min(lowest, int(X.indices.min())), max(highest, int(X.indices.max()))
     indptr = np.cumsum(np.concatenate(lengths), dtype=np.int64)
     shape = (int(indptr[-1]),)
-    first_index = min(lowest, 1)
     source = SpilledSource(
         indptr,
         RowFile(columns_path, NpyLayout(shape, np.dtype(np.int32), False, 0)),
         RowFile(values_path, NpyLayout(shape, _FLOAT64, False, 0)),
-        highest + 1 - first_index if shape[0] else 0,
-        first_index,
-        owner,
+        highest + 1 if shape[0] else 0,
+        owner=owner,
     )
-    return source, np.concatenate(labels)
+    return source, np.concatenate(labels), (lowest, highest) if shape[0] else None
+
+
+def _pieces(file: IO[bytes], size: int) -> Iterator[bytes]:
+    """Yield whole lines, about so many bytes at a time."""
+    while piece := file.read(size):
+        yield piece + file.readline()

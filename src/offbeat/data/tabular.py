@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -78,11 +79,26 @@ def fit_encoder(table: Tabular, names: Sequence[str], options: EncoderOptions | 
     >>> fit_encoder(table, ["dest"]).feature_names
     ['dest=LAX', 'dest=SFO']
     """
-    scan = scan_levels(table, names)
-    return Encoder.from_scan(scan.columns(table.n_rows), matrix_dtype(table.schema.field(n) for n in names), options)
+    scan = scan_levels(table, names, () if options is None else options.categorical)
+    columns = scan.columns(table.n_rows, partial(_row_of, table))
+    numbers = (table.schema.field(column.name) for column in columns if not column.categorical)
+    return Encoder.from_scan(columns, matrix_dtype(numbers), options)
 
 
-def scan_levels(table: Tabular, names: Sequence[str]) -> LevelScan:
+def _row_of(table: Tabular, name: str, value: str) -> int:
+    """Return the first row in which a column of text has a value, which it has."""
+    import pyarrow.compute as pc
+
+    before = 0
+    for batch in table.batches([name]):
+        found = pc.index(_decoded(batch.column(0)), value).as_py()
+        if found >= 0:
+            return before + int(found)
+        before += batch.num_rows
+    return before
+
+
+def scan_levels(table: Tabular, names: Sequence[str], categorical: Sequence[str] = ()) -> LevelScan:
     """Look at columns of a table: their kinds, and the levels that appear in those that hold categories.
 
     Raises
@@ -96,7 +112,7 @@ def scan_levels(table: Tabular, names: Sequence[str]) -> LevelScan:
     missing = table.known_missing(names)
     if missing:
         raise MissingValuesError(missing)
-    scan = LevelScan(pa.schema([table.schema.field(name) for name in names]))
+    scan = LevelScan(pa.schema([table.schema.field(name) for name in names]), categorical)
     if scan.categorical:
         for batch in table.batches(scan.categorical):
             scan.observe(batch)

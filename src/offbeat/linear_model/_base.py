@@ -20,6 +20,7 @@ from offbeat.data.dataset import Data, Dataset
 from offbeat.data.diagnose import diagnose_non_finite
 from offbeat.data.load import as_dataset, target_values
 from offbeat.data.opening import Opened, open_data
+from offbeat.data.reading import Reading
 from offbeat.data.vectors import weight_vector
 from offbeat.engines.placing import lies_elsewhere, placed
 from offbeat.errors import DataError, ProblemError, TargetError
@@ -43,6 +44,7 @@ class LinearModel(BaseEstimator):
     encoder_: Any
     target_: str | None
     by_name_: bool = False
+    reading_: Reading
 
     def __init__(
         self,
@@ -75,9 +77,9 @@ class LinearModel(BaseEstimator):
         self.callbacks = callbacks
         self.memory_budget = memory_budget
 
-    def _open(self, X: Any, y: Any) -> Opened:
+    def _open(self, X: Any, y: Any, reading: Reading | None = None) -> Opened:
         """Recognise the data; raise the errors that scikit-learn's tools expect of a missing or odd target."""
-        opened = open_data(X, self.memory_budget)
+        opened = open_data(X, self.memory_budget, reading)
         if y is None and opened.labels is None:
             raise TargetError(
                 f"This {type(self).__name__} estimator requires y to be passed, but the target y is None."
@@ -121,12 +123,12 @@ class LinearModel(BaseEstimator):
         return cast("tuple[Dataset, float]", self._dataset(self._here(X), y, sample_weight))
 
     def _remember(self, X: Any, dataset: Data) -> None:
-        """Set ``n_features_in_``, ``feature_names_in_``, ``encoder_`` and ``target_``."""
+        """Set ``n_features_in_``, ``feature_names_in_``, ``encoder_``, ``target_`` and ``reading_``."""
         for name in ("stream_", "n_samples_seen_"):  # what was seen before is no part of what comes now
             self.__dict__.pop(name, None)
         self.encoder_ = dataset.encoder
         self.target_ = dataset.target
-        self.by_name_ = _holds_more(X, dataset)
+        self.by_name_, self.reading_ = _holds_more(X, dataset), dataset.reading
         if self._by_name(X) or dataset.cluster is not None:
             self.__dict__.pop("feature_names_in_", None)
             if dataset.encoder is not None:
@@ -222,7 +224,8 @@ class LinearModel(BaseEstimator):
         """Return the features for prediction, encoded as they were for the fit."""
         if not self._by_name(X):
             validate_data(self, X, reset=False, skip_check_array=True, ensure_2d=False)
-        dataset = as_dataset(X, encoder=self.encoder_, memory_budget=self.memory_budget)
+        opened = open_data(X, self.memory_budget, self._reading())
+        dataset = as_dataset(opened, encoder=self.encoder_, memory_budget=self.memory_budget)
         if self.encoder_ is None and dataset.encoder is not None and not dataset.encoder.plain:
             raise DataError("The model was fitted on numbers only, and X has columns of categories. Encode them first.")
         n_columns = dataset.n_columns
@@ -245,7 +248,13 @@ class LinearModel(BaseEstimator):
 
     def _labels(self, X: Any, y: Any) -> Any:
         """Return targets for scoring: the values of a column where its name was given."""
-        return target_values(X, y) if isinstance(y, str) else y
+        return target_values(open_data(X, self.memory_budget, self._reading(y)), y) if isinstance(y, str) else y
+
+    def _reading(self, target: Any = None) -> Reading:
+        """Return how text files are read for this model: columns are what they were in the fit, the target too."""
+        classes = self.__dict__.get("classes_")
+        texts = [target] if isinstance(target, str) and classes is not None and classes.dtype.kind in "OUS" else []
+        return self.reading_.for_prediction(self.encoder_, self.n_features_in_, texts)
 
 
 def warm_solver(problem: Problem, dataset: Data, wanted: Any) -> Any:
