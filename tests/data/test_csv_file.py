@@ -164,7 +164,8 @@ def test_text_in_another_encoding(tmp_path: Path, budget: int, content: str) -> 
 @pytest.mark.parametrize("budget", [BIG, 1])
 def test_line_breaks_in_quotes(tmp_path: Path, budget: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(csv_file, "_BLOCK_BYTES", 1 << 16)
-    n = 150_000  # several blocks of Arrow's own size
+    monkeypatch.setattr(csv_file, "_MEMORY_BLOCK_BYTES", 1 << 16)
+    n = 20_000
     text = ["plain", "two\nlines", "with, comma\n1,2,3\n4,5,6"]
     path = write(tmp_path, "i,c,z\n" + "".join(f'{i},"{text[i % 3]}",{i % 7}\n' for i in range(n)))
     table = csv_table(path, budget)

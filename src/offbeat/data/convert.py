@@ -230,12 +230,11 @@ def _check_kind(array: pa.Array, column: Column) -> None:
     import pyarrow.types as at
 
     dtype = array.type
-    if at.is_null(dtype):
-        return  # every value is missing: reported as that
+    if at.is_null(dtype) or (column.kind == "number" and at.is_floating(dtype)):
+        return  # every value is missing: reported as that; or, as in most columns, nothing is to be asked
     kind = column_kind(column.name, dtype)
-    if kind == "number" and level_kind(dtype) in PLAIN.get(column.kind, ()):
-        return  # the levels of a category, written plainly
-    if kind != column.kind:
+    written_plainly = kind == "number" and level_kind(dtype) in PLAIN.get(column.kind, ())
+    if kind != column.kind and not written_plainly:
         strange = first_word(array) if column.kind == "number" and kind == "text" else None
         shown = "" if strange is None else f", such as {strange!r}"
         raise DataError(

@@ -17,6 +17,7 @@ from offbeat.errors import DataError
 
 SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 _BLOCK_BYTES = 16 << 20
+_MEMORY_BLOCK_BYTES = 4 << 20  # a row must fit; larger ones leave threads idle
 _HEADER_BYTES = 1 << 16
 
 
@@ -62,6 +63,8 @@ def csv_table(path: Path, budget: int, reading: Reading | None = None) -> Memory
         table = pc.read_csv(file, **options)
         names = table.schema.names
     _check_header(path, names)
+    if table.nbytes <= _BLOCK_BYTES:
+        table = table.combine_chunks()  # many columns in pieces of a few rows take long
     return MemoryTable.from_arrow(table.replace_schema_metadata(_without_name(names)))
 
 
@@ -75,7 +78,7 @@ def _options(path: Path, reading: Reading) -> dict[str, Any]:
         _check_separator(path, reading)
     missing = {} if reading.na_values is None else {"null_values": ["", *reading.na_values]}
     return {
-        "read_options": pc.ReadOptions(encoding=reading.encoding),
+        "read_options": pc.ReadOptions(encoding=reading.encoding, block_size=_MEMORY_BLOCK_BYTES),
         "parse_options": pc.ParseOptions(delimiter=separator or ",", newlines_in_values=True),
         "convert_options": pc.ConvertOptions(
             strings_can_be_null=True,

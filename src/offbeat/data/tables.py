@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from offbeat.data.arrays import array_source, sparse_source, working_dtype
+from offbeat.data.arrays import DenseSource, array_source, sparse_source, working_dtype
 from offbeat.data.columns import check_unique
+from offbeat.data.convert import TILE_ROWS
 from offbeat.data.encoding import Encoder
 from offbeat.data.pandas_index import index_metadata, index_names
-from offbeat.data.source import Source
+from offbeat.data.source import Floats, Source, finite_sum
 from offbeat.data.tabular import encode
 from offbeat.errors import DataError
 
@@ -95,12 +96,14 @@ class MemoryTable:
     def source(self, encoder: Encoder, budget: int) -> Source:
         """Return the encoded matrix: the columns in place where they form one, else a copy."""
         encoder.check_names(self.names)
-        if self.matrix is not None and encoder.plain and tuple(encoder.names) == self.names:
-            if working_dtype(self.matrix.dtype) == np.dtype(encoder.dtype):
-                return array_source(self.matrix)
         if encoder.sparse and encoder.plain and self.stored_sparsely(encoder.names):
             return sparse_source(self._beside_each_other(encoder.names).astype(encoder.dtype))
-        return encode(self, encoder)
+        if self.matrix is None or not encoder.plain or encoder.sparse:
+            return encode(self, encoder)
+        if tuple(encoder.names) == self.names and working_dtype(self.matrix.dtype) == np.dtype(encoder.dtype):
+            return array_source(self.matrix)
+        columns = _columns_of(self.matrix, self.names, encoder)
+        return DenseSource(columns) if finite_sum(columns) else encode(self, encoder)  # which says what is missing
 
     def stored_sparsely(self, names: Sequence[str]) -> bool:
         """Whether of all these columns only values other than zero are stored."""
@@ -184,8 +187,11 @@ def _to_arrow(X: Any) -> pa.Table:
 def _from_pandas(frame: Any) -> MemoryTable:
     names = tuple(str(name) for name in frame.columns)
     check_unique(names, "column")
-    columns = tuple(_from_series(name, frame.iloc[:, j]) for j, name in enumerate(names))
-    return MemoryTable(names, columns, _matrix(frame))
+    matrix = _matrix(frame)
+    if matrix is not None and matrix.dtype.isnative and matrix.dtype.itemsize <= 8:
+        return MemoryTable(names, tuple(matrix.T), matrix)
+    columns = tuple(_from_series(name, series) for name, (_, series) in zip(names, frame.items(), strict=True))
+    return MemoryTable(names, columns, matrix)
 
 
 def _from_series(name: str, series: Any) -> Any:
@@ -244,6 +250,16 @@ def _matrix(frame: Any) -> NDArray[Any] | None:
         return None
     matrix: NDArray[Any] = frame.to_numpy()
     return matrix
+
+
+def _columns_of(matrix: NDArray[Any], names: Sequence[str], encoder: Encoder) -> Floats:
+    """Return the columns of a matrix that an encoder of numbers knows, in its order and type."""
+    places = {name: j for j, name in enumerate(names)}
+    chosen = np.array([places[name] for name in encoder.names], dtype=np.intp)
+    columns = np.empty((len(matrix), len(chosen)), np.dtype(encoder.dtype))
+    for start in range(0, len(matrix), TILE_ROWS):
+        columns[start : start + TILE_ROWS] = matrix[start : start + TILE_ROWS, chosen]
+    return columns
 
 
 def _slice(column: Any, start: int, stop: int) -> Any:
