@@ -79,6 +79,28 @@ class Recipe:
     one: int | None = None
 
 
+def row_count(values: Any) -> int:
+    """Return the number of rows of an array, matrix, table or list.
+
+    Raises
+    ------
+    DataError
+        It has none.
+
+    Examples
+    --------
+    >>> row_count(np.zeros((3, 2))), row_count([[1.0]])
+    (3, 1)
+    """
+    shape = getattr(values, "shape", None)
+    if isinstance(shape, tuple) and shape:
+        return int(shape[0])
+    try:
+        return len(values)
+    except TypeError:
+        raise DataError(f"expected rows, got {type(values).__name__}: {values!r:.80}") from None
+
+
 @contextmanager
 def blaming(number: int) -> Iterator[None]:
     """Say which part an error is about.
@@ -107,10 +129,10 @@ def survey(labels: Labels | None, part: Part) -> Facts:
         It cannot be used: names the part.
     """
     with blaming(part.number):
-        opened = open_data(part.X)
-        n_rows = opened.n_rows
+        n_rows = row_count(part.X)
         if n_rows == 0:
             return Facts(0)
+        opened = open_data(part.X)
         weight = _weights(part, opened)
         facts = Facts(n_rows, weight=float(weight.sum()) if weight.size else float(n_rows))
         if labels is not None:

@@ -12,7 +12,7 @@ from offbeat.data.placed import PlacedDataset
 
 
 def lies_elsewhere(X: Any, engine: Any = "auto") -> bool:
-    """Whether data is, or is to be read, on a cluster: Dask collections, and files for an engine of one.
+    """Whether data is, or is to be read, on a cluster: Dask collections, futures, and files for an engine of one.
 
     Examples
     --------
@@ -20,7 +20,7 @@ def lies_elsewhere(X: Any, engine: Any = "auto") -> bool:
     False
     """
     first = X[0] if isinstance(X, list | tuple) and X else X
-    if type(first).__module__.partition(".")[0] in ("dask", "dask_expr"):
+    if type(first).__module__.partition(".")[0] in ("dask", "dask_expr", "distributed"):
         from offbeat.engines.dask.collections import is_placed
 
         return is_placed(X)

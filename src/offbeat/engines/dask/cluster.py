@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -13,11 +14,15 @@ from distributed import Client, Future, wait
 from offbeat.data.parts import Facts, Part, Recipe
 from offbeat.data.shard import Shard
 from offbeat.engines.dask import remote
-from offbeat.engines.dask.names import SHARD, task_key
+from offbeat.engines.dask.given import Column
+from offbeat.engines.dask.names import ROWS, SHARD, task_key
 from offbeat.engines.dask.plan import plan
 from offbeat.errors import DataError, OffbeatError
 
 T = TypeVar("T")
+LOADING = threading.RLock()
+"""Held where data is loaded or let go of: of a lazy source, another fit gets all of what was loaded, or nothing."""
+SOON = 5.0  # seconds
 
 
 class RemotePart(NamedTuple):
@@ -114,12 +119,25 @@ class DaskCluster:
             self._where.update({key: found[key][0] for key in keys if found.get(key)})
         return [self._where.get(part.X.key) if isinstance(part.X, Future) else None for part in parts]
 
-    def release(self, parts: Sequence[RemotePart]) -> None:
-        """Have the workers forget parts that nobody else refers to."""
-        for part in parts:
-            for value in part:
-                if isinstance(value, Future):
-                    value.release()
+    def part(self, number: int, *values: Any) -> RemotePart:
+        """Return a handle of a part."""
+        return RemotePart(number, *values)
+
+    def made(self, function: Callable[..., Any], *values: Any) -> Any:
+        """Return a future of what a function makes of some; a value where they are in this process."""
+        if not any(isinstance(value, Future) for value in values):
+            return function(*values)
+        return self._engine.connect().submit(function, *values, key=task_key(ROWS), pure=False)
+
+    def release(self, parts: Sequence[RemotePart], but: Sequence[RemotePart] = ()) -> None:
+        """Have the workers forget parts that nobody else refers to, but what others have in common with them."""
+        kept = {id(value) for part in but for value in part}
+        futures = {id(v): v for part in parts for v in part if isinstance(v, Future) and id(v) not in kept}
+        with LOADING:
+            for future in futures.values():
+                future.release()
+            for client in {future.client for future in futures.values()}:
+                settled(client)
 
     def shards(self, recipe: Recipe, parts: Sequence[RemotePart], facts: Sequence[Facts], count: int) -> list[Shard]:
         """Return the parts as at most so many shards, each on a worker that holds its parts, as far as that is even."""
@@ -138,6 +156,18 @@ class DaskCluster:
         return cast("list[Shard]", shards)
 
 
+def settled(client: Client) -> None:
+    """Wait until a client has let go of the futures that were released.
+
+    That is done by its event loop, later. A key that is asked for again before would be taken as it was, and another of
+    the same source would be computed anew: other rows, where the source gives others each time.
+    """
+    if client.status == "running" and client.loop is not None:
+        done = threading.Event()
+        client.loop.add_callback(done.set)
+        done.wait(SOON)
+
+
 def pinned(home: str) -> dict[str, Any]:
     """Return options of a task that is to run on a worker as long as that is there."""
     return {"workers": [home], "allow_other_workers": True}
@@ -147,24 +177,25 @@ def _columns(parts: Sequence[RemotePart]) -> list[list[Any]]:
     return [[part[c] for part in parts] for c in range(1, 5)]
 
 
-def loaded(client: Client, parts: Sequence[RemotePart]) -> None:
-    """Wait until parts are on the workers.
+def check_loaded(client: Client, columns: Sequence[Column]) -> None:
+    """Wait until the chunks of columns are on the workers.
 
     Raises
     ------
     OffbeatError
         That loading one of them raised.
     DataError
-        A part could not be loaded: names it, its task and the error.
+        A chunk could not be loaded: names it, its task and the error.
     """
     with client.as_current():  # or Dask takes the one that was made last
-        wait([value for part in parts for value in part if isinstance(value, Future)])
-    for part in parts:
-        for future in part:
+        wait([piece for column in columns for piece in column.pieces if isinstance(piece, Future)])
+    for column in columns:
+        for number, future in enumerate(column.pieces):
             if not isinstance(future, Future) or future.status == "finished":
                 continue
             error = future.exception() if future.status == "error" else None
             if isinstance(error, OffbeatError):
                 raise error
             cause = future.status if error is None else f"{type(error).__name__}: {error}"
-            raise DataError(f"partition {part.number} could not be loaded (task {future.key!r}): {cause}") from error
+            which = f"partition {number}" if column.name == "X" else f"partition {number} of {column.name}"
+            raise DataError(f"{which} could not be loaded (task {future.key!r}): {cause}") from error

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from functools import partial
-from typing import Any, TypeVar
+from itertools import chain
+from typing import Any, TypeVar, cast
 
-from dask.base import compute, is_dask_collection
+from dask.base import is_dask_collection
+from dask.core import flatten
+from dask.threaded import get
 from distributed import Client, Future
 
 from offbeat.data.parts import Facts, Labels, Part, Recipe, shard_of
 from offbeat.data.placed import PlacedDataset, placed_dataset
 from offbeat.data.shard import Shard
-from offbeat.engines.dask.cluster import DaskCluster, RemotePart, loaded
-from offbeat.engines.dask.collections import Blocks, blocks_of
+from offbeat.engines.dask.aligning import aligned
+from offbeat.engines.dask.cluster import LOADING, DaskCluster, check_loaded
+from offbeat.engines.dask.collections import parquet_parts
 from offbeat.engines.dask.connection import connection, current, promptly
 from offbeat.engines.dask.engine import Dask
+from offbeat.engines.dask.given import Column, features, vector
+from offbeat.engines.dask.graphs import joint_graph
 from offbeat.engines.dask.plan import plan
 from offbeat.engines.dask.versions import check_versions
 from offbeat.engines.threads import Threads
@@ -24,6 +30,7 @@ from offbeat.errors import DataError, OffbeatError
 
 T = TypeVar("T")
 HERE = "here"
+VECTOR_NAMES = ("y", "sample_weight", "offset")
 
 
 def place(
@@ -34,7 +41,7 @@ def place(
     Parameters
     ----------
     X, y, sample_weight, offset
-        See `collections.blocks_of`.
+        See `given.features` and `given.vector`; X may be the path of Parquet files.
     engine : Dask or "auto"
         The latter takes the current client; without any, data is loaded into this process, by threads.
     labels : callable, optional
@@ -45,50 +52,99 @@ def place(
     OffbeatError
         The data cannot be used.
     """
-    client = engine.connect() if isinstance(engine, Dask) else current()
-    with nullcontext() if client is None else client.as_current():
-        blocks = blocks_of(X, (y, sample_weight, offset))
-    if client is None:
-        columns = [column for column in (blocks.X, *blocks.vectors) if isinstance(column, list)]
-        there = next((value.client for column in columns for value in column if isinstance(value, Future)), None)
-        client = None if there is None else connection(there)
-    target = next((values for values in blocks.vectors[:1] if isinstance(values, str)), None)
+    given = _given(X, (y, sample_weight, offset))
     facts = partial(
-        placed_dataset, labels=labels, target=target, has_target=y is not None, has_weight=sample_weight is not None
+        placed_dataset,
+        labels=labels,
+        target=y if isinstance(y, str) else None,
+        has_target=y is not None,
+        has_weight=sample_weight is not None,
     )
+    client = _client(engine, given)
     if client is None:
-        return facts(Here(engine), _loaded(blocks))
-    chosen = engine if isinstance(engine, Dask) else Dask(client)
-    cluster, parts = DaskCluster(chosen), _remote(client, blocks)
+        here = Here(engine)
+        return facts(here, _parts(here, _loaded(given)))
+    return _on_workers(client, engine if isinstance(engine, Dask) else Dask(client), given, facts)
+
+
+def _on_workers(
+    client: Client, engine: Dask, given: Sequence[Column], facts: Callable[[Any, list[Any]], PlacedDataset]
+) -> PlacedDataset:
+    """Have the workers load columns, and look at their parts; what fails leaves nothing there."""
+    cluster = DaskCluster(engine)
+    columns = _submitted(client, given)
+    held = [cluster.part(0, piece) for column in columns for piece in column.pieces]
+    parts: list[Any] = []
     try:
-        check_versions(client, chosen.threads())
+        check_versions(client, engine.threads())
         with promptly(client):
-            loaded(client, parts)
-            return facts(cluster, parts)
+            check_loaded(client, columns)
+            parts += _parts(cluster, columns)
+            data = facts(cluster, parts)
     except BaseException:
-        cluster.release(parts)
+        cluster.release([*held, *parts])
         raise
+    cluster.release(held, but=parts)
+    return data
 
 
-def _remote(client: Client, blocks: Blocks) -> list[RemotePart]:
-    """Have the workers load what is not loaded; return handles."""
-    columns = [blocks.X, *blocks.vectors]
-    lazy = [v for column in columns if isinstance(column, list) for v in column if is_dask_collection(v)]
-    futures = iter(client.compute(lazy))
+def _given(X: Any, vectors: Sequence[Any]) -> list[Column]:
+    """Return features, targets, weights and offsets as columns."""
+    paths = list(X) if isinstance(X, list | tuple) else [X]
+    files = bool(paths) and all(isinstance(path, str | os.PathLike) for path in paths)
+    first = features(parquet_parts(X) if files else X)
+    return [first, *(vector(values, name, first) for values, name in zip(vectors, VECTOR_NAMES, strict=True))]
 
+
+def _client(engine: Any, given: Sequence[Column]) -> Client | None:
+    """Return the client of the engine, else the current one, else that of data which is on a cluster."""
+    client = engine.connect() if isinstance(engine, Dask) else current()
+    if client is not None:
+        return client
+    pieces = [piece for column in given for piece in column.pieces]
+    there = next((future.client for piece in pieces for future in futures_of_chunks(piece)), None)
+    return None if there is None else connection(there)
+
+
+def futures_of_chunks(piece: Any) -> list[Future[Any]]:
+    """Return the futures of the chunks of a collection that is persisted; of any other, none."""
+    if isinstance(piece, Future):
+        return [piece]
+    if not is_dask_collection(piece):
+        return []
+    graph = piece.__dask_graph__()
+    parts = []
+    for key in flatten(piece.__dask_keys__()):
+        part = graph[key]
+        part = graph.get(getattr(part, "target", None), part)  # those of frames have a second name
+        if not isinstance(part, Future):
+            return []
+        parts.append(part)
+    return parts
+
+
+def _submitted(client: Client, given: Sequence[Column]) -> list[Column]:
+    """Have the workers load what is not loaded, all in one graph; return columns of futures and values."""
     same = {client}
 
-    def handle(values: Any, i: int) -> Any:
-        value = values[i] if isinstance(values, list) else values
-        if isinstance(value, Future):
-            if value.client not in same:
-                _check_cluster(client, value.client)
-                same.add(value.client)
-            return Future(value.key, client)  # a reference of our own, to be let go of without harm
-        return next(futures) if is_dask_collection(value) else value
+    def own(future: Future[Any]) -> Future[Any]:
+        if future.client not in same:
+            _check_cluster(client, future.client)
+            same.add(future.client)
+        return Future(future.key, client)  # a reference of our own, to be let go of without harm
 
-    each = [[handle(column, i) for i in range(len(blocks.X))] for column in columns]
-    return [RemotePart(i, *values) for i, values in enumerate(zip(*each, strict=True))]
+    there = {id(piece): futures_of_chunks(piece) for column in given for piece in column.pieces}
+    lazy = [p for column in given for p in column.pieces if is_dask_collection(p) and not there[id(p)]]
+    graph, keys = joint_graph(lazy) if lazy else ({}, [])
+    with LOADING:
+        futures = iter(client.get(graph, keys, sync=False) if lazy else [])
+
+    def chunks(piece: Any) -> list[Any]:
+        if there[id(piece)]:
+            return [own(future) for future in there[id(piece)]]
+        return next(futures) if is_dask_collection(piece) else [piece]
+
+    return [column._replace(pieces=tuple(chain.from_iterable(map(chunks, column.pieces)))) for column in given]
 
 
 def _check_cluster(client: Client, other: Client) -> None:
@@ -101,16 +157,30 @@ def _check_cluster(client: Client, other: Client) -> None:
         )
 
 
-def _loaded(blocks: Blocks) -> list[Part]:
-    columns = [blocks.X, *blocks.vectors]
+def _loaded(given: Sequence[Column]) -> list[Column]:
+    """Load what is not loaded by threads of this process, all in one graph; return columns of values."""
+    lazy = [piece for column in given for piece in column.pieces if is_dask_collection(piece)]
     try:
-        computed = compute(*columns, scheduler="threads")
+        graph, keys = joint_graph(lazy) if lazy else ({}, [])
+        values = iter(get(graph, cast("Any", keys)))
     except OffbeatError:
         raise
     except Exception as error:
         raise DataError(f"a part of the data could not be loaded: {error!r}") from error
-    each = [values if isinstance(values, list) else [values] * len(blocks.X) for values in computed]
-    return [Part(i, *values) for i, values in enumerate(zip(*each, strict=True))]
+    return [
+        column._replace(
+            pieces=tuple(chain.from_iterable(next(values) if is_dask_collection(p) else [p] for p in column.pieces))
+        )
+        for column in given
+    ]
+
+
+def _parts(holder: Any, columns: Sequence[Column]) -> list[Any]:
+    """Return columns that are loaded as parts: each has the same rows of all."""
+    X = columns[0]
+    vectors = aligned(holder, X, columns[1:])
+    each = [column.pieces or (column.same,) * len(X.pieces) for column in vectors]
+    return [holder.part(i, *values) for i, values in enumerate(zip(X.pieces, *each, strict=True))]
 
 
 class Here:
@@ -131,6 +201,14 @@ class Here:
     def each(self, function: Callable[[Part], T], parts: Sequence[Part]) -> list[T]:
         """Return a function of each part, in order."""
         return [function(part) for part in parts]
+
+    def part(self, number: int, *values: Any) -> Part:
+        """Return a part."""
+        return Part(number, *values)
+
+    def made(self, function: Callable[..., T], *values: Any) -> T:
+        """Return a function of values."""
+        return function(*values)
 
     def release(self, parts: Sequence[Part]) -> None:
         """Do nothing: parts go with the last that refers to them."""
