@@ -18,6 +18,7 @@ from dask.highlevelgraph import HighLevelGraph
 from offbeat.data.parquet import parquet_table, read_groups, row_groups
 from offbeat.data.parts import row_count
 from offbeat.engines.dask.given import features, is_piece
+from offbeat.engines.dask.graphs import is_planned
 
 
 def is_placed(X: Any) -> bool:
@@ -64,7 +65,7 @@ def map_rows(function: Callable[[Any], Any], X: Any, example: Any) -> Any:
 
     column = features(X)
     name = f"offbeat-{getattr(getattr(function, 'func', function), '__name__', 'rows')}-{uuid4().hex}"
-    pieces = [piece.optimize(fuse=False) if hasattr(piece, "expr") else piece for piece in column.pieces]
+    pieces = [piece.optimize(fuse=False) if is_planned(piece) else piece for piece in column.pieces]
     rest = (0,) * (example.ndim - 1)
     apply = partial(_rows_of, function, example)
     parts = chain.from_iterable(map(_parts, pieces))

@@ -34,8 +34,8 @@ def joint_graph(collections: Sequence[Any]) -> tuple[Mapping[Any, Any], list[lis
     >>> [len(each) for each in keys]
     [2, 2]
     """
-    frames = [each for each in collections if hasattr(each, "expr")]
-    others = [each for each in collections if not hasattr(each, "expr")]
+    frames = [each for each in collections if is_planned(each)]
+    others = [each for each in collections if not is_planned(each)]
     graphs, planned = _planned(frames)
     plain = [list(flatten(each.__dask_keys__())) for each in others]
     graph = _apart(_merged([*graphs, *(each.__dask_graph__() for each in others)]))
@@ -43,7 +43,12 @@ def joint_graph(collections: Sequence[Any]) -> tuple[Mapping[Any, Any], list[lis
     arrays = any(not isinstance(each, Delayed) for each in others)
     graph = optimize(graph, wanted) if arrays else graph.cull(wanted)  # the latter with what was annotated
     found = iter(planned), iter(plain)
-    return graph, [next(found[0] if hasattr(each, "expr") else found[1]) for each in collections]
+    return graph, [next(found[0] if is_planned(each) else found[1]) for each in collections]
+
+
+def is_planned(collection: Any) -> bool:
+    """Whether a collection has a plan instead of a graph, as data frames do; a delayed object has any attribute."""
+    return not isinstance(collection, Delayed) and hasattr(collection, "expr")
 
 
 def _planned(frames: Sequence[Any]) -> tuple[list[Any], list[list[Any]]]:
