@@ -47,6 +47,14 @@ class SlowDescent(solvers.DelayedProximalGradient):
         return super().local_step(problem, shard, local, query)
 
 
+class BrokenADMM(solvers.ADMM):
+    """Fails in its first step."""
+
+    def local_step(self, problem: Any, shard: Any, local: Any, query: Any) -> Any:
+        """Fail."""
+        return 1 / 0
+
+
 def running_ranks() -> tuple[int, list[int]]:
     """Return the id of this process, and the ranks that run in it."""
     from offbeat.engines.dask import ranks

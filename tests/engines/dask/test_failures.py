@@ -107,6 +107,14 @@ def test_a_worker_retired_and_one_added(client, cluster, rows):
     right(fit, rows)
 
 
+@pytest.mark.parametrize("staleness", [0, math.inf], ids=["barrier", "asynchronous"])
+def test_a_cluster_that_shrinks(client, cluster, rows, staleness):
+    at = At(lambda: cluster.scale(1))
+    fit = offbeat.solve(RIDGE, *collections(rows), solver=SLOW, staleness=staleness, tol=1e-8, callback=at)
+    assert not at.then
+    right(fit, rows)
+
+
 def test_a_worker_that_hangs(client, rows):
     stopped = []
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar, cast
 
@@ -19,7 +19,7 @@ from offbeat.engines.dask.collections import is_placed
 from offbeat.engines.dask.connection import connection, promptly
 from offbeat.engines.dask.gang import Gang
 from offbeat.engines.dask.hub import Host
-from offbeat.engines.dask.members import threads_of_workers
+from offbeat.engines.dask.members import Present, facts_of_workers, nobody, present, scheduler_gone
 from offbeat.engines.dask.names import SHARD, task_key
 from offbeat.engines.dask.page import Page
 from offbeat.engines.dask.versions import check_versions
@@ -108,24 +108,34 @@ class Dask:
         Raises
         ------
         ProblemError
-            There is no worker, and none comes in time.
+            No worker runs, and none does in time; the scheduler is gone.
         """
         looked, known = self._seen.get("threads", (-math.inf, {}))
         if time.monotonic() - looked < FRESH:
             return dict(known)
         client = self.connect()
-        found = threads_of_workers(client)
-        if not found:
-            try:
-                client.wait_for_workers(1, timeout=self.timeout)
-            except TimeoutError:
-                raise ProblemError(
-                    f"the Dask cluster has no workers, and none came within "
-                    f"{self.timeout:g} s: start some, or raise the timeout of engines.Dask"
-                ) from None
-            found = threads_of_workers(client)
-        self._seen["threads"] = (time.monotonic(), found)
-        return dict(found)
+        try:
+            found = present(facts_of_workers(client))
+            if not found.running:
+                found = self._awaited(client)
+        except OSError:
+            raise scheduler_gone(client) from None
+        self._seen["threads"] = (time.monotonic(), found.running)
+        return dict(found.running)
+
+    def _awaited(self, client: Client) -> Present:
+        """Wait for a worker that runs."""
+        with suppress(TimeoutError):
+            client.wait_for_workers(1, timeout=self.timeout)
+        found = present(facts_of_workers(client))
+        if not found.running:
+            if found.paused:
+                raise nobody(found, self.timeout)
+            raise ProblemError(
+                f"the Dask cluster has no workers, and none came within {self.timeout:g} s: start some, or raise the "
+                "timeout of engines.Dask"
+            )
+        return found
 
     @property
     def n_workers(self) -> int:

@@ -16,7 +16,6 @@ from offbeat.engines.base import Listener
 from offbeat.engines.dask import ranks
 from offbeat.engines.dask.cluster import RemoteShard
 from offbeat.engines.dask.lines import Lines
-from offbeat.engines.dask.members import all_gone
 from offbeat.engines.dask.names import SHARD, task_key
 from offbeat.engines.dask.ranks import ENDED, HERE, RECORDED, Orders, Report, Seat
 from offbeat.engines.dask.roll import Member, Sending
@@ -203,11 +202,14 @@ class Gang:
             self._check_task(member)
         self._look()
         if not self._met and time.monotonic() > self._due:
-            missing = [str(member.rank) for member in self._members if not member.peer]
+            missing = [member for member in self._members if not member.peer]
+            paused = {member.address for member in missing} & self._seats.paused
+            why = "what else runs on the Dask cluster takes the threads; wait for it"
+            if paused:
+                why = f"the worker {min(paused)} is paused because its memory is nearly full; give it more"
             raise ProblemError(
-                f"ranks {', '.join(missing)} of {len(self._members)} have not begun within {self._engine.timeout:g} s: "
-                "what else runs on the Dask cluster takes the threads; wait for it, or raise the timeout of "
-                "engines.Dask"
+                f"ranks {', '.join(str(member.rank) for member in missing)} of {len(self._members)} have not begun "
+                f"within {self._engine.timeout:g} s: {why}, or raise the timeout of engines.Dask"
             )
 
     def _check_task(self, member: Member) -> None:
@@ -218,8 +220,11 @@ class Gang:
             error = member.future.exception() or ProblemError("unknown")
             error.add_note(f"raised by rank {member.rank}")
             raise error
-        if status in ("cancelled", "lost") and self._shards[member.rank].source is None:
-            raise ProblemError(f"the task of rank {member.rank} is {status} on the Dask cluster")
+        shard = self._shards[member.rank]
+        if status == "cancelled" and shard.source is None and shard.future.status in ("cancelled", "error"):
+            raise ProblemError(
+                f"the task of rank {member.rank} is cancelled on the Dask cluster, and so are the rows that it is for"
+            )
         if status in ("cancelled", "lost", "finished"):  # finished: nobody told it anything for long
             self._lose(member)
 
@@ -254,7 +259,7 @@ class Gang:
             address = self._seats.another(taken, crowded=waited > PATIENCE)
             if address is None:
                 if waited > self._engine.timeout:
-                    raise all_gone(self._engine.timeout)
+                    raise self._seats.nobody()
                 continue
             del self._waiting[rank]
             self._restarts += 1

@@ -14,7 +14,7 @@ from distributed import Client, Future, KilledWorker, as_completed
 from offbeat.engines.base import Listener, Steps, nbytes
 from offbeat.engines.dask import remote
 from offbeat.engines.dask.cluster import RemoteShard, pinned
-from offbeat.engines.dask.members import Members, check_scheduler, everywhere
+from offbeat.engines.dask.members import EVERY, Members, check_scheduler, everywhere
 from offbeat.engines.dask.names import QUERY, SHARD, task_key
 from offbeat.engines.dask.transfers import rows
 from offbeat.errors import ProblemError
@@ -54,6 +54,7 @@ class Host:
         self._query: tuple[Any, Any] = (None, None)
         self._again: list[Future[Any]] = []  # shards that had to be sent once more
         self._retried: dict[tuple[int, int], int] = {}
+        self._swept = 0.0
 
     def start(self, command: Run) -> None:
         """Submit a step, to the worker of its rank if that is there; the contribution is sent only when asked for."""
@@ -129,10 +130,9 @@ class Host:
         if known is None:
             return None
         command = known[0]
-        status = future.status
         self._taken.append(future)
-        if status != "finished":
-            return self._failed(command, status, result)
+        if not isinstance(result, remote.Done):  # what is in hand counts, even if its worker has gone since
+            return self._failed(command, future.status, result)
         now = self._now()
         for row in rows(result.moved, command, now - result.duration):
             self._listener.record(row)
@@ -146,7 +146,7 @@ class Host:
         return Arrived(message, now)
 
     def _failed(self, command: Run, status: str | None, result: Any) -> Event | None:
-        error = result[1] if isinstance(result, tuple) else result
+        error = result[1] if isinstance(result, tuple) else result  # type, error and traceback, or the error
         tried = self._retried.get(command[:2], 0)
         try:
             check_scheduler(self._client, connecting=status == "error")
@@ -166,8 +166,10 @@ class Host:
         if isinstance(error, KilledWorker):
             self._client.retry([shard.future])
             return True
-        if status == "error" or shard.source is None:
+        if status == "error":
             return False
+        if shard.source is None:  # Dask makes rows anew, unless they were taken from it
+            return shard.future.status not in ("cancelled", "error")
         if shard.future.status != "finished":
             (future,) = self._client.scatter({task_key(SHARD): shard.source}, hash=False).values()
             self._shards[number] = replace(shard, future=future)
@@ -180,7 +182,7 @@ class Host:
             came, went = self._members.look(now)
         except ProblemError as error:
             return [Failed(-1, error, now)]
-        events: list[Event] = []
+        events = self._strayed(now) + (self._in_hand() if went else [])
         for rank in went:
             for key, (command, future) in list(self._flying.items()):
                 if command.worker == rank:
@@ -188,6 +190,22 @@ class Host:
                     future.release()
             events.append(Lost(rank, now))
         return events + [Joined(rank, now) for rank in came]
+
+    def _in_hand(self) -> list[Event]:
+        """Return answers that have come in already."""
+        events = []
+        while not self._completed.queue.empty():
+            events.append(self._take(*self._completed.queue.get_nowait()))
+        return [event for event in events if event is not None]
+
+    def _strayed(self, now: float) -> list[Event]:
+        """Return failures that nobody was told of: Dask drops a task that failed when its result was on the way."""
+        if now - self._swept < EVERY:
+            return []
+        self._swept = now
+        failed = [future for _, future in self._flying.values() if future.status == "error"]
+        events = [self._take(future, future.exception()) for future in failed]
+        return [event for event in events if event is not None]
 
     def _now(self) -> float:
         return time.perf_counter() - self._listener.started
