@@ -204,6 +204,7 @@ def _encoder(
     if isinstance(columns, str):
         raise DataError(f"columns={columns!r} is one name: pass a list of names.")
     names = feature_columns(table, roles) if columns is None else list(columns)
+    check_columns(table, names)
     if table.n_rows == 0:
         raise DataError(_too_few("sample", (0, len(names))))
     if encoder is None and isinstance(table, MemoryTable) and table.stored_sparsely(names):

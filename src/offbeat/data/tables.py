@@ -96,12 +96,13 @@ class MemoryTable:
     def source(self, encoder: Encoder, budget: int) -> Source:
         """Return the encoded matrix: the columns in place where they form one, else a copy."""
         encoder.check_names(self.names)
+        if self.matrix is not None and encoder.plain and tuple(encoder.names) == self.names:
+            if working_dtype(self.matrix.dtype) == np.dtype(encoder.dtype):
+                return array_source(self.matrix)
         if encoder.sparse and encoder.plain and self.stored_sparsely(encoder.names):
             return sparse_source(self._beside_each_other(encoder.names).astype(encoder.dtype))
         if self.matrix is None or not encoder.plain or encoder.sparse:
             return encode(self, encoder)
-        if tuple(encoder.names) == self.names and working_dtype(self.matrix.dtype) == np.dtype(encoder.dtype):
-            return array_source(self.matrix)
         columns = _columns_of(self.matrix, self.names, encoder)
         return DenseSource(columns) if finite_sum(columns) else encode(self, encoder)  # which says what is missing
 
