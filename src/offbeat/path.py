@@ -29,7 +29,7 @@ from offbeat.sideways.board import Board
 from offbeat.sideways.evaluation import Iterate
 from offbeat.sideways.messages import Message
 from offbeat.sideways.protocol import DataInfo, internal_to_original
-from offbeat.solution import not_finite
+from offbeat.solution import in_range, not_finite
 from offbeat.solvers.column_path import column_path
 from offbeat.solvers.quadratic import Quadratic, refined, rounding
 
@@ -300,6 +300,7 @@ def quadratic_path(problem: Problem, begun: Start, alphas: Floats) -> Path:
         x, progress, looks = refined(problem, info, model, x, begun.look)
         passes += looks
         coef, intercept = internal_to_original(info, x.u, x.b)
+        in_range(coef, intercept)
         coefs.append(coef[:, 0])
         intercepts.append(float(intercept[0]))
         certificates.append(progress.certificate)
@@ -311,6 +312,7 @@ def _column_path(problem: Problem, shard: Shard, begun: Start, alphas: Floats) -
     info = replace(begun.info, n_shards=1, longest=shard.n_rows)  # however many looked at the data
     with np.errstate(over="ignore", invalid="ignore"):
         solved = column_path(problem, info, shard, begun.at, np.asarray(alphas, np.float64))
+    in_range(solved[0].T, solved[1])
     _warn_of_short(solved.certificates)
     return Path(np.asarray(alphas, np.float64), *solved[:3], solved.passes + begun.passes)
 

@@ -233,13 +233,15 @@ class Problem:
         convexity ``l*(s theta) <= s l*(theta) + (1 - s) l*(0)``.
 
         Whether there is a gap is a matter of penalty and reference, never of the point: gaps and gradients are in
-        different units, and the points of one fit are compared. A gap is never less than the rounding of its own sum.
-        One that is negative by much more says that the arithmetic failed, and certifies nothing: it is infinite.
+        different units, and the points of one fit are compared. A gap is never less than the rounding of what it is
+        summed from. One that is negative by much more says that the arithmetic failed, and certifies nothing: it is
+        infinite.
         """
         value = penalty.value(u)
         primal = at.loss + value
         if not (penalty.has_dual and _has_intercept_dual(at, reference)):
             norm = math.hypot(penalty.optimality(u, at.gradient), float(np.linalg.norm(at.intercept_gradient)))
+            norm = math.inf if math.isnan(norm) else norm
             return Certificate(
                 primal, -math.inf, norm, ratio(norm, reference.gradient_norm), "gradient", reference.tolerance
             )
@@ -250,7 +252,6 @@ class Problem:
             if scale > 0.0:
                 gap = _gap(point, value, penalty.conjugate(-point.gradient, scale), scale, at, reference)
         if gap < math.inf:
-            gap = gap if gap >= 0.0 else math.inf
             return Certificate(
                 primal, primal - gap, gap, ratio(gap, reference.objective), "duality gap", reference.tolerance
             )
@@ -267,12 +268,12 @@ def _with_floats(part: Any) -> Any:
 
 
 def _gap(point: DualPoint, value: float, conjugate: float, scale: float, at: Evaluation, reference: Reference) -> float:
-    """Return the gap, minus infinity where it is negative by more than rounding: a sum of terms that are not."""
+    """Return the gap, infinite where it is negative by more than rounding: a sum of terms that are not."""
     rest = (1.0 - scale) * (at.loss + reference.conjugate_zero)
     gap = value + conjugate + scale * point.excess + rest
-    size = abs(value) + abs(conjugate) + scale * point.size
-    noise = ROUNDING * (size + (1.0 - scale) * (abs(at.loss) + abs(reference.conjugate_zero)))
-    return -math.inf if gap < -DOUBTFUL * noise else max(abs(gap), noise)
+    size = abs(at.loss) + abs(value) + abs(conjugate) + scale * point.size
+    noise = ROUNDING * (size + (1.0 - scale) * abs(reference.conjugate_zero))
+    return math.inf if gap < -DOUBTFUL * noise else max(abs(gap), noise)
 
 
 def ratio(gap: float, reference: float) -> float:

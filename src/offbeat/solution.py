@@ -74,6 +74,31 @@ def not_finite(dataset: Data) -> DataError:
     return DataError(dataset.fault() or "the loss is not finite at the starting point: scale the columns or the target")
 
 
+def in_range(coef: Floats, intercept: Floats) -> None:
+    """Raise `DataError` for a model that is not made of numbers: none leaves a fit.
+
+    Parameters
+    ----------
+    coef : ndarray, shape (n_columns,) or (n_columns, n_outputs)
+        In the units of the columns.
+    intercept : ndarray
+
+    Examples
+    --------
+    >>> in_range(np.array([1.0, np.inf]), np.zeros(1))
+    Traceback (most recent call last):
+    offbeat.errors.DataError: the coefficient of column 1 is out of the range of numbers: scale the column or the target
+    """
+    wrong = np.flatnonzero(~np.isfinite(coef).reshape(len(coef), -1).all(axis=1))
+    if wrong.size:
+        more = f" (and those of {wrong.size - 1} others)" if wrong.size > 1 else ""
+        raise DataError(
+            f"the coefficient of column {wrong[0]}{more} is out of the range of numbers: scale the column or the target"
+        )
+    if not np.all(np.isfinite(intercept)):
+        raise DataError("the intercept is out of the range of numbers: scale the columns or the target")
+
+
 def wrong_loss(loss: Any, y: Floats) -> str | None:
     """Return what is wrong with a loss of the user's own: a method that gives NaN or raises, and where.
 
@@ -160,6 +185,7 @@ def solution_of(
         )
         best = Progress(*info.start, nothing)
     coef, intercept = internal_to_original(info, best.coef, best.intercept)
+    in_range(coef, intercept)
     c = best.certificate
     scale = info.reference.objective if c.kind == "duality gap" else info.reference.gradient_norm
     trace.metadata.update(

@@ -74,7 +74,7 @@ def curvature(penalty, factor, weight):
     """Return the coefficients of ``u_j^2 / 2`` in the penalty."""
     out = np.empty(factor.shape[0])
     for j in range(factor.shape[0]):
-        out[j] = factor[j] * factor[j] * penalty.curvature(weight[j])
+        out[j] = factor[j] * (factor[j] * penalty.curvature(weight[j]))  # zero whatever the factor
     return out
 
 

@@ -21,7 +21,7 @@ from offbeat.problem import Certificate, Evaluation, Floats, Problem, Reference
 from offbeat.sideways import evaluation
 from offbeat.sideways.evaluation import Iterate
 from offbeat.sideways.protocol import DataInfo, internal_to_original, original_to_internal
-from offbeat.solution import not_finite
+from offbeat.solution import in_range, not_finite
 from offbeat.solvers.quadratic import Quadratic, rounding, solve_quadratic
 
 FLAT = 1e-12  # spread of a column over its mean, below which it counts as constant
@@ -151,6 +151,7 @@ def solved(
     model = Quadratic(origin, at, hessian, rounding(info))
     x, _, progress = solve_quadratic(problem, info, model, start)
     coef, intercept = internal_to_original(info, x.u, x.b)
+    in_range(coef, intercept)
     return coef[:, 0], float(intercept[0]) if fit_intercept else 0.0, progress.certificate
 
 

@@ -11,6 +11,7 @@ the same recursion is the Laplace approximation of streaming Bayes (Broderick et
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -29,7 +30,7 @@ from offbeat.problem import Floats, Problem
 from offbeat.sideways import evaluation
 from offbeat.sideways.evaluation import Iterate
 from offbeat.sideways.protocol import Progress
-from offbeat.solution import not_finite
+from offbeat.solution import in_range, not_finite
 from offbeat.solvers.subproblem import newton_step
 
 HELD = 10_000  # rows, from which they are let go
@@ -46,13 +47,15 @@ def begun(dataset: Dataset, fit_intercept: bool, n_outputs: int) -> Running:
     """Return a stream without rows, centred for the first ones."""
     k, shard = dataset.n_columns, dataset.shards(1)[0]
     with np.errstate(over="ignore", invalid="ignore"):
-        center = shard.moments(1.0, Workspace()).mean
+        seen = shard.moments(1.0, Workspace())
+    center, deviation = seen.mean, seen.spread / math.sqrt(seen.weight or 1.0)
     if not np.all(np.isfinite(center)):
         raise not_finite(dataset)
     center = center if fit_intercept else np.zeros(k)
     none = np.zeros((k + 1) * n_outputs)
     nothing = Quadratic(none, 0.0, none, np.zeros((none.size, none.size)))
-    return Running(0, 0.0, np.zeros(n_outputs), 0.0, center, fit_intercept, nothing)
+    scale = np.where(deviation > 0.0, deviation, 1.0)
+    return Running(0, 0.0, np.zeros(n_outputs), 0.0, center, fit_intercept, nothing, scale=scale)
 
 
 def added(known: Running, dataset: Dataset, loss: Any) -> Running:
@@ -164,6 +167,8 @@ class RunningStream(StreamModel):
         if not np.all(np.isfinite(at.gradient)):
             raise not_finite(dataset)
         w = at.x[: objective.info.size].reshape(-1, n_outputs)
-        self._keep_coef(w.copy(), at.x[objective.info.size :] - known.center @ w)
+        intercept = at.x[objective.info.size :] - known.center @ w
+        in_range(w, intercept)
+        self._keep_coef(w.copy(), intercept)
         self.stream_ = let_go(known, at)
         self._tell(known.rows, progress.certificate, rounds)

@@ -52,6 +52,8 @@ class Running:
     past : Quadratic
     held : tuple of Dataset
         Rows that are not part of ``past``.
+    scale : ndarray, shape (k,), optional
+        Deviations of the columns in the first rows: they tell which columns are far from zero.
     """
 
     rows: int
@@ -62,6 +64,7 @@ class Running:
     fit_intercept: bool
     past: Quadratic
     held: tuple[Dataset, ...] = ()
+    scale: Floats | None = None
 
     @property
     def n_columns(self) -> int:
@@ -113,7 +116,9 @@ class Objective:
         """Evaluate quadratic and rows at a point in the units of the columns, intercepts last (about the centre)."""
         past, (k, m) = self._known.past.moved(x), (self._known.n_columns, len(self._known.target))
         coef = x[: k * m].reshape(k, m) if m > 1 else x[:k].copy()
-        point = Point(coef, x[k * m :].copy(), self._known.center, hessian=m == 1, repair=m == 1)
+        scale = self._known.scale
+        point = Point(coef, x[k * m :].copy(), self._known.center, hessian=m == 1, repair=m == 1, scale=scale)
+        unit = np.ones(x.size) if scale is None or m > 1 else np.append(scale, 1.0)  # that the Hessian comes in
         loss, gradient, hessian = past.value, past.slope.copy(), past.hessian.copy()
         repair, repair_sum = past.hessian[: k * m, -1].copy(), float(past.hessian[-1, -1])
 
@@ -126,7 +131,8 @@ class Objective:
             shards = part.shards(self._engine.n_workers)
             flat = np.sum(self._engine.map(one, [s for s in shards if s.n_rows]), axis=0)
             sums = Sums.unflat(flat, point)
-            loss, hessian = loss + float(sums.head[0]), hessian + flat[-hessian.size :].reshape(hessian.shape)
+            loss = loss + float(sums.head[0])
+            hessian = hessian + flat[-hessian.size :].reshape(hessian.shape) * unit * unit[:, None]
             gradient += np.append(sums.gradient, sums.head[1 : 1 + m])
             if sums.repair is not None:
                 repair, repair_sum = repair + sums.repair, repair_sum + float(sums.head[-2])

@@ -268,9 +268,9 @@ class Best:
         note = state.note
         if progress is None:
             return Row(time=now, passes=state.passes, clock=update, note=note)
-        if self.progress is None or progress.certificate.relative_gap <= self.progress.certificate.relative_gap:
+        best, c = self.progress, progress.certificate
+        if progress.finite and (best is None or c.relative_gap <= best.certificate.relative_gap):
             self.progress = progress
-        c = progress.certificate
         return Row(
             time=now, passes=state.passes, clock=update, primal=c.primal, dual=c.dual, gap=c.gap,
             primal_residual=progress.primal_residual, dual_residual=progress.dual_residual, note=note,

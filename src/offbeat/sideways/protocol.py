@@ -70,6 +70,11 @@ class Progress:
     primal_residual: float = math.nan
     dual_residual: float = math.nan
 
+    @property
+    def finite(self) -> bool:
+        """Whether all coefficients are numbers."""
+        return bool(np.all(np.isfinite(self.coef)) and np.all(np.isfinite(self.intercept)))
+
 
 class Step(NamedTuple):
     """What a step of a shard gives: its new local state, its contribution (flat), and what it cost.

@@ -94,7 +94,7 @@ def diagonal(shard: Shard, workspace: Workspace, shares: Shares, at: Point) -> F
         center = inner.center[:, None]
         second += center * (center * total - 2.0 * first)
     if how is not None:
-        second /= how.units()[:, None] ** 2
+        second = second / how.units()[:, None] / how.units()[:, None]
     return np.concatenate([second.ravel(), total, [stored]])
 
 

@@ -121,7 +121,7 @@ def _diagonal(shard: Shard, workspace: Workspace, bend: NDArray[Any], query: Que
     if shard.source.sparse:
         out[:, 1] += center * (center * total - 2.0 * out[:, 0])
     if how is not None:
-        out[:, 1] /= how.units() ** 2
+        out[:, 1] = out[:, 1] / how.units() / how.units()
     return np.concatenate([out[:, 1], [total, stored]])
 
 
@@ -174,7 +174,7 @@ def _block(shard: Shard, workspace: Workspace, bend: Floats, query: Query) -> Fl
             out[-1, :-1] -= total * center
     if how is not None:
         unit = np.append(how.units()[columns], 1.0)
-        out /= unit * unit[:, None]
+        out = out / unit / unit[:, None]
     out *= shard.n_rows / seen
     return out.ravel()
 
