@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -18,9 +19,10 @@ from offbeat.problem import Evaluation, Floats, Problem, Separable
 from offbeat.settings import Settings
 from offbeat.sideways.evaluation import Iterate
 from offbeat.sideways.protocol import DataInfo
-from offbeat.solvers.quadratic import Quadratic, solve_quadratic
+from offbeat.solvers.quadratic import Quadratic, refined
 
 Start: TypeAlias = tuple[Floats, Floats]
+Look: TypeAlias = Callable[[DataInfo, Iterate], Evaluation]
 ABOVE = 100.0  # strength to begin with, in steepest slopes at the null model: fitting the free columns may raise them
 TRIALS = 20
 TOLERANCE = 1e-10  # of the fit of the free columns: the strength errs by about as much of the slope at the null model
@@ -73,8 +75,10 @@ def fit_free(problem: Problem, dataset: Data, options: Options, strength: float)
     return options.start, passes
 
 
-def free_quadratic(problem: Problem, info: DataInfo, model: Quadratic, strength: float) -> tuple[Iterate, Evaluation]:
-    """Fit the columns without penalty alone, from the Gram matrix of a quadratic loss; see `fit_free`.
+def free_quadratic(
+    problem: Problem, info: DataInfo, model: Quadratic, strength: float, look: Look | None
+) -> tuple[Evaluation, int]:
+    """Fit the columns without penalty alone, for a quadratic loss; see `fit_free`.
 
     Parameters
     ----------
@@ -83,20 +87,27 @@ def free_quadratic(problem: Problem, info: DataInfo, model: Quadratic, strength:
     model : Quadratic
         The loss.
     strength : float
+    look : callable, optional
+        Evaluates a point on the rows.
 
     Returns
     -------
-    x : Iterate
     at : Evaluation
+        Where they are fitted.
+    looks : int
+        How often the rows were looked at.
     """
-    x, at, held = model.x, model.at, info.penalty.weight > 0.0
+    x, looks, held = model.x, 0, info.penalty.weight > 0.0
     reference = info.reference._replace(tolerance=TOLERANCE)
     for alpha in _strengths(strength):
         lasso = replace(info, penalty=replace(info.penalty, rule=L1(alpha)), reference=reference)
-        x, at, _ = solve_quadratic(problem, lasso, model, x)
+        x, _, more = refined(problem, lasso, model, x, look)
+        looks += more
         if not np.any(x.u[held]):
             break
-    return x, at
+    if looks == 0 or look is None:
+        return model.evaluation(x), looks
+    return look(info, x), looks + 1
 
 
 def _strengths(first: float) -> list[float]:

@@ -65,17 +65,15 @@ Look: TypeAlias = Callable[[DataInfo, Iterate], Evaluation]
 
 @dataclass(frozen=True)
 class Start:
-    """The data at the null model, or where the columns without penalty are fitted: what a path starts from.
+    """The data at the null model: what a path starts from. ``hessian`` is None unless the loss is quadratic.
 
-    ``hessian`` is None unless the loss is quadratic. ``look`` evaluates another point on the rows, where what the Gram
-    matrix says of it is in doubt. ``passes`` over the data led here.
+    ``look`` evaluates another point on the rows, where what the Gram matrix says of it is in doubt.
     """
 
     info: DataInfo
     at: Evaluation
     hessian: Floats | None
     look: Look | None = None
-    passes: float = 1.0
 
 
 def start(problem: Problem, dataset: Dataset, options: Options, engine: Engine, *, gram: bool = True) -> Start:
@@ -112,34 +110,36 @@ def start(problem: Problem, dataset: Dataset, options: Options, engine: Engine, 
     return Start(info, at, hessian, lambda info, x: look(info, evaluation.query(info, x))[0])
 
 
-def largest_alpha(begun: Start) -> float:
+def largest_alpha(penalty: Separable, slope: float) -> float:
     """Return the least strength at which all penalised coefficients are zero (near zero for a pure ridge).
 
     Parameters
     ----------
-    begun : Start
-        Where only the coefficients without penalty are fitted. The strength of its penalty does not matter.
+    penalty : Separable
+        Its strength does not matter.
+    slope : float
+        See `_steepest`.
     """
-    penalty = begun.info.penalty
     share = {"l1": 1.0, "elastic-net": getattr(penalty.rule, "l1_ratio", 1.0)}.get(penalty.rule.name, RIDGE_SHARE)
     margin = 1.0 + MARGIN if unpenalised(penalty).any() else 1.0
-    return margin * steepest(penalty, begun.at) / max(share, RIDGE_SHARE)
+    return margin * slope / max(share, RIDGE_SHARE)
 
 
-def _begin(problem: Problem, dataset: Dataset, options: Options, engine: Engine, *, gram: bool) -> Start:
-    """Look at the data at the null model, or at the fit of the columns without penalty where there are some."""
-    begun = start(problem, dataset, options, engine, gram=gram)
-    if not unpenalised(begun.info.penalty).any():
-        return begun
-    strength = ABOVE * steepest(begun.info.penalty, begun.at)
+def _steepest(
+    problem: Problem, dataset: Dataset, options: Options, engine: Engine, begun: Start
+) -> tuple[float, float]:
+    """Return the largest slope along a column with penalty where only the others are fitted, and passes for that."""
+    penalty = begun.info.penalty
+    slope = steepest(penalty, begun.at)
+    if not unpenalised(penalty).any():
+        return slope, 0.0
     if begun.hessian is not None:
-        exact = rounding(begun.info, exact=True)
-        model = Quadratic(Iterate(*begun.info.start), begun.at, begun.hessian, exact)
-        x, at = free_quadratic(problem, begun.info, model, strength)
-        return replace(begun, info=replace(begun.info, start=x), at=at)
-    found, passes = fit_free(problem, dataset, options, strength)
-    begun = start(problem, dataset, replace(options, start=found), engine, gram=gram)
-    return replace(begun, passes=passes + 2.0)
+        model = Quadratic(Iterate(*begun.info.start), begun.at, begun.hessian, rounding(begun.info, exact=True))
+        at, looks = free_quadratic(problem, begun.info, model, ABOVE * slope, begun.look)
+        return steepest(penalty, at), float(looks)
+    found, passes = fit_free(problem, dataset, options, ABOVE * slope)
+    at = start(problem, dataset, replace(options, start=found), engine, gram=False).at
+    return steepest(penalty, at), passes + 1.0
 
 
 def solve_path(
@@ -199,14 +199,19 @@ def solve_path(
     engine = choice.engine(dataset, "auto")
     if alphas is None and problem.penalty.name != "l2":
         _check_smooth(problem, "the strengths of a path", "give alphas")
-    look = _begin if alphas is None else start
-    begun = look(problem, dataset, options, engine, gram=not by_columns)
-    strengths = grid(largest_alpha(begun), n_alphas, eps) if alphas is None else np.sort(alphas)[::-1]
+    begun, before = start(problem, dataset, options, engine, gram=not by_columns), 0.0
+    if alphas is None:
+        slope, before = _steepest(problem, dataset, options, engine, begun)
+        strengths = grid(largest_alpha(begun.info.penalty, slope), n_alphas, eps)
+    else:
+        strengths = np.sort(alphas)[::-1]
     if begun.hessian is not None:
-        return quadratic_path(problem, begun, strengths)
-    if by_columns:
-        return _column_path(problem, engine.place(dataset.shards(1))[0], begun, strengths)
-    return _warm_path(problem, dataset, options, strengths, begun.passes)
+        path = quadratic_path(problem, begun, strengths)
+    elif by_columns:
+        path = _column_path(problem, engine.place(dataset.shards(1))[0], begun, strengths)
+    else:
+        path = _warm_path(problem, dataset, options, strengths)
+    return replace(path, passes=path.passes + before)
 
 
 def lambda_max(
@@ -252,9 +257,9 @@ def lambda_max(
         )
     _check_smooth(problem, "lambda_max", "solve for a range of strengths")
     dataset = as_dataset(X, y, sample_weight=sample_weight, offset=offset, memory_budget=memory_budget)
-    options = Options(fit_intercept, standardize)
-    begun = _begin(problem, dataset, options, choice.engine(dataset, "auto"), gram=False)
-    return steepest(begun.info.penalty, begun.at) / share
+    options, engine = Options(fit_intercept, standardize), choice.engine(dataset, "auto")
+    begun = start(problem, dataset, options, engine, gram=False)
+    return _steepest(problem, dataset, options, engine, begun)[0] / share
 
 
 def _check_smooth(problem: Problem, what: str, instead: str) -> None:
@@ -314,7 +319,7 @@ def _column_path(problem: Problem, shard: Shard, begun: Start, alphas: Floats) -
         solved = column_path(problem, info, shard, begun.at, np.asarray(alphas, np.float64))
     in_range(solved[0].T, solved[1])
     _warn_of_short(solved.certificates)
-    return Path(np.asarray(alphas, np.float64), *solved[:3], solved.passes + begun.passes)
+    return Path(np.asarray(alphas, np.float64), *solved[:3], solved.passes + 1.0)
 
 
 def _warn_of_short(certificates: Sequence[Certificate]) -> None:
@@ -325,9 +330,9 @@ def _warn_of_short(certificates: Sequence[Certificate]) -> None:
         )
 
 
-def _warm_path(problem: Problem, dataset: Dataset, options: Options, alphas: Floats, passes: float) -> Path:
-    """Return the path of any loss, each fit started from the one before; ``passes`` were made before."""
-    coefs, intercepts, certificates = [], [], []
+def _warm_path(problem: Problem, dataset: Dataset, options: Options, alphas: Floats) -> Path:
+    """Return the path of any loss, each fit started from the one before."""
+    coefs, intercepts, certificates, passes = [], [], [], 1.0
     for alpha in alphas:
         one = Problem(problem.loss, problem.penalty._replace(alpha=float(alpha)))
         with warnings.catch_warnings():

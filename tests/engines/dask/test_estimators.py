@@ -118,6 +118,29 @@ def test_data_frames(client, rows):
     assert model.score(frames, "late") == pytest.approx(model.score(table, "late"))
 
 
+def test_scores_are_finite_where_means_underflow_or_targets_are_equal(lazy, rows):
+    model = PoissonRegressor().fit(rows[0], np.floor(np.exp(rows[1])))
+    model.coef_ = np.array([-4000.0, 0.0, 0.0, 0.0])
+    far = np.abs(rows[0]) + 1.0
+    y = np.zeros(N)
+    assert model.score(da.from_array(far, chunks=(250, K)), lazily(y)) == model.score(far, y) == 1.0  # means of 0
+    y[0] = 2.0
+    found = model.score(da.from_array(far, chunks=(250, K)), lazily(y))
+    assert np.isfinite(found)
+    assert found == pytest.approx(model.score(far, y))
+
+
+@pytest.mark.parametrize(
+    "labels", [np.array([0, 1], dtype=object), np.array([b"no", b"yes"])], ids=["objects", "bytes"]
+)
+def test_labels_that_a_fit_takes_can_be_scored(lazy, rows, labels):
+    y = labels[(rows[1] > 0).astype(int)]
+    there = LogisticRegression().fit(lazy, lazily(y))
+    assert there.score(lazy, lazily(y)) == pytest.approx(
+        np.mean((there.decision_function(rows[0]) > 0) == (rows[1] > 0))
+    )
+
+
 def test_classes_with_the_parameters_of_dask_ml(lazy, rows):
     y = (rows[1] > 0).astype(int)
     for settings in ({"C": 0.1}, {"C": 0.1, "solver": "admm", "penalty": "l1"}):
