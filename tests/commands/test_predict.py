@@ -61,6 +61,64 @@ def test_predict_checks_the_columns(folder: Path) -> None:
     assert run("predict", "model", "other order.parquet").stdout == run("predict", "model", "table.parquet").stdout
 
 
+def test_copied_columns_are_as_they_were_written(folder: Path) -> None:
+    run(*FIT, "-o", "model")
+    written = {"code": "00{:03d}", "n": "{}", "x": "{}.25", "t": "1.{}0", "day": "2020-01-{:02d}"}
+    table = pa.csv.read_csv("table.csv").slice(0, 9)
+    for name, form in written.items():
+        table = table.append_column(name, pa.array([form.format(i) for i in range(1, 10)]))
+    table.to_pandas().to_csv("few.csv", index=False)
+    for budget in ([], ["--memory-budget", "1"]):
+        columns = [part for name in (*written, "wind") for part in ("--column", name)]
+        assert run("predict", "model", "few.csv", "-o", "p.parquet", *columns, *budget).exit_code == 0
+        copied = pa.parquet.read_table("p.parquet")
+        for name in ("code", "t"):
+            assert copied[name].to_pylist() == table[name].to_pylist()
+        assert copied["n"].to_pylist() == list(range(1, 10))
+        assert copied["x"].to_pylist() == [i + 0.25 for i in range(1, 10)]
+        assert copied["day"].type == pa.date32() and copied["wind"].type == pa.float64()
+
+
+def test_columns_that_csv_cannot_hold(folder: Path) -> None:
+    run(*FIT, "-o", "model")
+    table = make_table()
+    nested = {
+        "list": pa.array([[1, 2]] * N),
+        "struct": pa.array([{"a": 1}] * N),
+        "map": pa.array([[("a", 1)]] * N, pa.map_(pa.string(), pa.int64())),
+        "span": pa.array([1] * N, pa.duration("s")),
+    }
+    for name, values in nested.items():
+        table = table.append_column(name, values)
+    pa.parquet.write_table(table, "nested.parquet")
+    for name in nested:
+        for out in ([], ["-o", "p.csv"]):
+            if name != "span":
+                assert f"--column: '{name}' has type" in refusal(
+                    "predict", "model", "nested.parquet", "--column", name, *out
+                )
+            assert not Path("p.csv").exists()
+        assert run("predict", "model", "nested.parquet", "--column", name, "-o", "p.parquet").exit_code == 0
+        assert pa.parquet.read_table("p.parquet")[name].to_pylist() == table[name].to_pylist()
+
+
+def test_copied_columns_of_several_types(folder: Path) -> None:
+    run(*FIT, "-o", "model")
+    table = make_table()
+    Path("parts").mkdir()
+    for i, (dtype, text) in enumerate(
+        [(pa.int64(), pa.string()), (pa.float32(), pa.dictionary(pa.int8(), pa.string()))]
+    ):
+        part = table.slice(i * 100, 100)
+        part = part.set_column(0, "id", part["id"].cast(dtype)).append_column("dest2", part["dest"].cast(text))
+        pa.parquet.write_table(part, f"parts/{i}.parquet")
+    copies = ["--column", "id", "--column", "dest2"]
+    assert run("predict", "model", "parts", *copies, "-o", "p.csv").exit_code == 0
+    copied = pa.csv.read_csv("p.csv")
+    assert copied["id"].to_pylist() == list(range(200))
+    assert copied["dest2"].to_pylist() == table["dest"][:200].to_pylist()
+
+
 def test_bad_options_of_predict(folder: Path) -> None:
     run(*FIT, "-o", "model")
     assert "written as .parquet or .csv" in refusal("predict", "model", "table.csv", "-o", "p.xlsx")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -129,7 +130,9 @@ def _predict(folder: Path, data: NewData, out: Path | None, *, as_json: bool) ->
     model = load_model(folder)
     with terminal.working(f"predicting {data.table} ..."):
         opened, dataset = _open(model, data)
-        table = _table(model, predictor(model, dataset), _copied(opened, data))
+        copied = _copied(opened, data)
+        _check_flat(copied, out)
+        table = _table(model, predictor(model, dataset), copied)
         _write(table, out)
     if out is None:
         return
@@ -145,7 +148,9 @@ def _open(model: Model, data: NewData) -> tuple[Opened, Dataset]:
     from offbeat.commands.training import read_vector
     from offbeat.data.load import as_dataset, open_data
 
-    fitted_reading = Reading.from_settings(model.settings).for_prediction(model.encoder, model.n_features)
+    numbers = {column.name for column in (model.encoder.columns if model.encoder else ()) if not column.categorical}
+    copied = [name for name in data.columns if name not in numbers]
+    fitted_reading = Reading.from_settings(model.settings).for_prediction(model.encoder, model.n_features, copied)
     opened = open_data(data.table, data.memory_budget, make_reading(fitted_reading, **data.given))
     fitted = model.settings.get("offset")
     offset: Any = data.offset or fitted
@@ -169,14 +174,44 @@ def _copied(opened: Opened, data: NewData) -> dict[str, pa.ChunkedArray]:
     import pyarrow as pa
 
     from offbeat.data.tabular import check_columns
+    from offbeat.data.widest import plain_type
 
     if not data.columns:
         return {}
     if opened.table is None:
         raise DataError(f"--column needs names of columns, which {data.table} does not have")
     check_columns(opened.table, data.columns)
-    table = pa.Table.from_batches(list(opened.table.batches(data.columns)))
-    return {name: table.column(name) for name in data.columns}
+    chunks: dict[str, list[pa.Array]] = {name: [] for name in data.columns}
+    types = {name: plain_type(opened.table.schema.field(name).type) for name in data.columns}
+    for batch in opened.table.batches(data.columns):
+        for name, dtype in types.items():
+            chunks[name].append(batch.column(name).cast(dtype, safe=False))
+    columns = {name: pa.chunked_array(parts, types[name]) for name, parts in chunks.items()}
+    texts = opened.reading.categorical
+    return {name: _typed(column) if name in texts else column for name, column in columns.items()}
+
+
+def _typed(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a column of text as numbers or dates, if those are written as the texts are: ``007`` stays text."""
+    import pyarrow as pa
+
+    for dtype in (pa.int64(), pa.float64(), pa.bool_(), pa.date32(), pa.timestamp("s")):
+        with suppress(pa.ArrowException):
+            values = column.cast(dtype)
+            if values.cast(column.type).equals(column):
+                return values
+    return column
+
+
+def _check_flat(copied: Mapping[str, pa.ChunkedArray], out: Path | None) -> None:
+    """Raise `DataError` if a column cannot be written to CSV."""
+    import pyarrow.types as at
+
+    for name, column in copied.items():
+        if at.is_nested(column.type) and (out is None or out.suffix.lower() == ".csv"):
+            raise DataError(
+                f"--column: {name!r} has type {column.type}, which CSV cannot hold; write a .parquet file (--out)"
+            )
 
 
 def _table(model: Model, z: Floats, copied: dict[str, pa.ChunkedArray]) -> pa.Table:
@@ -214,7 +249,7 @@ def _write(table: pa.Table, out: Path | None) -> None:
 
     try:
         _write_table(table, out)
-    except pa.ArrowNotImplementedError as error:
+    except pa.ArrowException as error:
         raise DataError(f"a column to copy cannot be written to CSV: {error}; write .parquet") from error
 
 

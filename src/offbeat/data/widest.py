@@ -33,11 +33,25 @@ def widest(types: Sequence[pa.DataType]) -> pa.DataType | None:
     if len(several) == 1:
         return several[0]
     plain = [dtype for dtype in several if not at.is_dictionary(dtype)]
-    if all(_text(dtype.value_type if at.is_dictionary(dtype) else dtype) for dtype in several):
+    if all(_text(plain_type(dtype)) for dtype in several):
         return pa.large_string() if plain else several[0]
     if len(plain) < len(several):
         return None if plain else _dictionary(several)
     return _number(several)
+
+
+def plain_type(dtype: pa.DataType) -> pa.DataType:
+    """Return the type of the values of a column, be they encoded as a dictionary or not.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> plain_type(pa.dictionary(pa.int8(), pa.string()))
+    DataType(string)
+    """
+    import pyarrow.types as at
+
+    return dtype.value_type if at.is_dictionary(dtype) else dtype
 
 
 def _text(dtype: pa.DataType) -> bool:
