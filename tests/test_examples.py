@@ -96,6 +96,17 @@ def test_the_page_about_losses_of_ones_own_runs() -> None:
     assert names["solution"].status == "converged"
 
 
+def test_the_code_of_the_page_about_files_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = "".join(f"{code};{i},5;{i + 10 * j}\n" for i in range(9) for j, code in enumerate(["007", "7"]))
+    Path("prices.csv").write_text("zip;size;price\n" + rows)
+    Path("new.csv").write_text("size;zip\n2,5;007\n")
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "files.md").read_text(), re.DOTALL)
+    names: dict[str, Any] = {"__name__": "files"}
+    exec(compile("\n".join(blocks), "docs/files.md", "exec"), names)
+    assert names["model"].encoder_.feature_names == ["zip=007", "zip=7", "size"]
+
+
 @pytest.mark.parametrize("page", ["streams", "lock-free"])
 def test_pages_print_what_they_say(page: str, capsys: pytest.CaptureFixture[str]) -> None:
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / f"{page}.md").read_text(), re.DOTALL)

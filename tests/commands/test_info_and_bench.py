@@ -31,6 +31,10 @@ def test_info_of_everything(folder: Path) -> None:
     for path in ([], ["model"], ["table.parquet"], ["X.npy"]):
         assert run("info", *path).exit_code == 0
     assert "visibility" in run("info", "table.parquet").stdout
+    Path("german.csv").write_text(";x;y\n0;1,5;a\n")
+    assert "--separator ';'" in refusal("info", "german.csv")
+    columns = answer("info", "german.csv", "--separator", ";", "--decimal", ",")["columns"]
+    assert [column["use"] for column in columns] == ["none: the index of pandas", "number", "category"]
 
 
 def test_bench_runs_the_sources_or_says_where_they_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

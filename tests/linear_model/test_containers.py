@@ -257,6 +257,33 @@ def test_index_base_and_width_of_a_libsvm_file_come_from_the_model(
             model.predict(path)
 
 
+def test_a_libsvm_file_that_is_open_already(tmp_path: Path) -> None:
+    path = tmp_path / "a.svm"
+    path.write_text("".join(f"{i} 0:{i}.5 1:{i % 3} 2:1\n" for i in range(20)))
+    model = Ridge(alpha=1e-9, tol=1e-9).fit(open_data(path))
+    path.write_text("0 1:1\n")
+    with pytest.raises(DataError, match=r"taken to start at 1, and the model .* start at 0"):
+        model.predict(open_data(path))
+    right = model.coef_[1] + model.intercept_
+    np.testing.assert_allclose(model.predict(open_data(path, reading=Reading(index_base=0))), [right])
+    dense = Ridge(alpha=1e-9, tol=1e-9).fit(np.eye(20, 3), np.arange(20.0))
+    with pytest.raises(DataError, match="does not show whether its indices start at 0 or at 1"):
+        dense.predict(path)
+    np.testing.assert_allclose(
+        dense.predict(open_data(path, reading=Reading(index_base=0))), dense.coef_[1] + dense.intercept_
+    )
+
+
+def test_scores_of_a_csv_file_by_names_of_columns(tmp_path: Path, rng: np.random.Generator) -> None:
+    x, v = rng.normal(size=60), rng.integers(1, 4, 60)
+    y, path = 2 * x + rng.normal(size=60), tmp_path / "a.csv"
+    pd.DataFrame({"x": x, "y": y, "v": v}).to_csv(path, index=False, sep=";", decimal=",")
+    german = Reading(separator=";", decimal=",")
+    model = Ridge(tol=1e-9).fit(open_data(path, reading=german), "y", sample_weight="v")
+    residual, total = (np.sum(v * (y - about) ** 2) for about in (model.predict(x[:, None]), np.average(y, weights=v)))
+    assert model.score(path, "y", sample_weight="v") == pytest.approx(1 - residual / total)
+
+
 def test_later_batches_of_a_stream_are_read_as_the_first(tmp_path: Path) -> None:
     first, later, table = tmp_path / "a.svm", tmp_path / "b.svm", tmp_path / "c.csv"
     first.write_text("".join(f"{i} 0:{i}.5 1:{i % 3} 2:1\n" for i in range(20)))

@@ -13,7 +13,8 @@ import typer
 
 import offbeat
 from offbeat.commands import terminal
-from offbeat.commands.options import Json
+from offbeat.commands.options import Decimal, Encoding, Json, Separator, make_reading
+from offbeat.data.reading import Reading
 
 HELP = """
 Describe this installation, a saved model, or a table.
@@ -33,6 +34,9 @@ def info(
         Path | None,
         typer.Argument(metavar="[MODEL or TABLE]", show_default=False, help="By default, this installation."),
     ] = None,
+    separator: Separator = None,
+    decimal: Decimal = None,
+    encoding: Encoding = None,
     as_json: Json = False,
 ) -> None:
     """Describe something; see `HELP`."""
@@ -42,7 +46,8 @@ def info(
         if path is None:
             facts = installation()
         else:
-            facts = of_model(path) if is_model(path) else of_table(path)
+            reading = make_reading(Reading(), separator, decimal, encoding)
+            facts = of_model(path) if is_model(path) else of_table(path, reading)
         if as_json:
             terminal.print_json(facts)
         else:
@@ -106,8 +111,8 @@ def of_model(path: Path) -> dict[str, Any]:
     }
 
 
-def of_table(path: Path) -> dict[str, Any]:
-    """Return the columns of a table and how they would be used, or the shape of a matrix.
+def of_table(path: Path, reading: Reading | None = None) -> dict[str, Any]:
+    """Return the columns of a table and how they would be used, or the shape of a matrix; ``reading`` is of text files.
 
     Raises
     ------
@@ -115,8 +120,9 @@ def of_table(path: Path) -> dict[str, Any]:
         It cannot be read.
     """
     from offbeat.data.load import open_data
+    from offbeat.data.pandas_index import noted_index
 
-    opened = open_data(path)
+    opened = open_data(path, reading=reading)
     if opened.table is None:
         source = opened.source
         assert source is not None
@@ -125,17 +131,20 @@ def of_table(path: Path) -> dict[str, Any]:
         return {**facts, "labels": opened.labels is not None}
     schema = opened.table.schema
     missing = opened.table.known_missing(schema.names)
+    index = noted_index(schema)
     columns = [
-        {"name": field.name, "type": str(field.type), "use": _use(field), "missing": missing.get(field.name, 0)}
+        {"name": field.name, "type": str(field.type), "use": _use(field, index), "missing": missing.get(field.name, 0)}
         for field in schema
     ]
     return {"table": str(path), "rows": opened.table.n_rows, "columns": columns}
 
 
-def _use(field: Any) -> str:
+def _use(field: Any, index: frozenset[str]) -> str:
     from offbeat.data.columns import column_kind
     from offbeat.errors import DataError
 
+    if field.name in index:
+        return "none: the index of pandas"
     try:
         kind = column_kind(field.name, field.type)
     except DataError:

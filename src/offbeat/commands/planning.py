@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from offbeat import choice, datasets, solvers
-from offbeat.commands import cluster, training
+from offbeat.commands import cluster, terminal, training
 from offbeat.commands.fitting import find_solver
 from offbeat.commands.options import DataRequest, HowToFit, LossName, ModelRequest, SimulationRequest
 from offbeat.commands.variants import MODES, VARIED, Machines, Task, Variant, in_modes, varied
@@ -197,7 +197,8 @@ def _generated_size(request: SimulationRequest) -> tuple[int, int]:
 def _dataset(data: DataRequest | None, model: ModelRequest, request: SimulationRequest) -> tuple[Dataset, int | None]:
     """Return the rows, and how many classes there are, if any."""
     if data is not None:
-        split = training.load_split(data, model.loss)
+        with terminal.noted_warnings():
+            split = training.load_split(data, model.loss)
         return split.train, None if split.classes is None else len(split.classes)
     makers: dict[LossName, Any] = {
         LossName.SQUARED: datasets.make_regression, LossName.HUBER: datasets.make_regression,

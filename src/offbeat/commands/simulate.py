@@ -16,6 +16,8 @@ from offbeat.commands.options import (
     OUTPUT,
     STOPPING,
     DataRequest,
+    Decimal,
+    Encoding,
     HowToFit,
     Json,
     LossName,
@@ -23,8 +25,11 @@ from offbeat.commands.options import (
     ModelRequest,
     PenaltyName,
     Quiet,
+    Separator,
     SimulationRequest,
+    make_reading,
 )
+from offbeat.data.reading import Reading
 
 if TYPE_CHECKING:
     from offbeat.commands.variants import Result
@@ -130,6 +135,9 @@ def simulate(
     offset: Annotated[str | None, _panel("Added to the linear predictor.", DATA, "COLUMN", False)] = None,
     drop: Annotated[list[str] | None, _panel("Not a feature; may be repeated.", DATA, "COLUMN", False)] = None,
     memory_budget: MemoryBudget = None,
+    separator: Separator = None,
+    decimal: Decimal = None,
+    encoding: Encoding = None,
     loss: Annotated[LossName, _panel(f"{', '.join(LossName)}.", MODEL, "LOSS")] = LossName.LOGISTIC,
     penalty: Annotated[PenaltyName, _panel(f"{', '.join(PenaltyName)}.", MODEL, "PENALTY")] = PenaltyName.L2,
     alpha: Annotated[float | None, _panel("Strength of the penalty.", MODEL, "NUMBER", "1e-4")] = None,
@@ -155,9 +163,6 @@ def simulate(
     quiet: Quiet = False,
 ) -> None:
     """Simulate a cluster; see `HELP`."""
-    data = None if table is None else DataRequest(
-        table, target, weight, offset, tuple(drop or ()), memory_budget=memory_budget
-    )  # fmt: skip
     model = ModelRequest(loss, penalty, alpha, l1_ratio, delta, epsilon)
     how = HowToFit(standardize, intercept, solver, workers, tol, max_iter, time_limit, False if quiet else None)
     request = SimulationRequest(
@@ -165,6 +170,10 @@ def simulate(
         shards_per_worker, modes, vary, generate,
     )  # fmt: skip
     with terminal.reported_errors():
+        reading = make_reading(Reading(), separator, decimal, encoding)
+        data = None if table is None else DataRequest(
+            table, target, weight, offset, tuple(drop or ()), memory_budget=memory_budget, reading=reading
+        )  # fmt: skip
         raise typer.Exit(_simulate(data, model, how, request, out, as_json=as_json))
 
 

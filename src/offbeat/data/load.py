@@ -15,6 +15,7 @@ from offbeat.data.dataset import Dataset
 from offbeat.data.diagnose import diagnose_non_finite
 from offbeat.data.memory import memory_bytes
 from offbeat.data.opening import Opened, open_data
+from offbeat.data.reading import Reading
 from offbeat.data.source import Source
 from offbeat.data.vectors import offset_vector, raw_vector, target_vector, weight_vector
 from offbeat.errors import DataError, TargetError
@@ -23,7 +24,15 @@ if TYPE_CHECKING:  # what tables need is imported when there is one
     from offbeat.data.encoding import Encoder, EncoderOptions
     from offbeat.data.tabular import Tabular
 
-__all__ = ["Opened", "as_dataset", "diagnose_non_finite", "open_data", "target_values", "with_columns"]
+__all__ = [
+    "Opened",
+    "as_dataset",
+    "diagnose_non_finite",
+    "libsvm_as_fitted",
+    "open_data",
+    "target_values",
+    "with_columns",
+]
 
 
 def as_dataset(
@@ -180,6 +189,30 @@ def with_columns(source: Source, n_columns: int) -> Source:
     from offbeat.data.spill import SpilledSource
 
     return source.widened(n_columns) if isinstance(source, SpilledSource) else source
+
+
+def libsvm_as_fitted(opened: Opened, reading: Reading) -> Opened:
+    """Return a libsvm file that is open, with the columns of a model.
+
+    Parameters
+    ----------
+    opened : Opened
+    reading : Reading
+        Of the model: see `Reading.for_prediction`.
+
+    Raises
+    ------
+    DataError
+        Its indices start elsewhere than those of the model.
+    """
+    assert opened.source is not None
+    base, fitted = opened.reading.index_base, reading.index_base
+    if fitted is not None and base != fitted:
+        raise DataError(
+            f"The indices of X were taken to start at {base}, and the model was fitted to indices that start at "
+            f"{fitted}: open the file with Reading(index_base={fitted}), or give its path."
+        )
+    return replace(opened, source=with_columns(opened.source, reading.n_columns or 0))
 
 
 def _fitted(encoder: Encoder | EncoderOptions | None) -> Encoder | None:

@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted, check_random_state, valida
 from offbeat import choice, solvers
 from offbeat.data.dataset import Data, Dataset
 from offbeat.data.diagnose import diagnose_non_finite
-from offbeat.data.load import as_dataset, target_values
+from offbeat.data.load import as_dataset, libsvm_as_fitted, target_values
 from offbeat.data.opening import Opened, open_data
 from offbeat.data.reading import Reading
 from offbeat.data.vectors import weight_vector
@@ -224,8 +224,7 @@ class LinearModel(BaseEstimator):
         """Return the features for prediction, encoded as they were for the fit."""
         if not self._by_name(X):
             validate_data(self, X, reset=False, skip_check_array=True, ensure_2d=False)
-        opened = open_data(X, self.memory_budget, self._reading())
-        dataset = as_dataset(opened, encoder=self.encoder_, memory_budget=self.memory_budget)
+        dataset = as_dataset(self._reopened(X), encoder=self.encoder_, memory_budget=self.memory_budget)
         if self.encoder_ is None and dataset.encoder is not None and not dataset.encoder.plain:
             raise DataError("The model was fitted on numbers only, and X has columns of categories. Encode them first.")
         n_columns = dataset.n_columns
@@ -244,11 +243,17 @@ class LinearModel(BaseEstimator):
         """Return weights for scoring: None where there are none; a number or the name of a column will do."""
         if weight is None:
             return None
-        return weight_vector(target_values(X, weight) if isinstance(weight, str) else weight, n_rows)
+        return weight_vector(target_values(self._reopened(X), weight) if isinstance(weight, str) else weight, n_rows)
 
     def _labels(self, X: Any, y: Any) -> Any:
         """Return targets for scoring: the values of a column where its name was given."""
-        return target_values(open_data(X, self.memory_budget, self._reading(y)), y) if isinstance(y, str) else y
+        return target_values(self._reopened(X, y), y) if isinstance(y, str) else y
+
+    def _reopened(self, X: Any, target: Any = None) -> Opened:
+        """Open data for a model that is there: text files, be they opened already, are read as those of the fit."""
+        reading = self._reading(target)
+        opened = open_data(X, self.memory_budget, reading)
+        return opened if opened.labels is None else libsvm_as_fitted(opened, reading)
 
     def _reading(self, target: Any = None) -> Reading:
         """Return how text files are read for this model: columns are what they were in the fit, the target too."""
@@ -275,9 +280,10 @@ def warm_solver(problem: Problem, dataset: Data, wanted: Any) -> Any:
 
 
 def _has_hidden_names(X: Any) -> bool:
-    """Whether X is a file or a lazy frame, whose names scikit-learn does not see."""
+    """Whether X is a file, opened or not, or a lazy frame, whose names scikit-learn does not see."""
     paths = X if isinstance(X, list | tuple) else [X]
-    return type(X).__name__ == "LazyFrame" or any(isinstance(path, str | os.PathLike) for path in paths[:1])
+    hidden = type(X).__name__ == "LazyFrame" or isinstance(X, Opened)
+    return hidden or any(isinstance(path, str | os.PathLike) for path in paths[:1])
 
 
 def _holds_more(X: Any, dataset: Data) -> bool:

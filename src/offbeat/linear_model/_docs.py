@@ -53,6 +53,8 @@ n_features_in_ : int
         How the columns of a table became the features that ``coef_`` belongs to.
     target_ : str or None
         Name of the column that was the target.
+    reading_ : Reading
+        How the text file was read that X was; those for prediction are read alike.
     certificate_ : Certificate
         Proof of how good the model is: ``primal``, ``dual``, ``gap``, ``relative_gap``, ``kind``, ``satisfied``.
     status_ : str
