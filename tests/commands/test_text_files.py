@@ -97,6 +97,14 @@ def test_libsvm_index_base(here: Path) -> None:
     assert "--categorical needs names" in refusal("fit", "a.svm", *FIT, "--categorical", "x")
 
 
+def test_a_folder_that_is_partitioned(here: Path) -> None:
+    Path("flights/year=2013").mkdir(parents=True)
+    rows().to_parquet("flights/year=2013/a.parquet")
+    message = refusal("fit", "flights", "-t", "y", *FIT)
+    assert "Write the table again with that column in its files, or read one such folder by itself" in message
+    assert run("fit", "flights/year=2013", "-t", "y", *FIT).exit_code == 0
+
+
 def test_what_is_left_out_or_doubtful_is_noted(here: Path) -> None:
     table = rows().assign(price=[f"{1 + i % 9},{100 + i % 45}" for i in range(200)]).drop(columns="c")
     table.to_csv("a.csv")

@@ -242,6 +242,13 @@ def test_names_where_there_are_none() -> None:
         target_values(np.ones((2, 2)))
 
 
+def test_types_of_a_csv_file_are_those_of_the_encoder(tmp_path: Path) -> None:
+    encoder = as_dataset(pa.table({"c": ["007", "true"], "x": [1.0, 2.0]})).encoder
+    path = tmp_path / "a.csv"
+    path.write_text("x,c\n3,007\n")
+    assert as_dataset(path, encoder=encoder).source.read(0, 1).tolist() == [[1, 0, 3]]
+
+
 @pytest.mark.parametrize("kwargs", [{"y": "nope"}, {"sample_weight": "nope"}, {"offset": "nope"}, {"columns": ["nope"]},
                                     {"target": "nope"}])  # fmt: skip
 def test_columns_that_do_not_exist(kwargs: dict[str, object]) -> None:

@@ -67,7 +67,8 @@ def as_dataset(
         Columns of the table to use as features; by default all that are not named as `y`, `target`,
         `sample_weight` or `offset`, and are not the index of a pandas table that was stored.
     encoder : Encoder or EncoderOptions, optional
-        An encoder that was fitted before is used as it is (prediction). Otherwise one is fitted on the table.
+        An encoder that was fitted before is used as it is (prediction), and columns of a CSV file are of its types.
+        Otherwise one is fitted on the table.
     target : str, optional
         Name of the target, where `y` holds the encoded values of that column: recorded, and left out of
         the features.
@@ -91,12 +92,13 @@ def as_dataset(
     >>> dataset.feature_names, dataset.y
     (['dest=LAX', 'dest=SFO', 'distance'], array([1., 0., 1.]))
     """
-    opened = open_data(X, memory_budget)
+    fitted = _fitted(encoder)
+    reading = None if fitted is None else Reading().for_prediction(fitted, len(fitted.columns))
+    opened = open_data(X, memory_budget, reading)
     budget = memory_bytes(memory_budget)
     n_rows = opened.n_rows
     roles = [name for name in (y, target, sample_weight, offset) if isinstance(name, str)]
     if opened.table is None:
-        fitted = _fitted(encoder)
         source = _matrix(opened, columns, fitted)
     else:
         fitted = _encoder(opened.table, columns, roles, encoder)
