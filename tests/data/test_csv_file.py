@@ -175,6 +175,19 @@ def test_line_breaks_in_quotes(tmp_path: Path, budget: int, monkeypatch: pytest.
     assert column_values(table, "c")[:3].tolist() == text
 
 
+@pytest.mark.parametrize("budget", [BIG, 1])
+@pytest.mark.parametrize("n", [10, 30_000])
+def test_a_quotation_mark_that_is_not_closed(
+    tmp_path: Path, budget: int, n: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(csv_file, "_BLOCK_BYTES", 1 << 16)
+    monkeypatch.setattr(csv_file, "_MEMORY_BLOCK_BYTES", 1 << 16)
+    path = write(tmp_path, 'x,c,y\n1,"a,2\n' + "1,b,2\n" * n)
+    with pytest.raises(DataError, match=r"(?s)a\.csv .* \(is a quotation mark not closed\?\)") as caught:
+        csv_table(path, budget)
+    assert len(str(caught.value)) < 700
+
+
 def test_a_late_word_names_its_column(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(csv_file, "_BLOCK_BYTES", 1000)
     path = write(tmp_path, "\n".join(["x,code", *["1,2"] * 1000, "1,A7"]))

@@ -19,6 +19,7 @@ SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 _BLOCK_BYTES = 16 << 20
 _MEMORY_BLOCK_BYTES = 4 << 20  # a row must fit; larger ones leave threads idle
 _HEADER_BYTES = 1 << 16
+_SHOWN = 200
 
 
 def csv_table(path: Path, budget: int, reading: Reading | None = None) -> MemoryTable | ParquetTable:
@@ -171,10 +172,16 @@ def _csv_errors(path: Path, names: list[str] | None = None) -> Iterator[None]:
                 f"{path} is not text in the encoding that was expected ({message}). Give its encoding "
                 "(--encoding latin-1, or Reading(encoding='latin-1')), or convert it to UTF-8."
             ) from error
+        if "straddl" in message or message.count("\n") > 1:
+            message = f"{_shortened(message)} (is a quotation mark not closed?)"
         raise DataError(
             f"{path} cannot be read as CSV{_column(message, names)}: {message}. Correct the file, or convert it to "
             "Parquet."
         ) from error
+
+
+def _shortened(message: str) -> str:
+    return message if len(message) <= _SHOWN else f"{message[:_SHOWN]} ..."
 
 
 def _column(message: str, names: list[str] | None) -> str:
