@@ -83,7 +83,7 @@ def _stacked(pieces: list[CSR]) -> CSR:
 
 
 def chunked_source(chunks: Sequence[Any]) -> ChunkedSource:
-    """Wrap arrays or sparse matrices that lie one below the other.
+    """Wrap arrays or sparse matrices that lie one below the other; those of a narrower type than others are copied.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def chunked_source(chunks: Sequence[Any]) -> ChunkedSource:
 
 
 def stacked(sources: Sequence[Source], names: Sequence[str]) -> ChunkedSource:
-    """Put sources one below the other.
+    """Put sources one below the other: in the widest type of all, and all sparse where one is.
 
     Parameters
     ----------
@@ -127,14 +127,40 @@ def stacked(sources: Sequence[Source], names: Sequence[str]) -> ChunkedSource:
                 f"{name} has {part.shape[1]} columns, {names[0].removesuffix(' of X').lower()} has {first.shape[1]}. "
                 "All chunks must have the same columns."
             )
-        if part.sparse != first.sparse or part.dtype != first.dtype:
-            one, other = (f"{'sparse ' if p.sparse else ''}{p.dtype}" for p in (part, first))
-            raise DataError(
-                f"{name} is {one}, {names[0].removesuffix(' of X').lower()} is {other}. Convert them to one type."
-            )
-    parts = _alike(tuple(sources))
+    dtype, sparse = np.result_type(*(part.dtype for part in sources)), any(part.sparse for part in sources)
+    parts = _alike(tuple(converted(part, dtype, sparse) for part in sources))
     edges = np.cumsum([0, *(part.shape[0] for part in parts)])
     return ChunkedSource(parts, tuple(edges.tolist()))
+
+
+def converted(source: Source, dtype: np.dtype[Any], sparse: bool) -> Source:
+    """Return a source of another type, or sparse; as it is where it is that already, else copied.
+
+    Parameters
+    ----------
+    source : Source
+    dtype : numpy.dtype
+        At least as wide as that of the source.
+    sparse : bool
+        Whether rows are to be sparse; those that are stay so.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> converted(DenseSource(np.eye(2, dtype=np.float32)), np.dtype(np.float64), True).read(0, 2).data
+    array([1., 1.])
+    """
+    if source.dtype == dtype and source.sparse >= sparse:
+        return source
+    block = source.read(0, source.shape[0])
+    if isinstance(block, CSR):
+        return CSRSource(CSR(block.indptr, block.indices, block.data.astype(dtype)), source.shape[1])
+    block = np.ascontiguousarray(block, dtype)
+    if not sparse:
+        return DenseSource(block)
+    from scipy.sparse import csr_array
+
+    return sparse_source(csr_array(block))
 
 
 def _alike(parts: tuple[Source, ...]) -> tuple[Source, ...]:

@@ -30,6 +30,7 @@ __all__ = [
     "diagnose_non_finite",
     "libsvm_as_fitted",
     "open_data",
+    "role_values",
     "target_values",
     "with_columns",
 ]
@@ -104,12 +105,12 @@ def as_dataset(
         fitted = _encoder(opened.table, columns, roles, encoder)
         source = opened.table.source(fitted, budget)
     _check_not_empty(source)
-    labels = opened.labels if y is None else _column(opened, y, "y", TargetError)
+    labels = opened.labels if y is None else role_values(opened, y, "y", TargetError)
     return Dataset(
         source,
         np.empty(0) if labels is None else target_vector(labels, n_rows),
-        weight_vector(_column(opened, sample_weight, "sample_weight"), n_rows),
-        offset_vector(_column(opened, offset, "offset"), n_rows),
+        weight_vector(role_values(opened, sample_weight, "sample_weight"), n_rows),
+        offset_vector(role_values(opened, offset, "offset"), n_rows),
         None if fitted is None else list(fitted.feature_names),
         fitted,
         y if isinstance(y, str) else target,
@@ -149,7 +150,7 @@ def target_values(X: Any, y: Any = None) -> NDArray[Any]:
     array(['no', 'yes'], dtype=object)
     """
     opened = open_data(X)
-    given = opened.labels if y is None else _column(opened, y, "y", TargetError)
+    given = opened.labels if y is None else role_values(opened, y, "y", TargetError)
     if given is None:
         raise TargetError("There is no target: pass y, an array or the name of a column of the table.")
     labels = raw_vector(given, "y", TargetError)
@@ -264,7 +265,7 @@ def _matrix(opened: Opened, columns: Sequence[str] | None, encoder: Encoder | No
     return source
 
 
-def _column(opened: Opened, values: Any, role: str, error: type[DataError | TargetError] = DataError) -> Any:
+def role_values(opened: Opened, values: Any, role: str, error: type[DataError | TargetError] = DataError) -> Any:
     """Return the values of a column where its name was given."""
     if not isinstance(values, str):
         return joined(values) if isinstance(opened.source, ChunkedSource) else values

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from offbeat.data.arrays import array_source, sparse_source
+from offbeat.data.arrays import array_source, check_two_dimensions, sparse_source
 from offbeat.data.chunks import chunked_source
 from offbeat.data.memory import memory_bytes
 from offbeat.data.reading import Reading, compression
@@ -71,10 +71,10 @@ def open_data(X: Any, memory_budget: int | float | str | None = None, reading: R
     Parameters
     ----------
     X : array-like, sparse matrix, table, path or list of paths
-        A NumPy array or memory map or anything that converts to an array; a SciPy sparse matrix; a pandas,
-        polars or pyarrow table, or anything that exports an Arrow stream; the path of a file or of a folder of
-        Parquet files; a list of paths of Parquet files; a list of arrays or of sparse matrices, one below the other;
-        what this function returned before.
+        A NumPy array or memory map or anything that converts to an array; a sparse matrix of SciPy, or a COO or GCXS
+        of ``sparse``; a pandas, polars or pyarrow table, or anything that exports an Arrow stream; the path of a file
+        or of a folder of Parquet files; a list of paths of Parquet files; a list of arrays or of sparse matrices, one
+        below the other; what this function returned before.
     memory_budget : int, str or None
         Bytes, or a string such as ``"1GiB"``; by default a quarter of the machine's memory. Files that take
         more are streamed. Arrays and tables that are in memory already do not count.
@@ -142,8 +142,21 @@ def _open_object(X: Any) -> Opened:
         return Opened(table=X)
     if isinstance(X, Source):
         return Opened(source=X)
+    if type(X).__module__.partition(".")[0] == "sparse":
+        return Opened(source=sparse_source(_as_scipy(X)))
     table = memory_table(X)
     return Opened(table=table) if table is not None else Opened(source=array_source(_plain(_as_array(X))))
+
+
+def _as_scipy(X: Any) -> Any:
+    """Return an array of the library ``sparse``, such as a COO or a GCXS, as a matrix of SciPy."""
+    check_two_dimensions(X.shape)
+    if not hasattr(X, "to_scipy_sparse"):
+        raise DataError(f"X is a {type(X).__name__} of the library sparse: convert it, as with X.asformat('gcxs').")
+    try:
+        return X.to_scipy_sparse()
+    except ValueError as error:
+        raise DataError(f"X cannot be made a sparse matrix of SciPy: {error}.") from error
 
 
 def _open_path(path: Path, budget: int, reading: Reading) -> Opened:

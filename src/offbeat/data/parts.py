@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from offbeat.data.chunks import stacked
+from offbeat.data.chunks import converted, stacked
 from offbeat.data.dataset import VECTORS, Dataset, Float64s
-from offbeat.data.load import as_dataset, target_values
-from offbeat.data.opening import open_data
+from offbeat.data.load import as_dataset, role_values, target_values
+from offbeat.data.opening import Opened, open_data
 from offbeat.data.shard import Shard
-from offbeat.data.vectors import target_vector, weight_vector
+from offbeat.data.vectors import part_weights, target_vector
 from offbeat.errors import DataError, OffbeatError, TargetError
 
 if TYPE_CHECKING:
@@ -37,14 +37,14 @@ class Part(NamedTuple):
 
 
 class Facts(NamedTuple):
-    """What the coordinator knows of a part; ``kind`` in words; ``weight`` and ``counts`` add up weights or rows.
+    """What the coordinator knows of a part; ``weight`` and ``counts`` add up weights or rows.
 
     ``scan`` has the columns of a table, with the levels that appear, and ``dtype`` the type that numbers need.
     """
 
     n_rows: int
     n_columns: int = 0
-    kind: str = ""
+    sparse: bool = False
     weight: float = 0.0
     classes: NDArray[Any] | None = None
     counts: Float64s | None = None
@@ -68,6 +68,10 @@ class Recipe:
         Name of the target column.
     one : int, optional
         Class whose targets become 1, all others 0.
+    dtype : str
+        Of matrices: what their values become.
+    sparse : bool
+        Whether matrices become sparse.
     """
 
     encoder: Encoder | None = None
@@ -77,6 +81,8 @@ class Recipe:
     scale: float = 1.0
     target: str | None = None
     one: int | None = None
+    dtype: str = "float64"
+    sparse: bool = False
 
 
 def row_count(values: Any) -> int:
@@ -133,29 +139,26 @@ def survey(labels: Labels | None, part: Part) -> Facts:
         if n_rows == 0:
             return Facts(0)
         opened = open_data(part.X)
-        weight = _weights(part, opened)
+        weight = weights_of(part, opened)
         facts = Facts(n_rows, weight=float(weight.sum()) if weight.size else float(n_rows))
         if labels is not None:
             classes, codes = labels(target_values(opened, part.y))
             counts = np.bincount(codes.astype(np.intp), weight if weight.size else None, len(classes))
             facts = facts._replace(classes=classes, counts=counts.astype(np.float64))
         if opened.table is not None:
-            return facts._replace(kind="table", scan=_scan(opened.table, part), dtype=_dtype(opened.table, part))
+            return facts._replace(scan=_scan(opened.table, part), dtype=_dtype(opened.table, part))
         assert opened.source is not None
         source = opened.source
-        kind = f"{'sparse ' if source.sparse else ''}{source.dtype}"
-        return facts._replace(n_columns=source.shape[1], kind=kind)
+        return facts._replace(n_columns=source.shape[1], sparse=source.sparse, dtype=str(source.dtype))
 
 
 def _roles(part: Part) -> list[str]:
     return [role for role in part[2:] if isinstance(role, str)]
 
 
-def _weights(part: Part, opened: Any) -> Float64s:
-    from offbeat.data.tabular import column_values
-
-    values = column_values(opened.table, part.weight) if isinstance(part.weight, str) else part.weight
-    return np.empty(0) if values is None else weight_vector(values, opened.n_rows)
+def weights_of(part: Part, opened: Opened) -> Float64s:
+    """Return the weights of a part, be they all zero; of length 0 where there are none."""
+    return part_weights(role_values(opened, part.weight, "sample_weight"), opened.n_rows)
 
 
 def _scan(table: Any, part: Part) -> LevelScan:
@@ -190,12 +193,13 @@ def dataset_of(recipe: Recipe, part: Part) -> Dataset:
     OffbeatError
         It cannot be used: names the part.
     """
+    y = targets_of(recipe, part) if recipe.labels is not None else part.y
     with blaming(part.number):
-        y = targets_of(recipe, part) if recipe.labels is not None else part.y
-        dataset = as_dataset(
-            part.X, y, sample_weight=part.weight, offset=part.offset, encoder=recipe.encoder, target=recipe.target
-        )
-        weight = dataset.weight
+        opened = open_data(part.X)
+        dataset = as_dataset(opened, y, offset=part.offset, encoder=recipe.encoder, target=recipe.target)
+        if recipe.encoder is None:
+            dataset = replace(dataset, source=converted(dataset.source, np.dtype(recipe.dtype), recipe.sparse))
+        weight = weights_of(part, opened)
         if recipe.factors is not None:
             factors = recipe.factors[dataset.y.astype(np.intp)]
             weight = factors * weight if weight.size else factors

@@ -76,7 +76,7 @@ class PlacedDataset:
     def sparse(self) -> bool:
         """Whether rows are sparse."""
         encoder = self.recipe.encoder
-        return self.known[0].kind.startswith("sparse") if encoder is None else encoder.sparse
+        return self.recipe.sparse if encoder is None else encoder.sparse
 
     @property
     def n_values(self) -> float:
@@ -191,9 +191,12 @@ def placed_dataset(
     if not kept:
         raise DataError(f"Found array with 0 sample(s): all {len(known)} partitions are empty.")
     _check_alike(kept, known)
+    if has_weight and not any(known[i].weight for i in kept):
+        raise DataError("sample_weight is zero in every row: there is nothing to fit.")
     encoder = _encoder(kept, known)
     classes = None if labels is None else _union([(i, known[i].classes) for i in kept])
-    recipe = Recipe(encoder, labels, classes, target=target)
+    sparse, wide = any(known[i].sparse for i in kept), np.result_type(*(known[i].dtype for i in kept))
+    recipe = Recipe(encoder, labels, classes, target=target, dtype=str(wide), sparse=sparse)
     chosen = tuple(parts[i] for i in kept), tuple(known[i] for i in kept)
     return PlacedDataset(cluster, *chosen, recipe, has_target, has_weight)
 
@@ -202,11 +205,9 @@ def _check_alike(kept: list[int], known: Sequence[Facts]) -> None:
     first = known[kept[0]]
     for i in kept:
         facts = known[i]
-        if facts.kind != first.kind:
-            raise DataError(
-                f"partition {i} is {facts.kind}, partition {kept[0]} is {first.kind}: convert them to one type, as "
-                "with X.astype(float)"
-            )
+        if (facts.scan is None) != (first.scan is None):
+            one, other = ("a matrix" if each.scan is None else "a table" for each in (facts, first))
+            raise DataError(f"partition {i} is {one}, partition {kept[0]} is {other}: give all the same kind")
         if facts.n_columns != first.n_columns:
             raise DataError(
                 f"partition {i} has {facts.n_columns} columns, partition {kept[0]} has {first.n_columns}: "
@@ -226,7 +227,7 @@ def _encoder(kept: list[int], known: Sequence[Facts]) -> Encoder | None:
         assert other is not None
         with blaming(i):
             scan.merge(other)
-    dtype = "float64" if any(known[i].dtype == "float64" for i in kept) else "float32"
+    dtype = str(np.result_type(*(known[i].dtype for i in kept)))
     return Encoder.from_scan(scan.columns(sum(known[i].n_rows for i in kept)), dtype)
 
 

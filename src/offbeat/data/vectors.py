@@ -40,8 +40,9 @@ def raw_vector(values: Any, name: str, error: type[OffbeatError]) -> NDArray[Any
         array = np.asarray(values.to_numpy(zero_copy_only=False))
     elif hasattr(values, "to_numpy"):
         array = np.asarray(values.to_numpy())
-    elif hasattr(values, "toarray"):
-        raise error(f"{name} is a sparse matrix. Pass it dense: {name}.toarray().ravel().")
+    elif hasattr(values, "toarray") or type(values).__module__.partition(".")[0] == "sparse":
+        dense = "toarray().ravel" if hasattr(values, "toarray") else "todense"
+        raise error(f"{name} is a sparse matrix. Pass it dense: {name}.{dense}().")
     else:
         try:
             array = np.asarray(values)
@@ -136,6 +137,25 @@ def weight_vector(weight: Any, n_rows: int, name: str = "sample_weight") -> Floa
     >>> weight_vector([1, 2], 2), weight_vector(None, 2)
     (array([1., 2.]), array([], dtype=float64))
     """
+    numbers = part_weights(weight, n_rows, name)
+    if weight is not None and n_rows and not numbers.any():
+        raise DataError(f"{name} is zero in every row: there is nothing to fit.")
+    return numbers
+
+
+def part_weights(weight: Any, n_rows: int, name: str = "sample_weight") -> Float64s:
+    """Return weights of some of the rows, which may all be zero; see `weight_vector`.
+
+    Raises
+    ------
+    DataError
+        A weight is negative or not finite.
+
+    Examples
+    --------
+    >>> part_weights([0, 0], 2)
+    array([0., 0.])
+    """
     if weight is None:
         return np.empty(0)
     single = not isinstance(weight, str | bytes) and (np.isscalar(weight) or getattr(weight, "shape", None) == ())
@@ -147,8 +167,6 @@ def weight_vector(weight: Any, n_rows: int, name: str = "sample_weight") -> Floa
             f"{name} has {int(negative.sum()):,} negative values; the first is {numbers[negative][0]:g} "
             f"in row {int(negative.argmax())}. Weights must be zero or positive."
         )
-    if n_rows and not numbers.any():
-        raise DataError(f"{name} is zero in every row: there is nothing to fit.")
     return numbers
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from offbeat.data.load import target_values
 from offbeat.data.opening import open_data
-from offbeat.data.parts import Part
+from offbeat.data.parts import Part, weights_of
 from offbeat.data.vectors import raw_vector
 from offbeat.engines.placing import lies_elsewhere, map_rows, placed
 from offbeat.errors import DataError
@@ -75,8 +75,8 @@ def placed_score(model: LinearModel, X: Any, y: Any, sample_weight: Any) -> floa
 def _weighted_targets(part: Part) -> tuple[Any, Floats]:
     opened = open_data(part.X)
     y = raw_vector(target_values(opened, part.y), "y", DataError)
-    weight = target_values(opened, part.weight) if isinstance(part.weight, str) else part.weight
-    return y, np.ones(len(y)) if weight is None else np.asarray(weight, np.float64).ravel()
+    weight = weights_of(part, opened)
+    return y, weight if weight.size else np.ones(len(y))
 
 
 def _targets(model: Any, part: Part) -> Floats:

@@ -232,12 +232,6 @@ def test_a_chunk_that_cannot_be_loaded_is_named(client, rows):
         offbeat.solve(RIDGE, pieces, [rows[1][:300]] * 3)
 
 
-def test_types_that_differ_by_partition(client, rows):
-    pieces = [dask.delayed(rows[0][:600]), dask.delayed(rows[0][600:].astype(np.float32))]
-    with pytest.raises(DataError, match="partition 1 is float32, partition 0 is float64"):
-        offbeat.solve(RIDGE, pieces, [rows[1][:600], rows[1][600:]])
-
-
 def test_targets_that_do_not_fit(arrays, rows):
     with pytest.raises(TargetError, match="partition 0"):
         offbeat.solve(RIDGE, arrays[0], rows[1] + 5.0)

@@ -104,7 +104,7 @@ def vector(values: Any, name: str, X: Column) -> Column:
     DataError
         They are of another kind: says what to give.
     """
-    if values is None or isinstance(values, str) or np.isscalar(values):
+    if values is None or np.isscalar(values) or (not is_piece(values) and getattr(values, "shape", None) == ()):
         return Column(name, same=values)
     if isinstance(values, list | tuple) and _in_chunks(values, len(X.rows)):
         return _stacked(name, [vector(part, name, Column("X")) for part in values])
