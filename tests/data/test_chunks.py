@@ -72,14 +72,21 @@ def test_blocks_do_not_cross_edges_and_are_views() -> None:
     ("parts", "message"),
     [
         ([X, X[:, :2]], "Chunk 1 of X has 2 columns, chunk 0 has 4"),
-        ([X, sparse.csr_array(X)], "Chunk 1 of X is sparse float64, chunk 0 is float64"),
-        ([X, X.astype(np.float32)], "Chunk 1 of X is float32, chunk 0 is float64"),
         ([X, X + 1j], "Complex data"),
     ],
 )
 def test_what_does_not_fit_together_is_named(parts: list[Any], message: str) -> None:
     with pytest.raises(DataError, match=message):
         as_dataset(parts, np.concatenate([Y, Y]))
+
+
+@pytest.mark.parametrize("other", [sparse.csr_array(X), X.astype(np.float32), sparse.csc_array(X.astype(np.float32))])
+def test_chunks_of_several_types_become_the_widest(other: Any) -> None:
+    source = as_dataset([X, other], np.concatenate([Y, Y])).source
+    assert source.dtype == np.float64 and source.sparse == sparse.issparse(other)
+    block = source.read(0, 2 * len(X))
+    rows = sparse.csr_array(block[::-1] if isinstance(block, tuple) else block, shape=source.shape).toarray()
+    np.testing.assert_allclose(rows, np.concatenate([X, X]), rtol=1e-6)
 
 
 def test_offsets_of_different_types_are_made_alike() -> None:
