@@ -9,6 +9,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar, cast
 
+from dask.base import normalize_token
 from distributed import Client
 
 from offbeat.data.shard import Shard
@@ -16,7 +17,7 @@ from offbeat.engines.base import Listener, Loop, Steps, run_program
 from offbeat.engines.dask import remote
 from offbeat.engines.dask.cluster import RemoteShard, pinned
 from offbeat.engines.dask.collections import is_placed
-from offbeat.engines.dask.connection import connection, promptly
+from offbeat.engines.dask.connection import address_of, connection, promptly
 from offbeat.engines.dask.gang import Gang
 from offbeat.engines.dask.hub import Host
 from offbeat.engines.dask.members import Present, facts_of_workers, nobody, present, scheduler_gone
@@ -24,6 +25,7 @@ from offbeat.engines.dask.names import SHARD, task_key
 from offbeat.engines.dask.page import Page
 from offbeat.engines.dask.versions import check_versions
 from offbeat.engines.interpreter import interpret
+from offbeat.engines.stored import dask_engine
 from offbeat.errors import ProblemError
 from offbeat.sideways.loop import Outcome
 from offbeat.sideways.messages import Row
@@ -45,8 +47,9 @@ class Dask:
 
     Parameters
     ----------
-    client : distributed.Client, optional
-        By default the current one: that of the running task, or the last that was made.
+    client : distributed.Client or str, optional
+        Or the address of a scheduler. By default the current one: that of the running task, or the last that was made.
+        Pickles and copies for other processes keep the address only.
     timeout : float
         Seconds to wait for workers when there are none.
     silence : float
@@ -100,7 +103,36 @@ class Dask:
 
     def connect(self) -> Client:
         """Return the client, for use in this thread."""
-        return connection(self.client)
+        return connection(self.client, self.timeout)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Store the settings, and the address of the scheduler in place of the client."""
+        return dask_engine, (self._settings(),)
+
+    def __copy__(self) -> Dask:
+        """Return itself: it is a name for a cluster."""
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Dask:
+        """Return itself: copies of an estimator use the client that it has."""
+        return self
+
+    def __dask_tokenize__(self) -> Any:
+        """Return what tells this engine from another, in the keys of Dask's tasks."""
+        return normalize_token(("offbeat.engines.Dask", self._settings()))
+
+    def _settings(self) -> dict[str, Any]:
+        address = address_of(self.client)
+        if address is not None:
+            self._seen["address"] = address
+        return {
+            "client": self._seen.get("address", address), "timeout": self.timeout, "silence": self.silence,
+            "slowdown": dict(self.slowdown), "ports": self.ports, "page": self.page,
+        }  # fmt: skip
+
+    def __post_init__(self) -> None:
+        """Keep the address of the scheduler, which a client that is closed no longer tells."""
+        self._settings()
 
     def threads(self) -> dict[str, int]:
         """Return the number of threads of each worker, by address.
