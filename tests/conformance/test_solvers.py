@@ -260,15 +260,16 @@ def test_a_warm_start_needs_one_look(problem: Problem, solver: Any) -> None:
 @pytest.mark.parametrize(("problem", "solver"), cases(SOME_LOSSES[:1], [SMOOTH, KINKED]))
 def test_stopping_early(problem: Problem, solver: Any) -> None:
     given, seen = data(problem.loss), []
+    last = 1 if solver.name == "row-space" else 2  # its second update may be exact
 
-    def second(progress: Any, row: Any) -> bool:
+    def stop(progress: Any, row: Any) -> bool:
         seen.append(objective(problem, given, progress.coef, progress.intercept))
         assert_allclose(seen[-1], row.primal, rtol=1e-12)
-        return len(seen) == 2
+        return len(seen) == last
 
     with pytest.warns(ConvergenceWarning, match="callback"):
-        solution = run(problem, given, solver, tol=0.0, callback=second)
-    assert (solution.status, len(seen)) == ("callback", 2)
+        solution = run(problem, given, solver, tol=0.0, callback=stop)
+    assert (solution.status, len(seen)) == ("callback", last)
     with pytest.warns(ConvergenceWarning, match="time_limit"):
         solution = run(problem, given, solver, time_limit=0.0)
     assert solution.status == "time_limit"

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from offbeat.solvers.newton_cg import NewtonCG
     from offbeat.solvers.proximal_gradient import ProximalGradient
     from offbeat.solvers.proximal_newton import ProximalNewton
+    from offbeat.solvers.row_space import RowSpace
     from offbeat.solvers.saga import SAGA
     from offbeat.solvers.sdca import SDCA
     from offbeat.solvers.sgd import SGD
@@ -37,6 +38,7 @@ __all__ = [
     "NewtonCG",
     "ProximalGradient",
     "ProximalNewton",
+    "RowSpace",
 ]
 
 _HOMES = {
@@ -54,5 +56,6 @@ _HOMES = {
     "NewtonCG": "newton_cg",
     "ProximalGradient": "proximal_gradient",
     "ProximalNewton": "proximal_newton",
+    "RowSpace": "row_space",
 }
 __getattr__, __dir__ = lazily(__name__, _HOMES)

@@ -1,0 +1,121 @@
+"""The span of the rows: coordinates in which data with more columns than rows is square.
+
+With a ridge every solution is a combination of the rows. So with ``A`` the rows, centred and in the units in which the
+penalty is ``alpha / 2 |t|^2``, and ``A A' = Z Z'``, fitting ``Z`` is the same problem: the predictors are the same, and
+so is the penalty. The factor is Cholesky's with pivots, cut where nothing is left but rounding; the rows that were
+pivots span all others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from offbeat.data.shard import Cancelled, Shard
+from offbeat.problem import Floats
+
+CUT = 1e-12  # of the largest squared length of a row: what of another is outside of the span and counts for nothing
+BLOCK_BYTES = 4 << 20  # of columns taken at once
+LEAST = 1 << 25  # products for each thread
+
+
+class Span(NamedTuple):
+    """Rows in coordinates of their span, shape (n, r); the ``r`` rows that span it, and their own triangle."""
+
+    rows: Floats
+    chosen: NDArray[np.intp]
+    triangle: Floats
+
+
+def span(shard: Shard, center: Floats, unit: Floats) -> Span | None:
+    """Return the rows, less ``center`` and divided by ``unit``, in coordinates of their span.
+
+    Parameters
+    ----------
+    shard : Shard
+        All rows, in memory.
+    center, unit : ndarray, shape (k,)
+
+    Returns
+    -------
+    span : Span or None
+        None where products of rows overflow, or all rows are zero.
+    """
+    from scipy.linalg.lapack import dpstrf
+
+    gram = _gram(shard, center, unit)
+    largest = float(np.max(np.diag(gram), initial=0.0))
+    if not 0.0 < largest < np.inf or not np.all(np.isfinite(gram)):
+        return None
+    factor, pivots, rank, _ = dpstrf(gram, tol=CUT * largest, lower=1)
+    order = pivots - 1
+    rows = np.empty((len(gram), rank))
+    rows[order] = np.tril(factor)[:, :rank]
+    return Span(rows, order[:rank], np.ascontiguousarray(np.tril(factor[:rank, :rank])))
+
+
+def lifted(shard: Shard, found: Span, center: Floats, unit: Floats, v: Floats) -> Floats:
+    """Return the coefficients, shape (k, m), in the units of the columns, of those in the span, shape (r, m)."""
+    from scipy.linalg import solve_triangular
+
+    shares = np.zeros((len(found.rows), v.shape[1]))
+    shares[found.chosen] = solve_triangular(found.triangle, v, lower=True, trans="T")
+    X = shard.rows()
+    if shard.source.sparse:
+        coef: Floats = X.T @ shares - np.outer(center, shares.sum(axis=0))
+    else:
+        coef = np.empty((len(center), v.shape[1]))
+        for part in _blocks(shard, len(center)):
+            coef[part] = (X[:, part] - center[part]).T @ shares
+    return coef / (unit * unit)[:, None]
+
+
+def _gram(shard: Shard, center: Floats, unit: Floats) -> Floats:
+    """Return the products of all rows with each other."""
+    X = shard.rows()
+    if shard.source.sparse:
+        scaled = X.multiply(1.0 / unit).tocsr()
+        shift = center / unit
+        along = scaled @ shift
+        gram: Floats = (scaled @ scaled.T).toarray()
+        gram += float(shift @ shift) - along - along[:, None]
+        return gram
+
+    def one(part: slice) -> Floats:
+        rows = X[:, part] - center[part]
+        rows /= unit[part]
+        product: Floats = rows @ rows.T
+        return product
+
+    return _summed(one, shard, len(center))
+
+
+def _summed(function: Callable[[slice], Floats], shard: Shard, k: int) -> Floats:
+    """Return the sum of a function of blocks of columns, on as many threads as the shard has and the work pays for."""
+    parts = list(_blocks(shard, k))
+    threads = int(min(shard.threads, len(parts), max(1, shard.n_rows**2 * k // LEAST)))
+
+    def several(first: int) -> Floats:
+        total = function(parts[first])
+        for part in parts[first + threads :: threads]:
+            if shard.cancelled():
+                raise Cancelled
+            total += function(part)
+        return total
+
+    if threads < 2:
+        return several(0)
+    with ThreadPoolExecutor(threads) as pool:
+        total: Floats = np.sum(list(pool.map(several, range(threads))), axis=0)
+    return total
+
+
+def _blocks(shard: Shard, k: int) -> Iterator[slice]:
+    """Yield runs of columns that are a few megabytes."""
+    step = max(64, BLOCK_BYTES // (8 * max(shard.n_rows, 1)))
+    for first in range(0, k, step):
+        yield slice(first, min(first + step, k))
