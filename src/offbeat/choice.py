@@ -12,9 +12,16 @@ from offbeat.problem import Problem
 from offbeat.sideways.protocol import Solver
 from offbeat.sideways.schedule import Stealing
 from offbeat.sideways.topologies import Hub, Topology
+from offbeat.solvers import costs
+from offbeat.solvers.changing import Changing
+from offbeat.solvers.curvature import jumps
 
 GRAM_COLUMNS = 5000
 NEWTON_COLUMNS = 3000
+CHEAP_COLUMNS = 200  # up to which Newton's method costs little more than any other
+SPAN_ROWS = 5000  # up to which products of all rows with each other are made
+SPAN_VALUES = 1 << 22  # that are read into memory for them where rows are not in it as kernels read them
+EASY_PASSES = 100  # of LBFGS, after which the problem is not an easy one
 SPARSE_NEWTON_COLUMNS = 500
 SELECTING = ("l1", "elastic-net", "positive-elastic-net")
 WIDE = 1.0  # columns a row
@@ -53,6 +60,10 @@ def solver(
         return _for_kinks(problem, staleness, whole=dataset.cluster is None)
     if many_columns(problem, dataset) and not shared and dataset.cluster is None:
         return solvers.ProximalNewton(), f"{k:,} columns and a penalty that selects among them: working sets"
+    if not (shared or staleness or dataset.sparse or dataset.cluster is not None) and problem.penalty.smooth:
+        by_cost = _by_cost(problem, dataset)
+        if by_cost is not None:
+            return by_cost
     if problem.n_outputs == 1:
         if problem.loss.quadratic and k <= GRAM_COLUMNS:
             return solvers.Newton(), f"squared loss, {k:,} columns: one pass for the Gram matrix, then no data"
@@ -68,6 +79,54 @@ def solver(
     return solvers.ProximalGradient(), f"{k:,} columns and a penalty with kinks: accelerated proximal gradient"
 
 
+def _by_cost(problem: Problem, dataset: Data) -> tuple[Solver, str] | None:
+    """Return the cheapest method for dense rows, a smooth loss and a smooth penalty; None where one is as good.
+
+    Each comes with another, should it go badly.
+    """
+    n, k, m = dataset.n_rows, dataset.n_columns, problem.n_outputs
+    able = []
+    if k <= (GRAM_COLUMNS if problem.loss.quadratic else NEWTON_COLUMNS) and m == 1:
+        able.append("newton")
+    at_hand = dataset.in_memory or dataset.n_values <= SPAN_VALUES
+    spanned = n < k and n <= SPAN_ROWS and at_hand and _accepts(solvers.RowSpace(), problem)
+    if spanned:
+        able.append("row-space")
+    if k <= CHEAP_COLUMNS and not spanned:
+        return None
+    if problem.loss.quadratic and "newton" in able and 2 * n >= k:
+        return None  # the Gram matrix, in one pass
+    easy = dataset.in_memory and m == 1 and not problem.loss.quadratic and not jumps(problem.loss)
+    if not able or easy or m > 1:
+        able += ["lbfgs", "newton-cg"]  # which read the rows often, and know little of curvature that jumps
+    name = min(able, key=lambda method: costs.seconds(method, n, k, m))
+    return _with_second(name, n, k, m)
+
+
+def _with_second(name: str, n: int, k: int, n_outputs: int) -> tuple[Solver, str]:
+    """Return a method with the one that takes over where it goes badly."""
+    shape = f"{n:,} dense rows of {k:,} columns"
+    if name == "newton":
+        return solvers.Newton(), f"{shape}: the Hessian is cheap, Newton needs few passes"
+    if name == "row-space":
+        return Changing(solvers.RowSpace(), solvers.NewtonCG()), f"{shape}, a ridge: solved in the span of the rows"
+    if name == "lbfgs":
+        second = Changing(solvers.LBFGS(), solvers.NewtonCG(), most=EASY_PASSES)
+        return second, f"{shape}: gradients are the cheapest, if the problem is an easy one"
+    newton = n_outputs == 1 and k <= NEWTON_COLUMNS
+    second = Changing(solvers.NewtonCG(), solvers.Newton() if newton else solvers.LBFGS())
+    return second, f"{shape}: products with the Hessian are cheaper than the Hessian"
+
+
+def _accepts(solver: Solver, problem: Problem) -> bool:
+    """Whether a solver can solve a problem."""
+    try:
+        solver.check(problem)
+    except ProblemError:
+        return False
+    return True
+
+
 def _for_kinks(problem: Problem, staleness: float, *, whole: bool) -> tuple[Solver, str]:
     """Return the solver for a loss that has no derivative somewhere; ``whole`` says whether rows can be one shard."""
     name, why = problem.loss.name, "each shard solves its own part of the dual"
@@ -75,9 +134,7 @@ def _for_kinks(problem: Problem, staleness: float, *, whole: bool) -> tuple[Solv
         return solvers.ADMM(), f"the hinge loss has a kink, and there are no rounds: {why}"
     if name == "hinge" and not whole:
         return solvers.ADMM(), f"the hinge loss has a kink: {why}"
-    try:
-        solvers.SDCA().check(problem)
-    except ProblemError:
+    if not _accepts(solvers.SDCA(), problem):
         return solvers.ADMM(), f"the {name} loss has a kink, and the penalty no ridge: {why}"
     chosen = solvers.SDCA(threads=1) if whole else solvers.SDCA()
     return chosen, f"the {name} loss has a kink: its dual is solved row by row"
