@@ -23,6 +23,9 @@ SPAN_ROWS = 5000  # up to which products of all rows with each other are made
 SPAN_VALUES = 1 << 22  # that are read into memory for them where rows are not in it as kernels read them
 EASY_PASSES = 100  # of LBFGS, after which the problem is not an easy one
 SPARSE_NEWTON_COLUMNS = 500
+KINK_COLUMNS, KINK_ROWS = 1000, 3_000_000  # up to which an interior point has room for its systems and its rows
+KINK_WORK = 2e10  # of a system that is summed over the rows, in products
+KINK_BESIDE = 50  # columns that the work beside is like
 SELECTING = ("l1", "elastic-net", "positive-elastic-net")
 WIDE = 1.0  # columns a row
 WIDE_COLUMNS = 200
@@ -57,7 +60,7 @@ def solver(
         return wanted, "asked for"
     k = dataset.n_columns
     if not getattr(problem.loss, "smooth", True):
-        return _for_kinks(problem, staleness, whole=dataset.cluster is None)
+        return _for_kinks(problem, dataset, staleness)
     if many_columns(problem, dataset) and not shared and dataset.cluster is None:
         return solvers.ProximalNewton(), f"{k:,} columns and a penalty that selects among them: working sets"
     if not (shared or staleness or dataset.sparse or dataset.cluster is not None) and problem.penalty.smooth:
@@ -127,17 +130,28 @@ def _accepts(solver: Solver, problem: Problem) -> bool:
     return True
 
 
-def _for_kinks(problem: Problem, staleness: float, *, whole: bool) -> tuple[Solver, str]:
-    """Return the solver for a loss that has no derivative somewhere; ``whole`` says whether rows can be one shard."""
-    name, why = problem.loss.name, "each shard solves its own part of the dual"
+def _for_kinks(problem: Problem, dataset: Data, staleness: float) -> tuple[Solver, str]:
+    """Return the solver for a loss that has no derivative somewhere."""
+    name, why, whole = problem.loss.name, "each shard solves its own part of the dual", dataset.cluster is None
     if name == "hinge" and staleness > 0.0:
         return solvers.ADMM(), f"the hinge loss has a kink, and there are no rounds: {why}"
     if name == "hinge" and not whole:
         return solvers.ADMM(), f"the hinge loss has a kink: {why}"
+    if whole and staleness == 0.0 and _few_for_kinks(dataset) and _accepts(solvers.InteriorPoint(), problem):
+        few = f"{dataset.n_columns:,} columns: systems of that size are cheap"
+        return solvers.InteriorPoint(), f"the {name} loss has a kink, {few}, and whatever the units they are few"
     if not _accepts(solvers.SDCA(), problem):
         return solvers.ADMM(), f"the {name} loss has a kink, and the penalty no ridge: {why}"
     chosen = solvers.SDCA(threads=1) if whole else solvers.SDCA()
     return chosen, f"the {name} loss has a kink: its dual is solved row by row"
+
+
+def _few_for_kinks(dataset: Data) -> bool:
+    """Whether the columns are so few that an interior point's systems are cheap beside what they save."""
+    n, k = dataset.n_rows, dataset.n_columns
+    if k > (SPARSE_NEWTON_COLUMNS if dataset.sparse else KINK_COLUMNS):
+        return False
+    return n <= KINK_ROWS and n * k * (k + KINK_BESIDE) <= KINK_WORK
 
 
 def _many_margins(problem: Problem, dataset: Data) -> bool:

@@ -288,7 +288,8 @@ def _best_kink(targets: _Targets) -> tuple[float, tuple[float, float, float, flo
             break
         middle = 0.5 * (low + high)
         low, high = (middle, high) if targets.sums(middle)[1] < 0.0 else (low, middle)
-    ends = [(b, targets.sums(b)) for b in (low, high)]
+    # Where all targets are the same, they are hit by the start and not by halving.
+    ends = [(b, targets.sums(b)) for b in (low, high, targets.start())]
     return min(ends, key=lambda end: end[1][0])
 
 

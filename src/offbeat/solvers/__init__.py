@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from offbeat.solvers.dual_averaging import DualAveraging
     from offbeat.solvers.gradient_descent import GradientDescent
     from offbeat.solvers.hogwild import Hogwild
+    from offbeat.solvers.interior_point import InteriorPoint
     from offbeat.solvers.lbfgs import LBFGS
     from offbeat.solvers.model_averaging import ModelAveraging
     from offbeat.solvers.newton import Newton
@@ -33,6 +34,7 @@ __all__ = [
     "DualAveraging",
     "GradientDescent",
     "Hogwild",
+    "InteriorPoint",
     "ModelAveraging",
     "Newton",
     "NewtonCG",
@@ -51,6 +53,7 @@ _HOMES = {
     "DelayedProximalGradient": "delayed_proximal_gradient",
     "ADMM": "admm",
     "GradientDescent": "gradient_descent",
+    "InteriorPoint": "interior_point",
     "LBFGS": "lbfgs",
     "Newton": "newton",
     "NewtonCG": "newton_cg",
