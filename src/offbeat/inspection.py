@@ -94,7 +94,10 @@ def inspect(problem: Problem, dataset: Data, shards: list[Shard], engine: Engine
     coef, intercept = options.start
     if not options.fit_intercept:  # it would stay as an offset that no certificate knows of
         intercept = np.zeros_like(intercept)
-    return replace(info, start=original_to_internal(info, coef, intercept), warm=True)
+    start = original_to_internal(info, coef, intercept)
+    if classes:
+        start = _without_absent(*start, null, reference.shares)
+    return replace(info, start=start, warm=True)
 
 
 def _payload(problem: Problem, point: Point, shard: Shard) -> Floats:
@@ -190,6 +193,20 @@ def _null_model(problem: Problem, targets: _Targets, options: Options) -> tuple[
     n = targets.n_rows
     reference = Reference((total + at_zero) / n, math.nan, at_zero / n, options.fit_intercept, options.tol)
     return np.array([b]), reference
+
+
+def _without_absent(u: Floats, b: Floats, null: Floats, shares: Floats | None) -> tuple[Floats, Floats]:
+    """Return a start in which classes without targets have coefficients of 0 and an intercept as low as at the null.
+
+    Their best intercept is minus infinity: steps from anywhere near would take for ever.
+    """
+    assert shares is not None
+    absent = shares == 0.0
+    if not absent.any():
+        return u, b
+    low = b[~absent].mean() + null - null[~absent].mean()
+    coef = np.where(absent, 0.0, u.reshape(-1, b.size))
+    return coef.ravel(), np.where(absent, np.minimum(b, low), b)
 
 
 class _Targets:

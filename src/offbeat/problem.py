@@ -321,13 +321,17 @@ def _feasible_for_classes(u: Floats, b: Floats | None, at: Evaluation, reference
     mass = np.where(given > 0.0, shares + given, total)
     proportions = taken / max(float(taken.sum()), 1e-300)
     gradient = at.gradient.reshape(-1, c.size)
-    gifts = (given / mass) * (gradient - null.reshape(-1, c.size))
+    held = gradient - null.reshape(-1, c.size)
+    gifts = (given / mass) * held
     gradient = gradient - gifts + gifts.sum(axis=1, keepdims=True) * proportions
     excess = -_xlogy(given, mass / total) + _xlogy(np.where(given > 0.0, shares, 0.0), shares / mass)
     kept = max(total - moved, 0.0)
     stayed, went = float(_xlogy(kept, kept / total)), moved * float(_xlogy(proportions, proportions).sum())
-    linear = float(u @ at.gradient) + float(b @ c)
-    size = float(np.abs(u) @ np.abs(at.gradient) + np.abs(b) @ np.abs(c) + np.abs(excess).sum()) - stayed - went
+    spread = b - float(shares @ b) / total  # a shift of all intercepts changes nothing, but for rounding
+    linear = float(u @ at.gradient) + float(spread @ c)
+    # Sums of classes are differences of shares, and are rounded like these.
+    rounded = (2.0 * shares + np.abs(c)) @ (np.abs(spread) + np.abs(np.log(mass / total)))
+    size = float(np.abs(u) @ np.abs(at.gradient) + np.abs(u) @ np.abs(held).ravel() + rounded) - stayed - went
     return DualPoint(gradient.ravel(), linear + float(excess.sum()) - stayed + went, size)
 
 

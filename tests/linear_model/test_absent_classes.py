@@ -60,12 +60,14 @@ def test_balanced_weights_beside_rows_of_weight_zero(classes: Triple) -> None:
         assert status == "converged"
 
 
-def test_a_start_that_gives_the_class_probability(classes: Triple) -> None:
+@pytest.mark.parametrize("l1_ratio", [0.0, 1.0])
+def test_a_start_that_gives_the_class_probability(classes: Triple, l1_ratio: float) -> None:
     X, y, weight = classes
-    model = LogisticRegression(warm_start=True, tol=1e-6).fit(X, y).fit(X, y, sample_weight=weight)
+    model = LogisticRegression(l1_ratio=l1_ratio, warm_start=True, tol=1e-6).fit(X, y).fit(X, y, sample_weight=weight)
     assert model.status_ == "converged"
-    cold = LogisticRegression(tol=1e-6).fit(X, y, sample_weight=weight)
+    cold = LogisticRegression(l1_ratio=l1_ratio, tol=1e-6).fit(X, y, sample_weight=weight)
     assert model.certificate_.primal == pytest.approx(cold.certificate_.primal, rel=1e-5)
+    np.testing.assert_allclose(model.predict_proba(X), cold.predict_proba(X), atol=1e-2)
 
 
 def test_a_class_that_a_fold_lacks(classes: Triple) -> None:

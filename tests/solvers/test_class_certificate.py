@@ -138,3 +138,15 @@ def test_a_rare_class_does_not_spoil_the_gap(rng: np.random.Generator) -> None:
         u, b = u - at.gradient - 0.1 * u, b - at.intercept_gradient
     b[2] = np.log(shares[2]) + 1.0  # wrong by a factor of e
     assert case.certify(u, b).gap < 1e-4
+
+
+def test_rounding_in_the_sums_of_classes_leaves_a_gap(rng: np.random.Generator) -> None:
+    """At the optimum of a strong lasso all terms are rounding: a sum that is negative by as much is no failure."""
+    case = Case(penalties.L1(10.0), True)
+    b = np.log(case.reference.shares) + 3.0  # type: ignore[arg-type]
+    at = case.evaluate(np.zeros(K * CLASSES), b)
+    for _ in range(200):
+        c = 1e-16 * rng.standard_normal(CLASSES) * case.reference.shares
+        noisy = at._replace(intercept_gradient=c)
+        found = case.problem.certify(case.problem.separable(K), np.zeros(K * CLASSES), noisy, case.reference, b)
+        assert 0.0 <= found.gap < 1e-13
