@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from offbeat.data import csv_file
+from offbeat.data import csv_file, tables
 from offbeat.data.columns import LevelScan
 from offbeat.data.encoding import EncoderOptions
 from offbeat.data.load import as_dataset
@@ -113,6 +113,25 @@ def test_the_header_of_a_csv_file(tmp_path: Any) -> None:
         for k in (5, 60)
     )
     assert few == more < 10
+
+
+def test_columns_of_a_frame_are_taken_by_their_types(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    columns: dict[str, Any] = {}
+    for i, dtype in enumerate([np.float64, np.float32, np.int64, np.uint8, np.bool_, np.dtype(">f8")] * 3):
+        columns[f"n{i}"] = (rng.normal(size=40) * 9).astype(dtype)
+        columns[f"t{i}"] = pd.Categorical(rng.choice(["a", "b"], 40)) if i % 2 else rng.choice(["a", "b"], 40)
+    frame = pd.concat([pd.DataFrame({name: values}) for name, values in columns.items()], axis=1)
+    together = memory_table(frame)
+    monkeypatch.setattr(tables, "COPIED_BYTES", -1)
+    apart = memory_table(frame)
+    assert together is not None and apart is not None and together.schema == apart.schema
+    for one, other, name in zip(together.columns, apart.columns, frame.columns, strict=True):
+        if name.startswith("n"):
+            np.testing.assert_array_equal(one, frame[name])
+            np.testing.assert_array_equal(other, frame[name])
+        else:
+            assert one.equals(other) and one.to_pylist() == frame[name].tolist()
 
 
 def test_columns_of_one_matrix_are_taken_as_one() -> None:

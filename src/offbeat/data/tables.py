@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 BATCH_ROWS = 1 << 17
+COPIED_BYTES = 64 << 20
+"""Size of frames up to which columns may be copied."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,8 +193,21 @@ def _from_pandas(frame: Any) -> MemoryTable:
     matrix = _matrix(frame)
     if matrix is not None and matrix.dtype.isnative and matrix.dtype.itemsize <= 8:
         return MemoryTable(names, tuple(matrix.T), matrix)
-    columns = tuple(_from_series(name, series) for name, (_, series) in zip(names, frame.items(), strict=True))
-    return MemoryTable(names, columns, matrix)
+    columns = _taken_together(frame) if frame.size * 8 <= COPIED_BYTES else {}
+    others = [j for j in range(len(names)) if j not in columns]
+    series = (one for _, one in (frame.iloc[:, others] if columns else frame).items())
+    columns |= {j: _from_series(names[j], one) for j, one in zip(others, series, strict=True)}
+    return MemoryTable(names, tuple(columns[j] for j in range(len(names))), matrix)
+
+
+def _taken_together(frame: Any) -> dict[int, Any]:
+    """Return columns of numbers by their places, those of one type at once: one by one takes long if there are many."""
+    places: dict[Any, list[int]] = {}
+    for j, dtype in enumerate(frame.dtypes):
+        if isinstance(dtype, np.dtype) and dtype.kind in "fiub" and dtype.itemsize <= 8 and dtype.isnative:
+            places.setdefault(dtype, []).append(j)
+    blocks = [(several, frame.iloc[:, several].to_numpy()) for several in places.values()]
+    return {j: block[:, i] for several, block in blocks for i, j in enumerate(several)}
 
 
 def _from_series(name: str, series: Any) -> Any:
