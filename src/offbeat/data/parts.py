@@ -27,9 +27,9 @@ Labels: TypeAlias = Callable[[Any], tuple[NDArray[Any], Float64s]]
 
 
 class Part(NamedTuple):
-    """Rows as they are on the cluster; ``number`` is the place among all parts. Targets may be a column's name."""
+    """Rows as they are on the cluster; ``number`` names the chunk, or chunks. Targets may be a column's name."""
 
-    number: int
+    number: int | str
     X: Any
     y: Any = None
     weight: Any = None
@@ -37,7 +37,7 @@ class Part(NamedTuple):
 
 
 class Facts(NamedTuple):
-    """What the coordinator knows of a part; ``weight`` and ``counts`` add up weights or rows.
+    """What the coordinator knows of a part with a number; ``weight`` and ``counts`` add up weights or rows.
 
     ``scan`` has the columns of a table, with the levels that appear, and ``dtype`` the type that numbers need.
     """
@@ -50,6 +50,7 @@ class Facts(NamedTuple):
     counts: Float64s | None = None
     scan: LevelScan | None = None
     dtype: str = ""
+    number: int | str = 0
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def row_count(values: Any) -> int:
 
 
 @contextmanager
-def blaming(number: int) -> Iterator[None]:
+def blaming(number: int | str) -> Iterator[None]:
     """Say which part an error is about.
 
     Examples
@@ -137,10 +138,10 @@ def survey(labels: Labels | None, part: Part) -> Facts:
     with blaming(part.number):
         n_rows = row_count(part.X)
         if n_rows == 0:
-            return Facts(0)
+            return Facts(0, number=part.number)
         opened = open_data(part.X)
         weight = weights_of(part, opened)
-        facts = Facts(n_rows, weight=float(weight.sum()) if weight.size else float(n_rows))
+        facts = Facts(n_rows, weight=float(weight.sum()) if weight.size else float(n_rows), number=part.number)
         if labels is not None:
             classes, codes = labels(target_values(opened, part.y))
             counts = np.bincount(codes.astype(np.intp), weight if weight.size else None, len(classes))

@@ -194,7 +194,7 @@ def placed_dataset(
     if has_weight and not any(known[i].weight for i in kept):
         raise DataError("sample_weight is zero in every row: there is nothing to fit.")
     encoder = _encoder(kept, known)
-    classes = None if labels is None else _union([(i, known[i].classes) for i in kept])
+    classes = None if labels is None else _union([(known[i].number, known[i].classes) for i in kept])
     sparse, wide = any(known[i].sparse for i in kept), np.result_type(*(known[i].dtype for i in kept))
     recipe = Recipe(encoder, labels, classes, target=target, dtype=str(wide), sparse=sparse)
     chosen = tuple(parts[i] for i in kept), tuple(known[i] for i in kept)
@@ -207,11 +207,13 @@ def _check_alike(kept: list[int], known: Sequence[Facts]) -> None:
         facts = known[i]
         if (facts.scan is None) != (first.scan is None):
             one, other = ("a matrix" if each.scan is None else "a table" for each in (facts, first))
-            raise DataError(f"partition {i} is {one}, partition {kept[0]} is {other}: give all the same kind")
+            raise DataError(
+                f"partition {facts.number} is {one}, partition {first.number} is {other}: give all the same kind"
+            )
         if facts.n_columns != first.n_columns:
             raise DataError(
-                f"partition {i} has {facts.n_columns} columns, partition {kept[0]} has {first.n_columns}: "
-                "all must have the same"
+                f"partition {facts.number} has {facts.n_columns} columns, partition {first.number} has "
+                f"{first.n_columns}: all must have the same"
             )
 
 
@@ -225,13 +227,13 @@ def _encoder(kept: list[int], known: Sequence[Facts]) -> Encoder | None:
     for i in kept[1:]:
         other = known[i].scan
         assert other is not None
-        with blaming(i):
+        with blaming(known[i].number):
             scan.merge(other)
     dtype = str(np.result_type(*(known[i].dtype for i in kept)))
     return Encoder.from_scan(scan.columns(sum(known[i].n_rows for i in kept)), dtype)
 
 
-def _union(each: list[tuple[int, NDArray[Any] | None]]) -> NDArray[Any]:
+def _union(each: list[tuple[int | str, NDArray[Any] | None]]) -> NDArray[Any]:
     """Return the classes of all parts, sorted."""
     first, classes = each[0]
     assert classes is not None

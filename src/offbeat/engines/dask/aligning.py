@@ -22,7 +22,7 @@ class Holder(Protocol):
     def each(self, function: Callable[[Part], Any], parts: Sequence[Any]) -> list[Any]:
         """Return a function of each part, in order; the first error that a part raises is raised."""
 
-    def part(self, number: int, *chunks: Any) -> Any:
+    def part(self, number: int | str, *chunks: Any) -> Any:
         """Return a handle of a part."""
 
     def made(self, function: Callable[..., Any], *chunks: Any) -> Any:

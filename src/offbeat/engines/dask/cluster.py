@@ -28,7 +28,7 @@ SOON = 5.0  # seconds
 class RemotePart(NamedTuple):
     """A part whose values are futures, or small enough to be sent along."""
 
-    number: int
+    number: int | str
     X: Any
     y: Any = None
     weight: Any = None
@@ -119,7 +119,7 @@ class DaskCluster:
             self._where.update({key: found[key][0] for key in keys if found.get(key)})
         return [self._where.get(part.X.key) if isinstance(part.X, Future) else None for part in parts]
 
-    def part(self, number: int, *values: Any) -> RemotePart:
+    def part(self, number: int | str, *values: Any) -> RemotePart:
         """Return a handle of a part."""
         return RemotePart(number, *values)
 
@@ -190,7 +190,7 @@ def check_loaded(client: Client, columns: Sequence[Column]) -> None:
     with client.as_current():  # or Dask takes the one that was made last
         wait([piece for column in columns for piece in column.pieces if isinstance(piece, Future)])
     for column in columns:
-        for number, future in enumerate(column.pieces):
+        for number, future in zip(column.numbers or range(len(column.pieces)), column.pieces, strict=True):
             if not isinstance(future, Future) or future.status == "finished":
                 continue
             error = future.exception() if future.status == "error" else None

@@ -40,6 +40,8 @@ class Column(NamedTuple):
         Whether each chunk has the rows of that of X, as the bounds of their indexes say.
     same : str, float or None
         In place of pieces: the name of a column, or one value for all rows.
+    numbers : tuple of str
+        What to call each chunk in errors; by default their places.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Column(NamedTuple):
     indexed: bool = False
     paired: bool = False
     same: Any = None
+    numbers: tuple[str, ...] = ()
 
 
 def is_piece(value: Any) -> bool:
@@ -114,6 +117,8 @@ def vector(values: Any, name: str, X: Column) -> Column:
         return _series(values, name, X)
     if is_dask_collection(values):
         values = _one_column(values, name)
+        if values.chunks[0] != X.rows and sum(values.chunks[0]) == sum(X.rows):  # which is false of unknown ones
+            values = values.rechunk((X.rows,))
         return Column(name, (values,), tuple(values.chunks[0]))
     if hasattr(values, "iloc") and X.indexed:
         return _local_series(values, name, X)

@@ -10,6 +10,7 @@ from typing import Any, TypeVar, cast
 
 from dask.base import is_dask_collection
 from dask.core import flatten
+from dask.highlevelgraph import HighLevelGraph
 from dask.threaded import get
 from distributed import Client, Future
 
@@ -17,12 +18,14 @@ from offbeat.data.parts import Facts, Labels, Part, Recipe, shard_of
 from offbeat.data.placed import PlacedDataset, placed_dataset
 from offbeat.data.shard import Shard
 from offbeat.engines.dask.aligning import aligned
+from offbeat.engines.dask.bundles import bundled, bundles, merged
 from offbeat.engines.dask.cluster import LOADING, DaskCluster, check_loaded
 from offbeat.engines.dask.collections import parquet_parts
 from offbeat.engines.dask.connection import connection, current, promptly
 from offbeat.engines.dask.engine import Dask
 from offbeat.engines.dask.given import Column, features, vector
 from offbeat.engines.dask.graphs import joint_graph
+from offbeat.engines.dask.names import ROWS
 from offbeat.engines.dask.plan import plan
 from offbeat.engines.dask.versions import check_versions
 from offbeat.engines.threads import Threads
@@ -72,7 +75,7 @@ def _on_workers(
 ) -> PlacedDataset:
     """Have the workers load columns, and look at their parts; what fails leaves nothing there."""
     cluster = DaskCluster(engine)
-    columns = _submitted(client, given)
+    columns = _submitted(client, given, sum(engine.threads().values()))
     held = [cluster.part(0, piece) for column in columns for piece in column.pieces]
     parts: list[Any] = []
     try:
@@ -123,7 +126,7 @@ def futures_of_chunks(piece: Any) -> list[Future[Any]]:
     return parts
 
 
-def _submitted(client: Client, given: Sequence[Column]) -> list[Column]:
+def _submitted(client: Client, given: Sequence[Column], threads: int) -> list[Column]:
     """Have the workers load what is not loaded, all in one graph; return columns of futures and values."""
     same = {client}
 
@@ -136,6 +139,15 @@ def _submitted(client: Client, given: Sequence[Column]) -> list[Column]:
     there = {id(piece): futures_of_chunks(piece) for column in given for piece in column.pieces}
     lazy = [p for column in given for p in column.pieces if is_dask_collection(p) and not there[id(p)]]
     graph, keys = joint_graph(lazy) if lazy else ({}, [])
+    bounds = [] if any(there.values()) else bundles(given, threads)
+    if bounds:
+        graph, keys = bundled(graph, keys, bounds)
+        given = [
+            merged(column, bounds) if is_dask_collection(next(iter(column.pieces), None)) else column
+            for column in given
+        ]
+    if not isinstance(graph, HighLevelGraph):  # a mapping is hashed, with all data that is in it
+        graph = HighLevelGraph({ROWS: graph}, {ROWS: set()})
     with LOADING:
         futures = iter(client.get(graph, keys, sync=False) if lazy else [])
 
@@ -180,7 +192,8 @@ def _parts(holder: Any, columns: Sequence[Column]) -> list[Any]:
     X = columns[0]
     vectors = aligned(holder, X, columns[1:])
     each = [column.pieces or (column.same,) * len(X.pieces) for column in vectors]
-    return [holder.part(i, *values) for i, values in enumerate(zip(X.pieces, *each, strict=True))]
+    numbers = X.numbers or range(len(X.pieces))
+    return [holder.part(number, *values) for number, *values in zip(numbers, X.pieces, *each, strict=True)]
 
 
 class Here:
@@ -202,7 +215,7 @@ class Here:
         """Return a function of each part, in order."""
         return [function(part) for part in parts]
 
-    def part(self, number: int, *values: Any) -> Part:
+    def part(self, number: int | str, *values: Any) -> Part:
         """Return a part."""
         return Part(number, *values)
 

@@ -103,7 +103,7 @@ def held() -> int:
     return len(_RUNS)
 
 
-def on_parts(function: Callable[[Part], Any], numbers: list[int], columns: list[list[Any]]) -> list[Any]:
+def on_parts(function: Callable[[Part], Any], numbers: list[int | str], columns: list[list[Any]]) -> list[Any]:
     """Return a function of each of some parts, or the error that says what is wrong with the part."""
     return [_tried(function, part) for part in _parts(numbers, columns)]
 
@@ -115,11 +115,11 @@ def _tried(function: Callable[[Part], Any], part: Part) -> Any:
         return error
 
 
-def _parts(numbers: list[int], columns: list[list[Any]]) -> list[Part]:
+def _parts(numbers: list[int | str], columns: list[list[Any]]) -> list[Part]:
     return [Part(number, *values) for number, *values in zip(numbers, *columns, strict=True)]
 
 
-def make_shard(recipe: Recipe, numbers: list[int], columns: list[list[Any]]) -> Shard:
+def make_shard(recipe: Recipe, numbers: list[int | str], columns: list[list[Any]]) -> Shard:
     """Return parts as a shard; ``columns`` has features, targets, weights and offsets of each part."""
     return shard_of(recipe, _parts(numbers, columns))
 
