@@ -127,9 +127,9 @@ class InteriorPoint:
         total, size, info = board.total(), len(state.query.start), state.info
         facts = Facts(*total[2 * size : 2 * size + len(Facts._fields)].tolist())
         x, gradient = total[:size], total[size : 2 * size]
-        state = replace(state, passes=1.0 + READS * facts.steps, note=f"step {facts.steps:g}")
         if not np.all(np.isfinite(total[: 2 * size])):
             return replace(state, status="not finite", note="a contribution is not finite"), state.query
+        state = replace(state, passes=1.0 + READS * facts.steps, note=f"step {facts.steps:g}")
         lower = max(state.lower, _bound(info, gradient, facts))
         gap = facts.loss / info.n_rows + info.penalty.value(x[:-1]) - lower
         estimate = max(gap, 0.0) / info.reference.objective if info.reference.objective > 0.0 else max(gap, 0.0)

@@ -18,7 +18,7 @@ ROOM = 10.0  # from the boundary, at the start, in units of the mean residual: m
 SHORT = 0.995  # of the way to the boundary, at most
 ROUNDING = 1e-15  # of a sum of products, relative to its terms
 REFINED = 4  # solutions of a system: what rounding left is solved for again
-JITTERS = (0.0, 1e-15, 1e-13, 1e-11, 1e-9, 1e-7)  # of the diagonal, until the system is positive definite
+JITTERS = (0.0, 1e-15, 1e-13, 1e-11, 1e-9, 1e-7)  # of the diagonal, until a system is definite: they cost digits
 
 
 class Query(NamedTuple):
@@ -73,6 +73,10 @@ class Rows(NamedTuple):
 
     ``low``, shape (n,), and ``kink``, ``cap``, shape (terms, n), are the loss of each row that counts, times its
     weight: see `interior_steps`. ``live`` are these rows, None if all count.
+
+    ``column``, shape (1, k), is the weight of a column on the central path. If it were as steep as the column's term, weak
+    penalties would lose digits; if it were like a row, columns that repeat each other would be sent far out. The
+    geometric mean of the two does neither.
     """
 
     products: Products
@@ -80,6 +84,7 @@ class Rows(NamedTuple):
     low: Floats
     kink: Floats
     cap: Floats
+    column: Floats
 
 
 def rows_of(problem: Problem, shard: Shard, query: Query) -> Rows:
@@ -94,7 +99,9 @@ def rows_of(problem: Problem, shard: Shard, query: Query) -> Rows:
         out = out[:1]
     weight = v if v.size else np.ones(len(y))
     kink = out[:, 2] - o if o.size else out[:, 2].copy()
-    return Rows(Products(shard, query.frame, live), live, weight * out[0, 0], kink, weight * (out[:, 1] - out[:, 0]))
+    cap = weight * (out[:, 1] - out[:, 0])
+    column = np.sqrt(float(cap.mean()) * 2.0 * query.kink[None, :])
+    return Rows(Products(shard, query.frame, live), live, weight * out[0, 0], kink, cap, column)
 
 
 def _some(values: Floats, live: NDArray[np.intp] | None) -> Floats:
@@ -120,10 +127,10 @@ def improved(
     theta = rows.low + inside.dual.sum(axis=0)
     bound, conjugate, rounding, proved = _feasible(problem, shard, rows, theta, query.frame.on)
     stiff = interior_steps.bend(inside)
-    vectors = np.stack([theta, bound, (stiff * interior_steps.error(inside, 0.0, None)).sum(axis=0)], axis=1)
+    vectors = np.stack([theta, bound, (stiff * interior_steps.error(inside, rows.cap, 0.0, None)).sum(axis=0)], axis=1)
     matrix, sums = rows.products.gram(stiff.sum(axis=0), vectors)
     facts = Facts(_loss(problem, shard, rows, inside), conjugate, rounding, proved, steps + 1.0)
-    system = _System(matrix, query, columns)
+    system = _System(matrix, query, columns, rows.column)
     if not np.all(np.isfinite(sums)) or not system.definite:
         return memory._replace(x=np.full_like(memory.x, math.nan)), sums[:, 1], facts
     slope = sums[:, 0] + query.ridge * memory.x
@@ -134,30 +141,30 @@ def improved(
 def _stepped(rows: Rows, memory: Memory, system: _System, slope: Floats, pushed: Floats) -> Memory:
     """Return the point after the step that Mehrotra's predictor and corrector (1992, SIAM J. Optim. 2:575) find."""
     inside, columns = memory.rows, memory.columns
-    count = 2.0 * (inside.dual.size + columns.dual.size)
-    mu = (inside.products + columns.products) / count
-    d = system.solved(pushed - slope, columns, 0.0, None)
+    steep = 2.0 * float(rows.cap.sum() + rows.column.sum())
+    mu = (inside.products + columns.products) / steep
+    d = system.solved(pushed - slope, 0.0, None)
     part = d[: columns.dual.size]
     straight = Interior(*(np.empty_like(values) for values in inside))
     stiff = interior_steps.bend(inside)
 
     def corrections(where: slice, moved: Floats) -> Floats:
         """Return what the second step needs of some rows, and keep their first."""
-        at, own = inside.of(where), stiff[:, where]
-        change = interior_steps.step(at, moved, 0.0, None)
+        at, own, weight = inside.of(where), stiff[:, where], rows.cap[:, where]
+        change = interior_steps.step(at, weight, moved, 0.0, None)
         for kept, values in zip(straight, change, strict=True):
             kept[:, where] = values
-        errors = (interior_steps.pull(at), interior_steps.second(at, change))
+        errors = (interior_steps.pull(at, weight), interior_steps.second(at, change))
         return np.stack([(own * error).sum(axis=0) for error in errors], axis=1)
 
     sums = rows.products.joined(d, corrections)[1]
-    straight_columns = interior_steps.step(columns, part, 0.0, None)
+    straight_columns = interior_steps.step(columns, rows.column, part, 0.0, None)
     lengths = _lengths(memory, straight, straight_columns, 1.0)
     ahead = [interior_steps.after(*pair, lengths) for pair in ((inside, straight), (columns, straight_columns))]
-    goal = mu * (sum(each.products for each in ahead) / (count * mu)) ** 3
-    d = system.solved(pushed - slope + goal * sums[:, 0] + sums[:, 1], columns, goal, straight_columns)
-    change = interior_steps.step(inside, rows.products.predictors(d), goal, straight)
-    change_columns = interior_steps.step(columns, d[: columns.dual.size], goal, straight_columns)
+    goal = mu * (sum(each.products for each in ahead) / (steep * mu)) ** 3
+    d = system.solved(pushed - slope + goal * sums[:, 0] + sums[:, 1], goal, straight_columns)
+    change = interior_steps.step(inside, rows.cap, rows.products.predictors(d), goal, straight)
+    change_columns = interior_steps.step(columns, rows.column, d[: columns.dual.size], goal, straight_columns)
     lengths = _lengths(memory, change, change_columns, SHORT)
     inside = interior_steps.after(inside, change, lengths)
     columns = interior_steps.after(columns, change_columns, lengths)
@@ -207,9 +214,10 @@ def _feasible(
 class _System:
     """The equations of a step, with the terms of the columns; scaled, as units of interiors are far apart."""
 
-    def __init__(self, matrix: Floats, query: Query, columns: Interior) -> None:
+    def __init__(self, matrix: Floats, query: Query, columns: Interior, weight: Floats) -> None:
         diagonal = np.einsum("ii->i", matrix)
         diagonal += query.ridge
+        self._columns, self._weight = columns, weight
         self._stiff = interior_steps.bend(columns)[0]
         diagonal[: len(self._stiff)] += self._stiff
         if not query.frame.on:
@@ -227,13 +235,13 @@ class _System:
             return True
         return False
 
-    def solved(self, right: Floats, columns: Interior, mu: float, straight: Interior | None) -> Floats:
+    def solved(self, right: Floats, mu: float, straight: Interior | None) -> Floats:
         """Return the change of the unknowns; ``right`` is of the rows, to which what columns add comes."""
         from offbeat.kernels.triangular import cholesky_solve
 
         right = right.copy()
         k = len(self._stiff)
-        right[:k] += self._stiff * interior_steps.error(columns, mu, straight)[0]
+        right[:k] += self._stiff * interior_steps.error(self._columns, self._weight, mu, straight)[0]
         d = np.zeros_like(right)
         for _ in range(REFINED):
             rest = (right - self._matrix @ d) * self._scale

@@ -2,8 +2,9 @@
 
 A loss made of straight lines is a multiple of ``z`` and a sum of terms ``cap max(0, z - kink)``, and so is an absolute
 value. A term is the least ``cap above`` with ``z - kink = above - below``, both positive; ``dual`` and ``rest``, which
-add up to ``cap``, are the multipliers. On the central path ``dual below = rest above = mu``. Newton's method for these
-leaves ``change of dual = bend (change of z - error)``: all that the coefficients need to know of a term.
+add up to ``cap``, are the multipliers. On the central path ``dual below = rest above = weight mu``, where the weight of
+a row is its ``cap``: one of weight 2 is two rows on the way, too. Newton's method for these leaves ``change of dual =
+bend (change of z - error)``: all that the coefficients need to know of a term.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class Interior(NamedTuple):
 
     @property
     def products(self) -> float:
-        """Sum of the products that are all ``mu`` on the central path."""
+        """Sum of the products that are ``weight mu`` on the central path, two a term."""
         return float(np.vdot(self.dual, self.below) + np.vdot(self.rest, self.above))
 
 
@@ -47,9 +48,9 @@ def bend(at: Interior) -> Floats:
     return out
 
 
-def pull(at: Interior) -> Floats:
+def pull(at: Interior, weight: Floats) -> Floats:
     """Return how much `error` changes with ``mu``."""
-    out: Floats = 1.0 / at.rest - 1.0 / at.dual
+    out: Floats = weight / at.rest - weight / at.dual
     return out
 
 
@@ -59,19 +60,20 @@ def second(at: Interior, straight: Interior) -> Floats:
     return out
 
 
-def error(at: Interior, mu: float, straight: Interior | None) -> Floats:
+def error(at: Interior, weight: Floats, mu: float, straight: Interior | None) -> Floats:
     """Return how far a predictor would have to move for its multiplier to stay, on the way to ``mu``.
 
     ``straight`` is the step towards a ``mu`` of zero, or None if that is what is looked for.
     """
     out = at.below - at.above
-    return out if straight is None else out + mu * pull(at) + second(at, straight)
+    return out if straight is None else out + mu * pull(at, weight) + second(at, straight)
 
 
-def step(at: Interior, moved: Floats, mu: float, straight: Interior | None) -> Interior:
+def step(at: Interior, weight: Floats, moved: Floats, mu: float, straight: Interior | None) -> Interior:
     """Return the changes that go with predictors that change by ``moved``."""
-    dual = bend(at) * (moved - error(at, mu, straight))
-    up, down = mu + dual * at.above, mu - dual * at.below
+    dual = bend(at) * (moved - error(at, weight, mu, straight))
+    goal = mu * weight
+    up, down = goal + dual * at.above, goal - dual * at.below
     if straight is not None:
         up, down = up + straight.dual * straight.above, down - straight.dual * straight.below
     return Interior(dual, -dual, up / at.rest - at.above, down / at.dual - at.below)
