@@ -248,3 +248,43 @@ def test_not_finite(data: Data, model: Any, wide: bool, monkeypatch: pytest.Monk
     X[7, 2] = np.nan
     with pytest.raises(DataError, match=r"NaN: column 2 \(1 NaN\); the first is in row 7"):
         model.fit(X, z > 1)
+
+
+@pytest.mark.parametrize("gram", [True, False], ids=["gram", "batch"])
+def test_folds_without_weight_to_judge_by_do_not_choose(gram: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    X = rng.standard_normal((60, 3))
+    y = 3.0 * X[:, 0] + rng.standard_normal(60)
+    weight = np.where(np.arange(60) < 20, 0.0, 1.0)
+    folds = [(np.setdiff1d(np.arange(60), test), test) for test in np.arange(60).reshape(3, 20)]
+    if not gram:
+        monkeypatch.setattr("offbeat.linear_model.elastic_net_cv.GRAM_BYTES", 1)
+    all_folds = ElasticNetCV(cv=folds, alphas=5).fit(X, y, sample_weight=weight)
+    some = ElasticNetCV(cv=folds[1:], alphas=5).fit(X, y, sample_weight=weight)
+    assert all_folds.alpha_ == pytest.approx(some.alpha_)
+    assert some.alpha_ < 0.5 * all_folds.alphas_[0]
+    assert np.isnan(all_folds.mse_path_[:, 0]).all()
+    np.testing.assert_allclose(all_folds.mse_path_[:, 1:], some.mse_path_, rtol=1e-6)
+    labels = (y > 0).astype(int)
+    for refit in (True, False):
+        ours = LogisticRegressionCV(cv=folds, Cs=5, refit=refit).fit(X, labels, sample_weight=weight)
+        theirs = LogisticRegressionCV(cv=folds[1:], Cs=5, refit=refit).fit(X, labels, sample_weight=weight)
+        assert theirs.C_ == ours.C_ > ours.Cs_[0]
+        np.testing.assert_allclose(ours.coef_, theirs.coef_, rtol=1e-2)
+    for model in (ElasticNetCV(cv=folds[:1]), LogisticRegressionCV(cv=folds[:1])):
+        with pytest.raises(DataError, match="no fold with rows left out that have weight"):
+            model.fit(X, labels, sample_weight=weight)
+
+
+@pytest.mark.filterwarnings("ignore:Only one class is present")
+def test_folds_in_which_a_score_is_not_defined_do_not_choose() -> None:
+    rng = np.random.default_rng(3)
+    X = rng.standard_normal((60, 2))
+    y = (X[:, 0] + 2.0 * rng.standard_normal(60) > 0).astype(int)
+    one = np.flatnonzero(y == 1)[:8]
+    folds = [(np.setdiff1d(np.arange(60), test), test) for test in (one, np.arange(30), np.arange(30, 60))]
+    ours = LogisticRegressionCV(cv=folds, Cs=[1e-4, 1.0], l1_ratios=[1.0], scoring="roc_auc").fit(X, y)
+    assert np.isnan(ours.scores_[0]).all()
+    assert ours.C_ == 1.0  # the other has no coefficients
+    with pytest.raises(DataError, match="gives no number in any fold"):
+        LogisticRegressionCV(cv=folds[:1], Cs=[1.0], scoring="roc_auc").fit(X, y)

@@ -44,6 +44,10 @@ class Fold:
             return Selection(mask)
         return Selection(mask, float(mask.sum() / dataset.weight[mask].sum()))
 
+    def judges(self, dataset: Dataset) -> bool:
+        """Whether the rows to judge by have any weight; those of weight zero are as good as absent."""
+        return not dataset.weight.size or bool(np.any(dataset.weight[self.test]))
+
 
 def split(cv: Any, X: Any, targets: Floats, dataset: Dataset, total: float, **parameters: Any) -> list[Fold]:
     """Return the folds that a splitter makes.
@@ -70,7 +74,7 @@ def split(cv: Any, X: Any, targets: Floats, dataset: Dataset, total: float, **pa
     Raises
     ------
     DataError
-        A fold has no rows, or rows that do not exist.
+        A fold has no rows, or rows that do not exist; or no fold has rows with weight to judge by.
     """
     n = dataset.n_rows
     given = X if hasattr(X, "shape") and len(X.shape) == 2 and X.shape[0] == n else np.zeros((n, 1))
@@ -85,6 +89,8 @@ def split(cv: Any, X: Any, targets: Floats, dataset: Dataset, total: float, **pa
         if not share > 0.0:
             raise DataError("cv gave a fold whose rows to fit on all have weight zero")
         folds.append(Fold(rows[0], rows[1], float(total * share / n)))
+    if not any(fold.judges(dataset) for fold in folds):
+        raise DataError("cv gave no fold with rows left out that have weight: there is nothing to judge models by")
     return folds
 
 

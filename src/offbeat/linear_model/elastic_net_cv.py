@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.model_selection import check_cv
 from sklearn.utils.metadata_routing import (
     MetadataRouter,
@@ -76,7 +77,7 @@ class ElasticNetCV(SparseRegressor):
     alphas_ : ndarray, shape (n_alphas,) or (n_l1_ratios, n_alphas)
         Values tried, largest first.
     mse_path_ : ndarray, shape (n_alphas, n_folds) or (n_l1_ratios, n_alphas, n_folds)
-        Mean squared errors on the rows left out.
+        Mean squared errors on the rows left out; NaN in folds where these have no weight.
     n_iter_ : int
         Passes over the data.
     {attributes}
@@ -146,14 +147,15 @@ class ElasticNetCV(SparseRegressor):
         ratios = [translate.ratio(value) for value in np.ravel(self.l1_ratio).tolist()]
         if not ratios:
             raise ProblemError("l1_ratio is empty; give at least one value")
-        grams = self._grams(dataset, folds)
+        with np.errstate(divide="ignore", invalid="ignore"):  # of folds that have no weight to judge by
+            grams = self._grams(dataset, folds)
         whole = self._null(dataset) if grams is None else grams.whole
         alphas = [self._strengths(whole, ratio) for ratio in ratios]
         if grams is None:
             errors = self._errors_by_batch(dataset, folds, ratios, alphas)
         else:
             errors = self._errors_by_gram(grams, ratios, alphas)
-        self._choose(ratios, alphas, errors)
+        self._choose(ratios, alphas, errors, np.array([fold.judges(dataset) for fold in folds]))
         if grams is None:
             return self._fit(translate.elastic_net(self.alpha_, self.l1_ratio_, self.positive), dataset)
         return self._finish(grams.whole, started)
@@ -222,13 +224,21 @@ class ElasticNetCV(SparseRegressor):
         errors = np.empty((len(ratios), len(alphas[0]), len(folds)))
         for f, z in enumerate(_folds.left_out(dataset.source, folds, fitted.coefs, fitted.intercepts)):
             rows = folds[f].test
+            if not folds[f].judges(dataset):
+                continue
             squares = (z[..., 0] - dataset.y[rows][:, None, None]) ** 2
             errors[:, :, f] = np.average(squares, axis=0, weights=dataset.weight[rows] if dataset.weight.size else None)
         return errors
 
-    def _choose(self, ratios: Sequence[float], alphas: Sequence[Floats], errors: Floats) -> None:
-        """Set the best ``alpha_`` and ``l1_ratio_``: of equal ones the largest ``alpha`` of the first ratio."""
-        r, a = np.unravel_index(np.argmin(errors.mean(axis=2)), errors.shape[:2])
+    def _choose(
+        self, ratios: Sequence[float], alphas: Sequence[Floats], errors: Floats, judging: NDArray[np.bool_]
+    ) -> None:
+        """Set the best ``alpha_`` and ``l1_ratio_``: of equal ones the largest ``alpha`` of the first ratio.
+
+        Folds that leave out rows of weight zero only are not asked.
+        """
+        errors[:, :, ~judging] = np.nan
+        r, a = np.unravel_index(np.argmin(errors[:, :, judging].mean(axis=2)), errors.shape[:2])
         self.alpha_, self.l1_ratio_ = float(alphas[int(r)][int(a)]), float(ratios[int(r)])
         self.mse_path_ = errors if len(ratios) > 1 else errors[0]
         given = not isinstance(self.alphas, int | np.integer)

@@ -16,7 +16,7 @@ from sklearn.utils.metadata_routing import (
 )
 
 from offbeat.data.dataset import Dataset
-from offbeat.errors import ProblemError
+from offbeat.errors import DataError, ProblemError
 from offbeat.linear_model import _folds, _grid_fit, translate
 from offbeat.linear_model._base import Start
 from offbeat.linear_model._docs import documented
@@ -68,6 +68,7 @@ class LogisticRegressionCV(ProbabilisticClassifier):
     coefs_paths_ : ndarray, shape (n_folds, n_l1_ratios, n_Cs, 1 or n_classes, n_features + 1)
         Coefficients, the intercept last where there is one.
     scores_ : ndarray, shape (n_folds, n_l1_ratios, n_Cs)
+        NaN in folds where the score is not defined, or the rows left out have no weight: these folds are not asked.
     n_iter_ : ndarray of int, shape (n_folds, n_l1_ratios, n_Cs)
         Passes that each model took part in, rounded up.
     passes_ : float
@@ -183,6 +184,9 @@ class LogisticRegressionCV(ProbabilisticClassifier):
         score = scorer(self.scoring, classes)
         self.scores_: NDArray[np.float64] = np.empty(fitted.coefs.shape)
         for f, z in enumerate(_folds.left_out(dataset.source, folds, fitted.coefs, fitted.intercepts)):
+            if weight.size and not np.any(weight[folds[f].test]):
+                self.scores_[f] = np.nan
+                continue
             rows = np.arange(len(z))[:, None]
             labels = classes[dataset.y[folds[f].test].astype(np.intp)]
             options = {"sample_weight": weight[folds[f].test]} if weight.size else {}
@@ -193,9 +197,12 @@ class LogisticRegressionCV(ProbabilisticClassifier):
 
     def _choose(self, dataset: Dataset, total: float, fitted: Fitted) -> None:
         """Set the best ``C_`` and ``l1_ratio_``, and the coefficients that go with them."""
+        known = np.flatnonzero(~np.isnan(self.scores_).any(axis=(1, 2)))
+        if not known.size:
+            raise DataError(f"scoring={self.scoring!r} gives no number in any fold: choose others, or another score")
         if self.refit:
             # As scikit-learn does: of equal scores the first C counts, then the first l1_ratio.
-            c, r = np.unravel_index(np.argmax(self.scores_.sum(axis=0).T), self.scores_.shape[:0:-1])
+            c, r = np.unravel_index(np.argmax(self.scores_[known].sum(axis=0).T), self.scores_.shape[:0:-1])
             self.C_, self.l1_ratio_ = float(self.Cs_[c]), float(self.l1_ratios_[r])
             problem = translate.logistic(self.C_, self.l1_ratio_, len(self.classes_), total)
             own = self.n_iter_
@@ -204,10 +211,10 @@ class LogisticRegressionCV(ProbabilisticClassifier):
             self.passes_ += solution.passes
             self.n_iter_ = own
             return
-        best = [np.unravel_index(np.argmax(scores.T), scores.T.shape) for scores in self.scores_]
+        best = [np.unravel_index(np.argmax(self.scores_[f].T), self.scores_.shape[:0:-1]) for f in known]
         self.C_ = float(np.mean([self.Cs_[c] for c, _ in best]))
         self.l1_ratio_ = float(np.mean([self.l1_ratios_[r] for _, r in best]))
-        places = [(f, int(r), int(c)) for f, (c, r) in enumerate(best)]
+        places = [(int(f), int(r), int(c)) for f, (c, r) in zip(known, best, strict=True)]
         coef = np.mean([fitted.coefs[place] for place in places], axis=0)
         intercept = np.mean([fitted.intercepts[place] for place in places], axis=0)
         self.coef_, self.intercept_ = np.ascontiguousarray(coef.T), intercept
