@@ -26,8 +26,8 @@ class Point(NamedTuple):
     ``coef`` has shape (k,) or (k, n_outputs), ``intercept`` (n_outputs,), ``center`` (k,):
     ``z = (x - center)'coef + intercept + offset``. ``fraction`` of the rows is visited, evenly spread; ``hessian`` and
     ``repair`` say which sums are wanted beside loss and gradient. With a ``scale``, shape (k,), the Hessian is that of
-    columns divided by it, and sums over sparse columns far from zero or in extreme units keep their digits. ``exact``
-    takes the Hessian of float32 rows in float64.
+    columns divided by it, and sums over sparse columns far from zero or in extreme units keep their digits. Where rows
+    are dense and in single precision, ``exact`` takes Hessians, and products with several outputs, in double.
     """
 
     coef: Float64s
@@ -37,7 +37,7 @@ class Point(NamedTuple):
     hessian: bool = False
     repair: bool = False
     scale: Float64s | None = None
-    exact: bool = False
+    exact: bool = True
 
     @property
     def label(self) -> str:

@@ -79,25 +79,30 @@ def add_classes(
     """
     from offbeat.kernels import classes
 
-    gradient = out.gradient.reshape(point.coef.shape)
+    gradient, before = out.gradient.reshape(point.coef.shape), out.head[1:-2].copy()
     kept = np.empty((0, point.intercept.size), np.float32) if shares is None else shares
     if isinstance(block, CSR):
         at, each = (point.coef, point.intercept - point.center @ point.coef), (0,) * point.intercept.size
         for first, last in ranges:
             classes.sparse_evaluate(tuple(block), tuple(targets), at, first, last, out.head, gradient, kept, each)
     else:
+        dtype = np.dtype(np.float64) if point.exact else block.dtype
+        coef, center = point.coef.astype(dtype), point.center.astype(dtype)
+        rest = point.center - center  # what rounding the centre left: it belongs to intercepts and gradient
+        intercept = (point.intercept - rest @ point.coef).astype(dtype)
         for first, last in ranges:
             for a in range(first, last, classes.ROWS):
                 part = slice(a, min(a + classes.ROWS, last))
                 y, v, offset = (values[part] if values.size else values for values in targets)
-                centred = block[part] - point.center
-                z = centred @ point.coef + point.intercept
+                centred = block[part] - center
+                z = centred @ coef + intercept
                 if offset.size:
-                    z += offset[:, None]
+                    z += offset[:, None].astype(dtype)
                 classes.softmax_rows(z, y, v, out.head)
                 if shares is not None:
                     classes.keep_shares(z, y, v, kept[part])
                 gradient += centred.T @ z
+        gradient -= np.outer(rest, out.head[1:-2] - before)
     out.head[-1] += int((ranges[:, 1] - ranges[:, 0]).sum())
 
 

@@ -9,6 +9,8 @@ columns, so that nothing is scaled or centred row by row, and sparse rows stay s
 
 from __future__ import annotations
 
+import numpy as np
+
 from offbeat.kernels.compiled import kernel
 
 
@@ -73,13 +75,14 @@ def sparse_ascent(X, target, alpha, point, columns, strength, order):
     """Do as `dense_ascent` for the rows of a CSR block.
 
     Moving along a centred row would touch every coefficient: the multiple of the centre that is due is kept apart, and
-    paid when all rows are done.
+    paid when all rows are done. Entries that repeat a column of their row are added up for its norm.
     """
     indptr, indices, data = X
     y, v, offset = target
     center, shrink = columns
     rho, bias = strength
     k = shrink.shape[0]
+    row = np.zeros(k)
     gap = 0.0
     due = 0.0
     squared = bias
@@ -100,7 +103,11 @@ def sparse_ascent(X, target, alpha, point, columns, strength, order):
             x = float(data[p])
             z += x * point[j]
             cross += x * center[j] * shrink[j]
-            norm += x * x * shrink[j]
+            row[j] += x
+        for p in range(indptr[i], indptr[i + 1]):
+            j = indices[p]
+            norm += row[j] * row[j] * shrink[j]
+            row[j] = 0.0
         z -= due * cross
         norm -= 2.0 * cross
         s = 2.0 * y[i] - 1.0

@@ -15,6 +15,9 @@ from offbeat.sideways.protocol import DataInfo, Progress, Step
 HESSIAN_COLUMNS = 25.0  # columns whose Hessian costs as much as a gradient, measured on dense rows
 
 
+ROUGH = 1e-8  # of the objective: what products in single precision may do to a gap, in the mean over many rows
+
+
 class Iterate(NamedTuple):
     """A point in internal coordinates: coefficients (flat) and intercepts."""
 
@@ -35,12 +38,18 @@ def start(info: DataInfo) -> Iterate:
     return Iterate(info.penalty.prox(info.start[0], 0.0), info.start[1])
 
 
-def query(info: DataInfo, at: Iterate, *, fraction: float = 1.0, hessian: bool = False, exact: bool = False) -> Point:
-    """Return the query that evaluates a point, in the units of the columns; an exact Hessian is in float64."""
+def query(
+    info: DataInfo, at: Iterate, *, fraction: float = 1.0, hessian: bool = False, exact: bool | None = None
+) -> Point:
+    """Return the query that evaluates a point, in the units of the columns.
+
+    By default, rows in single precision have Hessians in single precision, and no more than the tolerance needs.
+    """
     coef = at.u.reshape(info.n_columns, info.n_outputs) / info.scale[:, None]
     repair = info.reference.fit_intercept and info.n_outputs == 1
     coef = coef[:, 0] if info.n_outputs == 1 else coef
     scale = info.scale if hessian or info.conditioned else None
+    exact = not (hessian or info.rough) if exact is None else exact
     return Point(np.ascontiguousarray(coef), at.b, info.center, fraction, hessian, repair, scale, exact)
 
 
@@ -79,6 +88,8 @@ def _internal_hessian(info: DataInfo, hessian: Floats) -> Floats:
 def progress(problem: Problem, info: DataInfo, x: Iterate, at: Evaluation) -> Progress:
     """Return the certified progress at a point evaluated on all rows."""
     certificate: Certificate = problem.certify(info.penalty, x.u, at, info.reference, x.b)
+    if info.rough:
+        certificate = widened(certificate, ROUGH * info.reference.objective, ROUGH * info.reference.gradient_norm, info)
     residual = float(np.hypot(info.penalty.optimality(x.u, at.gradient), np.linalg.norm(at.intercept_gradient)))
     return Progress(x.u, x.b, certificate, primal_residual=residual)
 

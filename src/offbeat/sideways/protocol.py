@@ -14,6 +14,9 @@ from offbeat.problem import Certificate, Problem, Reference, Separable
 from offbeat.sideways.board import Board
 from offbeat.sideways.messages import Floats
 
+MANY = 1 << 14  # rows over which the rounding of products in single precision averages out
+MODEST = 1e-7  # tolerance that it does not disturb
+
 
 @dataclass(frozen=True)
 class DataInfo:
@@ -50,6 +53,11 @@ class DataInfo:
     def size(self) -> int:
         """Number of penalised coefficients, over all outputs."""
         return self.n_columns * self.n_outputs
+
+    @property
+    def rough(self) -> bool:
+        """Whether products with several outputs are in single precision: of many such rows, to a modest tolerance."""
+        return self.single and self.n_outputs > 1 and self.n_rows >= MANY and self.reference.tolerance >= MODEST
 
     @property
     def conditioned(self) -> bool:

@@ -44,7 +44,16 @@ class Frame(NamedTuple):
         coef = coef[:, 0] if self.n_outputs == 1 else coef
         repair = repair and self.fit_intercept and self.n_outputs == 1
         scale = self.scale if hessian or np.any(awkward(self.center, self.scale)) else None
-        return Point(np.ascontiguousarray(coef), x[self.size :].copy(), self.center, fraction, hessian, repair, scale)
+        return Point(
+            np.ascontiguousarray(coef),
+            x[self.size :].copy(),
+            self.center,
+            fraction,
+            hessian,
+            repair,
+            scale,
+            not hessian,
+        )
 
 
 def frame(info: DataInfo) -> Frame:

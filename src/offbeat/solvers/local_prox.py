@@ -181,7 +181,7 @@ def evaluate(
 ) -> Spot:
     """Return the loss of a shard at a point, in internal coordinates."""
     coef = np.ascontiguousarray(x[:-1] / query.scale)
-    point = Point(coef, x[-1:].copy(), query.center, 1.0, hessian, True, query.scale)
+    point = Point(coef, x[-1:].copy(), query.center, 1.0, hessian, True, query.scale, False)
     sums = shard.evaluate(problem.loss, point, workspace)
     assert sums.repair is not None
     head, unit = sums.head, np.append(1.0 / query.scale, float(query.intercept))
