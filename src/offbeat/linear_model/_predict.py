@@ -48,12 +48,12 @@ def linear_predictor(source: Source, coef: Floats, intercept: Floats | float) ->
 
 def _multiply(block: Block, weights: NDArray[Any], out: NDArray[Any]) -> None:
     if isinstance(block, CSR):
-        out[...] = _matrix(block, len(weights)) @ weights
+        out[...] = as_matrix(block, len(weights)) @ weights
     else:
         np.matmul(block, weights, out=out)
 
 
-def _matrix(block: CSR, n_columns: int) -> Any:
+def as_matrix(block: CSR, n_columns: int) -> Any:
     """Return a block as a SciPy matrix that shares its memory; offsets are made to start at zero."""
     first, last = int(block.indptr[0]), int(block.indptr[-1])
     parts = block.data[first:last], block.indices[first:last], block.indptr - first if first else block.indptr

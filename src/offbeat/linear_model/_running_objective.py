@@ -11,7 +11,7 @@ from offbeat.data.dataset import Dataset
 from offbeat.data.shard import Point, Shard, Sums, Workspace
 from offbeat.data.source import CSR
 from offbeat.engines.base import Engine
-from offbeat.linear_model._predict import _matrix
+from offbeat.linear_model._predict import as_matrix
 from offbeat.problem import Evaluation, Floats, Problem, Reference
 from offbeat.sideways.evaluation import Iterate
 from offbeat.sideways.protocol import DataInfo
@@ -181,7 +181,7 @@ def softmax_hessian(shard: Shard, point: Point) -> Floats:
     k, m = point.coef.shape
     out = np.zeros((k + 1, m, k + 1, m))
     for block, targets, _ in shard.blocks(1.0, Workspace()):
-        X: Any = _matrix(block, k) if isinstance(block, CSR) else block
+        X: Any = as_matrix(block, k) if isinstance(block, CSR) else block
         for first in range(0, len(targets.y), ROWS):
             part = slice(first, first + ROWS)
             rows = X[part].toarray() if isinstance(block, CSR) else X[part]

@@ -25,13 +25,14 @@ from offbeat.errors import ProblemError
 from offbeat.linear_model import _folds, _grid_fit, translate
 from offbeat.linear_model._docs import documented
 from offbeat.linear_model._folds import Fold
-from offbeat.linear_model._gram import FoldGrams, fold_grams, mean_squared_errors, null_gradient
+from offbeat.linear_model._gram import FoldGrams, fold_grams, mean_squared_errors, null_gradient, row_errors
 from offbeat.linear_model.lasso import SparseRegressor
 from offbeat.path import Path, Start
 from offbeat.problem import Certificate, Floats
 from offbeat.sideways.messages import Row
 
 GRAM_BYTES = 1 << 30
+DOUBT = 1e-6  # of an error that rounding may add, above which it is taken from the rows
 
 
 @documented
@@ -154,7 +155,7 @@ class ElasticNetCV(SparseRegressor):
         if grams is None:
             errors = self._errors_by_batch(dataset, folds, ratios, alphas)
         else:
-            errors = self._errors_by_gram(grams, ratios, alphas)
+            errors = self._errors_by_gram(grams, dataset, folds, ratios, alphas)
         self._choose(ratios, alphas, errors, np.array([fold.judges(dataset) for fold in folds]))
         if grams is None:
             return self._fit(translate.elastic_net(self.alpha_, self.l1_ratio_, self.positive), dataset)
@@ -188,17 +189,22 @@ class ElasticNetCV(SparseRegressor):
             raise ProblemError("l1_ratio=0 has no largest alpha to start from: give the values of alphas")
         slopes = -whole.at.gradient * whole.info.scale
         largest = float(np.max(slopes if self.positive else np.abs(slopes), initial=0.0)) / ratio
-        return path.grid(max(largest, np.finfo(np.float64).resolution), int(self.alphas), eps)
+        return path.grid(largest, int(self.alphas), eps)
 
-    def _errors_by_gram(self, grams: FoldGrams, ratios: Sequence[float], alphas: Sequence[Floats]) -> Floats:
-        """Return mean squared errors, shape (n_l1_ratios, n_alphas, n_folds), from Gram matrices."""
+    def _errors_by_gram(
+        self, grams: FoldGrams, dataset: Dataset, folds: Sequence[Fold], ratios: Sequence[float],
+        alphas: Sequence[Floats],
+    ) -> Floats:  # fmt: skip
+        """Return mean squared errors, shape (n_l1_ratios, n_alphas, n_folds): from Gram matrices, or rows in doubt."""
         errors = np.empty((len(ratios), len(alphas[0]), len(grams.test)))
         certificates: list[Certificate] = []
         for r, ratio in enumerate(ratios):
             for f, (train, test) in enumerate(zip(grams.train, grams.test, strict=True)):
                 models = self._path(train, ratio, alphas[r])
                 certificates += models.certificates
-                errors[r, :, f] = mean_squared_errors(models, test)
+                errors[r, :, f], rounding = mean_squared_errors(models, test)
+                if np.any(rounding > DOUBT * errors[r, :, f]):
+                    errors[r, :, f] = row_errors(dataset, folds[f], models)
         _grid_fit.warn_of_short(certificates, self.tol)
         return errors
 
