@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -14,23 +16,23 @@ import numpy as np
 from offbeat import checkpoint as checkpoints
 from offbeat import choice
 from offbeat.data.dataset import Data
-from offbeat.data.shard import Shard
+from offbeat.data.shard import Cancelled, Shard
 from offbeat.diagnostics.progress import Progress as Display
 from offbeat.diagnostics.trace import Trace
 from offbeat.engines.base import Engine, Listener, Steps
-from offbeat.engines.interrupt import interruptible
+from offbeat.engines.interrupt import interruptible, raise_if
 from offbeat.engines.placing import data_of
-from offbeat.errors import ProblemError
+from offbeat.errors import ConvergenceWarning, ProblemError
 from offbeat.inspection import Options, inspect
 from offbeat.problem import Floats, Problem
-from offbeat.settings import Settings, check
+from offbeat.settings import Settings, check, check_on_interrupt
 from offbeat.sideways.loop import Best, Outcome, Policy, Snapshot, hub_loop
 from offbeat.sideways.messages import Row
 from offbeat.sideways.peer_program import peer_program
 from offbeat.sideways.protocol import DataInfo, Progress, Solver, internal_to_original
 from offbeat.sideways.schedule import Stealing
 from offbeat.sideways.topologies import Hub, Peers, Topology
-from offbeat.solution import Solution, solution_of
+from offbeat.solution import Solution, shortfall, solution_of
 
 
 def solve(
@@ -59,6 +61,7 @@ def solve(
     checkpoint: checkpoints.FilePath | None = None,
     checkpoint_every: float = 30.0,
     resume: checkpoints.FilePath | None = None,
+    on_interrupt: Literal["raise", "return"] = "raise",
 ) -> Solution:
     """Minimise ``mean_i weight_i * loss(x_i'w + b + offset_i, y_i) + penalty(w)`` to a certified relative gap.
 
@@ -87,7 +90,7 @@ def solve(
     max_iter : float
         Passes over the data.
     time_limit : float, optional
-        Seconds.
+        Seconds, from when the data is open.
     callback : callable, optional
         ``callback(progress, row)`` after each certified update; true stops the fit.
     sample_weight, offset : array of shape (n_rows,), or column name, optional
@@ -111,6 +114,9 @@ def solve(
     resume : str or path-like, optional
         Checkpoint to continue from; data, problem and solver must be those of then. ``tol``, limits and, without
         staleness, the engine may be others.
+    on_interrupt : "raise" or "return"
+        What follows on Ctrl-C, which ends the fit at its next step: `KeyboardInterrupt`, after the checkpoint is
+        written, or the best solution so far, with the status "interrupted". A second Ctrl-C raises at once.
 
     Returns
     -------
@@ -120,6 +126,8 @@ def solve(
     ------
     DataError, TargetError, ProblemError
         All are ``ValueError``: say what is wrong, where, and what to do.
+    KeyboardInterrupt
+        Ctrl-C was pressed.
 
     Warns
     -----
@@ -135,6 +143,7 @@ def solve(
     >>> offbeat.solve(Problem(losses.Squared(), penalties.L2(1e-3)), X, y).certificate.satisfied
     True
     """
+    check_on_interrupt(on_interrupt)
     dataset = data_of(X, y, sample_weight=sample_weight, offset=offset, memory_budget=memory_budget, engine=engine)
     settings = Settings(
         solver, engine, staleness, topology or Hub(), max_iter, time_limit, callback, random_state, progress,
@@ -142,9 +151,16 @@ def solve(
     )  # fmt: skip
     try:
         options = Options(fit_intercept, standardize, tol, _start(start, problem, dataset))
-        return fit(problem, dataset, options, settings)
+        with interruptible() as interrupted:
+            solution = fit(problem, dataset, options, settings)
     finally:
         dataset.release()
+    if on_interrupt == "raise":
+        raise_if(interrupted, solution)
+    if solution.status == "interrupted":
+        message = shortfall(solution.certificate, solution.status, solution.passes)
+        warnings.warn(message, ConvergenceWarning, stacklevel=2)
+    return solution
 
 
 def _start(start: tuple[Any, Any] | None, problem: Problem, dataset: Data) -> tuple[Floats, Floats] | None:
@@ -164,6 +180,8 @@ def _start(start: tuple[Any, Any] | None, problem: Problem, dataset: Data) -> tu
 
 def fit(problem: Problem, dataset: Data, options: Options, settings: Settings) -> Solution:
     """Solve a problem on a data set that is ready: what `solve` and the estimators share.
+
+    Ctrl-C ends it with the best solution so far, without a warning; the caller keeps what it is for and raises.
 
     Parameters
     ----------
@@ -191,18 +209,20 @@ def fit(problem: Problem, dataset: Data, options: Options, settings: Settings) -
     with ExitStack() as stack:
         interrupted = stack.enter_context(interruptible())
         display = stack.enter_context(Display(solver.name, options.tol, dataset.n_rows, verbose=settings.progress))
-        cancelled = _canceller(interrupted.is_set, started, math.inf if engine.virtual else settings.limit)
+        cancelled = _Cancelled(interrupted, started, math.inf if engine.virtual else settings.limit)
         count = workers * (stealing.shards_per_worker if stealing else 1)
         shards = stack.enter_context(
             _placed(engine, dataset.shards(1 if getattr(solver, "whole", False) else count, cancelled))
         )
-        info = inspect(problem, dataset, shards, engine, options)
+        info = _inspected(problem, dataset, shards, engine, options)
+        cancelled.timed = True
         at_once = int(min(workers, len(shards), settings.concurrency))
         info = replace(info, at_once=at_once, staleness=settings.staleness, seed=settings.random_state or 0)
         display.scale = info.reference.objective
         files = settings.resume, settings.checkpoint
         info, snapshot, keep = checkpoints.continuing(problem, solver, info, options, dataset, *files)
-        policy = _policy(settings, info, engine, stealing, workers, kept=keep is not None)
+        callback = _in_original(settings.callback, info, interrupted)
+        policy = _policy(settings, info, engine, stealing, workers, kept=keep is not None, callback=callback)
 
         def record(row: Row) -> None:
             trace.append(row)
@@ -214,16 +234,19 @@ def fit(problem: Problem, dataset: Data, options: Options, settings: Settings) -
         listener = Listener(*heard, about=about, started=started)
         with np.errstate(over="ignore", invalid="ignore"):  # trial points may overflow: solvers look at what they get
             outcome = _run(engine, solver, problem, info, policy, shards, listener, snapshot)
+        if interrupted.is_set() and outcome.status == "time_limit":
+            outcome = replace(outcome, status="interrupted")
     return solution_of(problem, dataset, info, outcome, trace, time.perf_counter() - started)
 
 
 def _policy(
-    settings: Settings, info: DataInfo, engine: Engine, stealing: Stealing | None, workers: int, *, kept: bool
-) -> Policy:
+    settings: Settings, info: DataInfo, engine: Engine, stealing: Stealing | None, workers: int, *, kept: bool,
+    callback: Any,
+) -> Policy:  # fmt: skip
     """Return when shards run and when the fit stops."""
     return Policy(
         info.n_shards, min(workers, info.n_shards), settings.staleness, settings.topology,
-        max_passes=settings.max_iter, time_limit=settings.limit, callback=_in_original(settings.callback, info),
+        max_passes=settings.max_iter, time_limit=settings.limit, callback=callback,
         concurrency=settings.concurrency, stealing=stealing, retry=engine.retry, usual=engine.usual, depth=engine.depth,
         save_every=settings.checkpoint_every if kept else math.inf, watch=settings.watch,
     )  # fmt: skip
@@ -254,19 +277,41 @@ def _run(
     return Outcome(best.progress, "time_limit" if late else "interrupted", best.passes, best.updates)
 
 
-def _canceller(interrupted: Callable[[], bool], started: float, limit: float) -> Callable[[], bool]:
-    if math.isinf(limit):
-        return interrupted
-    return lambda: interrupted() or time.perf_counter() - started >= limit
+class _Cancelled:
+    """Whether steps are to end: after Ctrl-C, and once they are ``timed``, when the time is up."""
+
+    def __init__(self, interrupted: threading.Event, started: float, limit: float) -> None:
+        self._interrupted, self._started, self._limit, self.timed = interrupted, started, limit, False
+
+    def __call__(self) -> bool:
+        late = self.timed and time.perf_counter() - self._started >= self._limit
+        return late or self._interrupted.is_set()
 
 
-def _in_original(callback: Callable[[Progress, Row], Any] | None, info: DataInfo) -> Any:
-    """Return a callback that is given coefficients in the units of the columns."""
+def _inspected(problem: Problem, dataset: Data, shards: list[Shard], engine: Engine, options: Options) -> DataInfo:
+    """Look at the data; after Ctrl-C raise `KeyboardInterrupt`: there is nothing to keep yet."""
+    try:
+        return inspect(problem, dataset, shards, engine, options)
+    except Cancelled:
+        raise KeyboardInterrupt from None
+
+
+def _in_original(callback: Callable[[Progress, Row], Any] | None, info: DataInfo, interrupted: threading.Event) -> Any:
+    """Return a callback that is given coefficients in the units of the columns.
+
+    A `KeyboardInterrupt` that it raises is a Ctrl-C, of which the second stops at once.
+    """
     if callback is None:
         return None
 
     def call(progress: Progress, row: Row) -> Any:
         coef, intercept = internal_to_original(info, progress.coef, progress.intercept)
-        return callback(Progress(coef, intercept, progress.certificate, progress.primal_residual), row)
+        try:
+            return callback(Progress(coef, intercept, progress.certificate, progress.primal_residual), row)
+        except KeyboardInterrupt:
+            if interrupted.is_set():
+                raise
+            interrupted.set()
+            return False
 
     return call

@@ -6,30 +6,33 @@ A squared loss needs one pass over the data for the whole path (the Gram matrix,
 
 from __future__ import annotations
 
+import math
+import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
 from offbeat import choice
 from offbeat.data.dataset import Dataset
 from offbeat.data.load import as_dataset
-from offbeat.data.shard import Point, Shard, Workspace
+from offbeat.data.shard import Point, Workspace
 from offbeat.engines.base import Engine
+from offbeat.engines.interrupt import interruptible
 from offbeat.errors import ConvergenceWarning, ProblemError
 from offbeat.fitting import fit
 from offbeat.free_columns import ABOVE, fit_free, free_quadratic, steepest, unpenalised
 from offbeat.inspection import Options, inspect
 from offbeat.problem import Certificate, Evaluation, Floats, Problem, Separable
-from offbeat.settings import Settings
+from offbeat.settings import Allowance, Settings, check_limits, check_on_interrupt
 from offbeat.sideways import evaluation
 from offbeat.sideways.board import Board
 from offbeat.sideways.evaluation import Iterate
 from offbeat.sideways.messages import Message
 from offbeat.sideways.protocol import DataInfo, internal_to_original
-from offbeat.solution import in_range, not_finite
+from offbeat.solution import ADVICE, in_range, not_finite
 from offbeat.solvers.column_path import column_path
 from offbeat.solvers.quadratic import Quadratic, refined, rounding
 
@@ -155,6 +158,9 @@ def solve_path(
     standardize: bool = False,
     tol: float = 1e-6,
     memory_budget: int | str | None = None,
+    max_iter: float = math.inf,
+    time_limit: float | None = None,
+    on_interrupt: Literal["raise", "return"] = "raise",
 ) -> Path:
     """Solve a problem for a range of penalty strengths.
 
@@ -169,6 +175,12 @@ def solve_path(
         which all coefficients with penalty are zero down to ``eps`` times it.
     n_alphas : int
     eps : float
+    max_iter : float
+        Most passes over the data, for the whole path.
+    time_limit : float, optional
+        Most seconds, for the whole path. A path that comes to a limit has the solutions so far only.
+    on_interrupt : "raise" or "return"
+        What follows on Ctrl-C: `KeyboardInterrupt`, or the solutions so far.
 
     Returns
     -------
@@ -193,6 +205,9 @@ def solve_path(
         raise ProblemError(f"a path needs an L1, L2 or ElasticNet penalty, not {problem.penalty.name!r}")
     if problem.n_outputs > 1:
         raise ProblemError("paths of multinomial problems are not supported: call solve for each strength")
+    check_on_interrupt(on_interrupt)
+    check_limits(max_iter, time_limit)
+    started = time.perf_counter()
     dataset = as_dataset(X, y, sample_weight=sample_weight, memory_budget=memory_budget)
     options = Options(fit_intercept, standardize, tol)
     by_columns = choice.many_columns(problem, dataset)
@@ -205,13 +220,19 @@ def solve_path(
         strengths = grid(largest_alpha(begun.info.penalty, slope), n_alphas, eps)
     else:
         strengths = np.sort(alphas)[::-1]
-    if begun.hessian is not None:
-        path = quadratic_path(problem, begun, strengths)
-    elif by_columns:
-        path = _column_path(problem, engine.place(dataset.shards(1))[0], begun, strengths)
-    else:
-        path = _warm_path(problem, dataset, options, strengths)
-    return replace(path, passes=path.passes + before)
+    with interruptible() as interrupted:
+        allowed = Allowance(max_iter, time_limit, interrupted.is_set, started=started)
+        allowed.passes = before + 1.0
+        if begun.hessian is not None:
+            found = quadratic_path(problem, begun, strengths, allowed)
+        elif by_columns:
+            found = _column_path(problem, dataset, engine, begun, strengths, allowed)
+        else:
+            found = _warm_path(problem, dataset, options, strengths, allowed)
+    if on_interrupt == "raise" and allowed.over == "interrupted":
+        raise KeyboardInterrupt
+    _warn_of_short(found.certificates, len(strengths), allowed)
+    return found
 
 
 def lambda_max(
@@ -285,7 +306,7 @@ def with_alpha(penalty: Separable, alpha: float) -> Separable:
     return replace(penalty, rule=penalty.rule._replace(alpha=float(alpha)))
 
 
-def quadratic_path(problem: Problem, begun: Start, alphas: Floats) -> Path:
+def quadratic_path(problem: Problem, begun: Start, alphas: Floats, allowed: Allowance | None = None) -> Path:
     """Return the path of a quadratic loss, from its Gram matrix; rows are looked at again only in doubt.
 
     Parameters
@@ -295,53 +316,87 @@ def quadratic_path(problem: Problem, begun: Start, alphas: Floats) -> Path:
         With a Hessian.
     alphas : ndarray, shape (n_alphas,)
         Largest first: each solution starts from the one before.
+    allowed : Allowance, optional
+        Ends the path after the strength at which it is over; passes count from those that it has.
     """
     assert begun.hessian is not None
-    info, x, passes = begun.info, Iterate(*begun.info.start), 1.0
+    if allowed is None:
+        allowed = Allowance(math.inf, None)
+        allowed.passes = 1.0
+    info, x = begun.info, Iterate(*begun.info.start)
     model = Quadratic(x, begun.at, begun.hessian, rounding(info, exact=True))
     coefs, intercepts, certificates = [], [], []
     for alpha in alphas:
         info = replace(info, penalty=with_alpha(begun.info.penalty, alpha))
         x, progress, looks = refined(problem, info, model, x, begun.look)
-        passes += looks
         coef, intercept = internal_to_original(info, x.u, x.b)
         in_range(coef, intercept)
         coefs.append(coef[:, 0])
         intercepts.append(float(intercept[0]))
         certificates.append(progress.certificate)
-    return Path(np.asarray(alphas, np.float64), np.array(coefs), np.array(intercepts), tuple(certificates), passes)
+        allowed.passes += looks
+        if allowed.over in ("interrupted", "time_limit") or (looks and allowed.over is not None):
+            break
+    return _path(alphas, coefs, intercepts, certificates, allowed.passes)
 
 
-def _column_path(problem: Problem, shard: Shard, begun: Start, alphas: Floats) -> Path:
+def _path(
+    alphas: Floats, coefs: Sequence[Floats], intercepts: Sequence[float], certificates: Sequence[Certificate],
+    passes: float,
+) -> Path:  # fmt: skip
+    """Return the path of the strengths for which there are solutions."""
+    strengths = np.asarray(alphas[: len(coefs)], np.float64)
+    return Path(strengths, np.array(coefs), np.array(intercepts), tuple(certificates), passes)
+
+
+def _column_path(
+    problem: Problem, dataset: Dataset, engine: Engine, begun: Start, alphas: Floats, allowed: Allowance
+) -> Path:
     """Return the path of many columns, most of whose coefficients are zero."""
+    before = allowed.passes
+
+    def over(passes: float) -> bool:
+        allowed.passes = before + passes
+        return allowed.over is not None
+
+    def cancelled() -> bool:
+        return allowed.over in ("interrupted", "time_limit")
+
+    shard = engine.place(dataset.shards(1, cancelled))[0]
     info = replace(begun.info, n_shards=1, longest=shard.n_rows)  # however many looked at the data
     with np.errstate(over="ignore", invalid="ignore"):
-        solved = column_path(problem, info, shard, begun.at, np.asarray(alphas, np.float64))
-    in_range(solved[0].T, solved[1])
-    _warn_of_short(solved.certificates)
-    return Path(np.asarray(alphas, np.float64), *solved[:3], solved.passes + 1.0)
+        solved = column_path(problem, info, shard, begun.at, np.asarray(alphas, np.float64), over, allowed.left)
+    in_range(solved.coefs.T, solved.intercepts)
+    return _path(alphas, list(solved.coefs), solved.intercepts.tolist(), solved.certificates, solved.passes + before)
 
 
-def _warn_of_short(certificates: Sequence[Certificate]) -> None:
+def _warn_of_short(certificates: Sequence[Certificate], wanted: int, allowed: Allowance) -> None:
     short = sum(not certificate.satisfied for certificate in certificates)
-    if short:
-        warnings.warn(
-            f"{short} of {len(certificates)} fits of the path stopped short of tol", ConvergenceWarning, stacklevel=4
-        )
+    missing = wanted - len(certificates)
+    message = f"{short} of {len(certificates)} fits of the path stopped short of tol" if short else ""
+    if missing:
+        why = ADVICE.get(allowed.over or "", "")
+        message = f"{message or 'the path stopped'}, and {missing} of {wanted} strengths were not reached: {why}"
+    if message:
+        warnings.warn(message, ConvergenceWarning, stacklevel=3)
 
 
-def _warm_path(problem: Problem, dataset: Dataset, options: Options, alphas: Floats) -> Path:
+def _warm_path(problem: Problem, dataset: Dataset, options: Options, alphas: Floats, allowed: Allowance) -> Path:
     """Return the path of any loss, each fit started from the one before."""
-    coefs, intercepts, certificates, passes = [], [], [], 1.0
+    coefs: list[Floats] = []
+    intercepts, certificates = [], []
     for alpha in alphas:
         one = Problem(problem.loss, problem.penalty._replace(alpha=float(alpha)))
+        passes, seconds = allowed.part(1)
+        settings = Settings(max_iter=min(passes, Settings.max_iter), time_limit=seconds)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            solution = fit(one, dataset, options, Settings())
+            solution = fit(one, dataset, options, settings)
         options = replace(options, start=(solution.coef, np.atleast_1d(solution.intercept)))
-        passes += solution.passes
+        allowed.spend(solution)
         coefs.append(solution.coef)
         intercepts.append(solution.intercept)
         certificates.append(solution.certificate)
-    _warn_of_short(certificates)
-    return Path(np.asarray(alphas, np.float64), np.array(coefs), np.array(intercepts), tuple(certificates), passes)
+        if allowed.over is not None:
+            break
+    return _path(alphas, coefs, intercepts, certificates, allowed.passes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -17,6 +18,7 @@ from offbeat.sideways.messages import Row
 from offbeat.sideways.protocol import Progress, Solver
 from offbeat.sideways.schedule import Stealing
 from offbeat.sideways.topologies import Hub, Topology
+from offbeat.solution import Solution
 
 
 @dataclass(frozen=True)
@@ -65,5 +67,102 @@ def check(problem: Problem, dataset: Data, options: Options, settings: Settings)
         raise ProblemError(f"checkpoints need topology=Hub(): in a {settings.topology.name}, nobody knows all of it")
     if not settings.concurrency >= 1:
         raise ProblemError(f"concurrency is {settings.concurrency}; it must be a number of at least 1, or inf")
-    if settings.time_limit is not None and not settings.time_limit >= 0.0:
-        raise ProblemError(f"time_limit is {settings.time_limit}; it must be a number of seconds, at least 0")
+    check_limits(settings.max_iter, settings.time_limit)
+
+
+def check_limits(max_iter: Any, time_limit: Any) -> None:
+    """Raise `ProblemError` unless a fit can have these limits: numbers of passes and seconds, from 0.
+
+    Examples
+    --------
+    >>> check_limits(10, None)
+    """
+    if not _at_least_zero(max_iter):
+        raise ProblemError(f"max_iter is {max_iter!r}; it must be a number of passes, at least 0")
+    if time_limit is not None and not _at_least_zero(time_limit):
+        raise ProblemError(f"time_limit is {time_limit!r}; it must be a number of seconds, at least 0")
+
+
+def check_on_interrupt(wanted: Any) -> None:
+    """Raise `ProblemError` unless this is something that can follow on Ctrl-C.
+
+    Examples
+    --------
+    >>> check_on_interrupt("raise")
+    """
+    if wanted not in ("raise", "return"):
+        raise ProblemError(f"on_interrupt is {wanted!r}; give 'raise' or 'return'")
+
+
+def _at_least_zero(value: Any) -> bool:
+    try:
+        return bool(float(value) >= 0.0)
+    except (TypeError, ValueError):
+        return False
+
+
+class Allowance:
+    """What a fit that is made of several fits may still take: passes over the data and seconds.
+
+    Parameters
+    ----------
+    max_iter : float
+        Passes, of all fits together.
+    time_limit : float, optional
+        Seconds, of all fits together; of the virtual clock where the engine has one.
+    interrupted : callable
+        Whether Ctrl-C was pressed.
+    started : float, optional
+        When the seconds began, as by `time.perf_counter`.
+
+    Raises
+    ------
+    ProblemError
+        A limit is no number from 0.
+
+    Examples
+    --------
+    >>> Allowance(30.0, None).part(3)
+    (10.0, None)
+    """
+
+    def __init__(
+        self, max_iter: float, time_limit: float | None, interrupted: Callable[[], bool] = lambda: False,
+        started: float | None = None,
+    ) -> None:  # fmt: skip
+        check_limits(max_iter, time_limit)
+        self.passes = 0.0
+        self._interrupted = interrupted
+        self._most, self._limit = float(max_iter), time_limit
+        self._started = time.perf_counter() if started is None else started
+        self._virtual, self._broken = 0.0, False
+
+    @property
+    def seconds(self) -> float:
+        """Seconds so far."""
+        return self._virtual or time.perf_counter() - self._started
+
+    def spend(self, solution: Solution) -> None:
+        """Take note of what a fit took."""
+        self.passes += solution.passes
+        self._broken |= solution.status == "interrupted"
+        facts = solution.trace.metadata
+        self._virtual += float(facts["seconds"]) if facts.get("clock") == "virtual" else 0.0
+
+    def part(self, count: float) -> tuple[float, float | None]:
+        """Return an even share of the passes and seconds that are left, for one of so many fits."""
+        return self.left / count, None if self._limit is None else max(self._limit - self.seconds, 0.0) / count
+
+    @property
+    def left(self) -> float:
+        """Passes that are left."""
+        return max(self._most - self.passes, 0.0)
+
+    @property
+    def over(self) -> str | None:
+        """Why no other fit may begin, None if one may."""
+        if self._broken or self._interrupted():
+            return "interrupted"
+        if self._limit is not None and self.seconds >= self._limit:
+            return "time_limit"
+        return "max_iter" if self.passes >= self._most else None

@@ -150,6 +150,9 @@ def solution_of(
 ) -> Solution:
     """Return what a loop ended with in the units of the columns; warn if it is short of the tolerance.
 
+    After Ctrl-C there is no warning: whoever raises `KeyboardInterrupt` must not be kept from it by a warning that is
+    an error.
+
     Parameters
     ----------
     problem : Problem
@@ -191,9 +194,9 @@ def solution_of(
     trace.metadata.update(
         status=outcome.status, tolerance=repr(c.tolerance), certificate=c.kind, gap_scale=repr(float(scale))
     )
-    if outcome.status != "converged":
-        warnings.warn(shortfall(c, outcome.status, outcome.passes), ConvergenceWarning, stacklevel=4)
     log.info("%s after %.3g passes, %.3f s: relative gap %.3g", outcome.status, outcome.passes, seconds, c.relative_gap)
+    if outcome.status not in ("converged", "interrupted"):
+        warnings.warn(shortfall(c, outcome.status, outcome.passes), ConvergenceWarning, stacklevel=4)
     if info.n_outputs == 1:
         return Solution(coef[:, 0], float(intercept[0]), c, trace, outcome.status, outcome.passes, seconds)
     return Solution(coef, intercept, c, trace, outcome.status, outcome.passes, seconds)

@@ -73,7 +73,7 @@ def test_an_interrupt_returns_the_best_model_and_its_certificate(engine: Any, da
             os.kill(os.getpid(), signal.SIGINT)
 
     with pytest.warns(ConvergenceWarning, match="interrupted"):
-        solution = solve(PROBLEM, *data, engine=engine, tol=0.0, callback=press)
+        solution = solve(PROBLEM, *data, engine=engine, tol=0.0, callback=press, on_interrupt="return")
     assert solution.status == "interrupted"
     assert np.isfinite(solution.certificate.gap)
     assert np.any(solution.coef)

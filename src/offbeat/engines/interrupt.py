@@ -7,11 +7,29 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
+
+
+class _Flag:
+    """A handler of SIGINT that sets an event; at the second signal it does what was done before, or raises."""
+
+    def __init__(self, before: Any) -> None:
+        self.event, self._before = threading.Event(), before
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if not self.event.is_set():
+            self.event.set()
+        elif callable(self._before):
+            self._before(number, frame)
+        else:
+            raise KeyboardInterrupt
 
 
 @contextmanager
 def interruptible() -> Iterator[threading.Event]:
-    """Yield an event that Ctrl-C sets; outside the main thread signals cannot be caught and the event stays unset.
+    """Yield an event that Ctrl-C sets; a block inside of another shares its event.
+
+    Outside the main thread signals cannot be caught, and where they are ignored they stay so: the event stays unset.
 
     Examples
     --------
@@ -19,19 +37,31 @@ def interruptible() -> Iterator[threading.Event]:
     ...     interrupted.is_set()
     False
     """
-    event = threading.Event()
-    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) is None:
-        yield event
+    main = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGINT) if main else None
+    if isinstance(before, _Flag):
+        yield before.event
         return
-    before = signal.getsignal(signal.SIGINT)
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        if event.is_set() and callable(before):
-            before(number, frame)
-        event.set()
-
-    signal.signal(signal.SIGINT, handle)
+    if before is None or before is signal.SIG_IGN:
+        yield threading.Event()
+        return
+    flag = _Flag(before)
+    signal.signal(signal.SIGINT, flag)
     try:
-        yield event
+        yield flag.event
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def raise_if(interrupted: threading.Event, *found: Any) -> None:
+    """Raise `KeyboardInterrupt` if Ctrl-C was pressed, or if one of the solutions says so.
+
+    Parameters
+    ----------
+    interrupted : Event
+        Of `interruptible`.
+    *found : Solution
+        What callbacks of their fits raised counts, too, where signals cannot be caught.
+    """
+    if interrupted.is_set() or any(solution.status == "interrupted" for solution in found):
+        raise KeyboardInterrupt

@@ -22,6 +22,7 @@ from offbeat.data.load import as_dataset, libsvm_as_fitted, target_values
 from offbeat.data.opening import Opened, open_data
 from offbeat.data.reading import Reading
 from offbeat.data.vectors import weight_vector
+from offbeat.engines.interrupt import interruptible, raise_if
 from offbeat.engines.placing import lies_elsewhere, placed
 from offbeat.errors import DataError, ProblemError, TargetError
 from offbeat.fitting import fit
@@ -33,6 +34,8 @@ from offbeat.sideways.topologies import Hub
 from offbeat.solution import Solution
 
 Start = tuple[Floats, Floats]
+Limits = tuple[float, float | None]
+"""Most passes over the data, and seconds."""
 
 
 class LinearModel(BaseEstimator):
@@ -148,29 +151,38 @@ class LinearModel(BaseEstimator):
         return np.empty(0)
 
     def _optimise(
-        self,
-        problem: Problem,
-        dataset: Data,
-        start: Start | None = None,
-        *,
-        last: bool = True,
-        max_iter: float | None = None,
-    ) -> Solution:
-        """Solve the problem, from coefficients of shape (n_features, n_outputs) where given, and keep the proof.
+        self, problem: Problem, dataset: Data, start: Start | None = None, limits: Limits | None = None
+    ) -> None:
+        """Solve the problem, keep model and proof, and have a cluster forget the data; after Ctrl-C, raise then.
 
-        Unless this is not the last fit to the data, a cluster may forget it then. ``max_iter`` is that of this fit,
-        where it is one of several.
+        Raises
+        ------
+        KeyboardInterrupt
         """
-        settings = self._settings(problem, dataset, warm=start is not None)
-        if max_iter is not None:
-            settings = replace(settings, max_iter=max_iter)
-        try:
-            solution = fit(problem, dataset, self._options(start), settings)
-        finally:
-            if last:
+        with interruptible() as interrupted:
+            try:
+                solution = self._solve(problem, dataset, start, limits)
+            finally:
                 dataset.release()
         self._keep(solution)
-        return solution
+        self._set_coef(solution)
+        raise_if(interrupted, solution)
+
+    def _solve(
+        self, problem: Problem, dataset: Data, start: Start | None = None, limits: Limits | None = None
+    ) -> Solution:
+        """Solve the problem, from coefficients of shape (n_features, n_outputs) where given.
+
+        ``limits``, on passes and seconds, are those of this fit, where it is one of several.
+        """
+        settings = self._settings(problem, dataset, warm=start is not None)
+        if limits is not None:
+            settings = replace(settings, max_iter=limits[0], time_limit=limits[1])
+        return fit(problem, dataset, self._options(start), settings)
+
+    def _set_coef(self, solution: Solution) -> None:
+        """Set ``coef_`` and ``intercept_``."""
+        raise NotImplementedError
 
     def _options(self, start: Start | None = None) -> Options:
         return Options(bool(self.fit_intercept), False, _number("tol", self.tol), start)

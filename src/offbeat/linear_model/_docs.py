@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import TypeVar
 
 Class = TypeVar("Class", bound=type)
@@ -21,10 +22,10 @@ solver : Solver or "auto", default="auto"
         How workers exchange what they know.
     tol : float, default=1e-4
         Relative duality gap at which to stop: gap over the objective at ``coef_ = 0``.
-    max_iter : float, default=1000
-        Most passes over the data.
+    max_iter : float, default={max_iter}
+        Most passes over the data, of the whole fit.
     time_limit : float, optional
-        Most seconds.
+        Most seconds, of the whole fit, from when the data is open.
     random_state : int, RandomState instance or None, default=None
         Seed of solvers that draw.
     verbose : int, default=0
@@ -85,5 +86,7 @@ def documented(cls: Class) -> Class:
     text = cls.__doc__ or ""
     for name, part in PARTS.items():
         text = text.replace(name, part)
+    limit = signature(cls).parameters.get("max_iter")
+    text = text if limit is None else text.replace("{max_iter}", str(limit.default))
     cls.__doc__ = text
     return cls

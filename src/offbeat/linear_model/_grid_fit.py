@@ -126,7 +126,8 @@ def fit_folds(
     passes, trace = 0.0, Trace()
     for begin, end in _batches(solver, members):
         batch = Batch(solver, tuple(members[begin:end]), selections)
-        more, used = _run(batch, dataset, engine, replace(budget, max_iter=budget.max_iter - passes), started, trace)
+        left = replace(budget, max_iter=max(budget.max_iter - passes, 0.0))
+        more, used = _run(batch, dataset, engine, left, started, trace)
         results += more
         passes += used
     return _collect(results, members, places, Fitted.empty(places, passes, trace))

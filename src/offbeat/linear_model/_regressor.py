@@ -21,7 +21,7 @@ class LinearRegressor(RegressorMixin, LinearModel):
 
     def _fit(self, problem: Problem, dataset: Data) -> Self:
         """Fit one problem and keep its solution."""
-        self._set_coef(self._optimise(problem, dataset, self._warm(dataset.n_columns, 1)))
+        self._optimise(problem, dataset, self._warm(dataset.n_columns, 1))
         return self
 
     def _set_coef(self, solution: Solution) -> None:

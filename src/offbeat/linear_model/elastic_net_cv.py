@@ -23,12 +23,14 @@ from offbeat.data.dataset import Dataset
 from offbeat.diagnostics.trace import Trace
 from offbeat.errors import ProblemError
 from offbeat.linear_model import _folds, _grid_fit, translate
+from offbeat.linear_model._base import _number
 from offbeat.linear_model._docs import documented
 from offbeat.linear_model._folds import Fold
 from offbeat.linear_model._gram import FoldGrams, fold_grams, mean_squared_errors, null_gradient, row_errors
 from offbeat.linear_model.lasso import SparseRegressor
 from offbeat.path import Path, Start
 from offbeat.problem import Certificate, Floats
+from offbeat.settings import Allowance
 from offbeat.sideways.messages import Row
 
 GRAM_BYTES = 1 << 30
@@ -142,6 +144,7 @@ class ElasticNetCV(SparseRegressor):
         """
         started = time.perf_counter()
         _raise_for_params(params, self, "fit")
+        allowed = Allowance(_number("max_iter", self.max_iter), self.time_limit)
         dataset, total = self._local(X, y, sample_weight)
         splitting = process_routing(self, "fit", **params).splitter.split if _routing_enabled() else {}
         folds = _folds.split(self.cv, X, dataset.y, dataset, total, **splitting)
@@ -153,13 +156,19 @@ class ElasticNetCV(SparseRegressor):
         whole = self._null(dataset) if grams is None else grams.whole
         alphas = [self._strengths(whole, ratio) for ratio in ratios]
         if grams is None:
-            errors = self._errors_by_batch(dataset, folds, ratios, alphas)
+            errors = self._errors_by_batch(dataset, folds, ratios, alphas, allowed)
         else:
-            errors = self._errors_by_gram(grams, dataset, folds, ratios, alphas)
-        self._choose(ratios, alphas, errors, np.array([fold.judges(dataset) for fold in folds]))
+            errors = self._errors_by_gram(grams, dataset, folds, ratios, alphas, allowed)
+        judging = np.array([fold.judges(dataset) for fold in folds])
+        self._choose(ratios, alphas, errors, judging)
         if grams is None:
-            return self._fit(translate.elastic_net(self.alpha_, self.l1_ratio_, self.positive), dataset)
-        return self._finish(grams.whole, started)
+            problem = translate.elastic_net(self.alpha_, self.l1_ratio_, self.positive)
+            self._optimise(problem, dataset, limits=allowed.part(1))
+            return self
+        self._finish(grams.whole, started)
+        if np.isnan(errors[:, :, judging]).any():
+            self.status_ = "time_limit"
+        return self
 
     def _grams(self, dataset: Dataset, folds: Sequence[Fold]) -> FoldGrams | None:
         """Return the Gram matrices of the folds, None where they would be too large."""
@@ -193,39 +202,47 @@ class ElasticNetCV(SparseRegressor):
 
     def _errors_by_gram(
         self, grams: FoldGrams, dataset: Dataset, folds: Sequence[Fold], ratios: Sequence[float],
-        alphas: Sequence[Floats],
+        alphas: Sequence[Floats], allowed: Allowance,
     ) -> Floats:  # fmt: skip
-        """Return mean squared errors, shape (n_l1_ratios, n_alphas, n_folds): from Gram matrices, or rows in doubt."""
-        errors = np.empty((len(ratios), len(alphas[0]), len(grams.test)))
-        certificates: list[Certificate] = []
+        """Return mean squared errors, shape (n_l1_ratios, n_alphas, n_folds): from Gram matrices, or rows in doubt.
+
+        They are NaN of strengths for which a path had no time: each has an even share of what is left.
+        """
+        errors = np.full((len(ratios), len(alphas[0]), len(grams.test)), np.nan)
+        certificates: list[Certificate | None] = []
+        todo = len(ratios) * len(grams.test)
         for r, ratio in enumerate(ratios):
             for f, (train, test) in enumerate(zip(grams.train, grams.test, strict=True)):
-                models = self._path(train, ratio, alphas[r])
-                certificates += models.certificates
-                errors[r, :, f], rounding = mean_squared_errors(models, test)
-                if np.any(rounding > DOUBT * errors[r, :, f]):
-                    errors[r, :, f] = row_errors(dataset, folds[f], models)
+                mine = Allowance(np.inf, allowed.part(todo + 1)[1])
+                models = self._path(train, ratio, alphas[r], mine)
+                found, rounding = mean_squared_errors(models, test)
+                doubtful = np.any(rounding > DOUBT * found)
+                errors[r, : len(models.alphas), f] = row_errors(dataset, folds[f], models) if doubtful else found
+                certificates += [*models.certificates, *[None] * (len(alphas[r]) - len(models.alphas))]
+                todo -= 1
         _grid_fit.warn_of_short(certificates, self.tol)
         return errors
 
-    def _path(self, start: Start, ratio: float, alphas: Floats) -> Path:
+    def _path(self, start: Start, ratio: float, alphas: Floats, allowed: Allowance | None = None) -> Path:
         """Return the models of one ratio, from a Gram matrix."""
         problem = translate.elastic_net(1.0, ratio, self.positive)
         info = replace(start.info, penalty=problem.separable(start.info.n_columns, start.info.scale))
-        return path.quadratic_path(problem, replace(start, info=info), alphas)
+        return path.quadratic_path(problem, replace(start, info=info), alphas, allowed)
 
     def _errors_by_batch(
-        self, dataset: Dataset, folds: Sequence[Fold], ratios: Sequence[float], alphas: Sequence[Floats]
-    ) -> Floats:
+        self, dataset: Dataset, folds: Sequence[Fold], ratios: Sequence[float], alphas: Sequence[Floats],
+        allowed: Allowance,
+    ) -> Floats:  # fmt: skip
         """Return mean squared errors, shape (n_l1_ratios, n_alphas, n_folds), from batches of fits."""
         grid = [
             [translate.elastic_net(alpha, ratio, self.positive) for alpha in alphas[r]]
             for r, ratio in enumerate(ratios)
         ]
         budget = _grid_fit.Budget(
-            "auto", self.engine, bool(self.fit_intercept), self.tol, self.max_iter, self.time_limit
+            "auto", self.engine, bool(self.fit_intercept), self.tol, *allowed.part((len(folds) + 1) / len(folds))
         )
         fitted = _grid_fit.fit_folds([grid] * len(folds), folds, dataset, budget)
+        allowed.passes += fitted.passes
         _grid_fit.warn_of_short(list(fitted.certificates.ravel()), self.tol)
         errors = np.empty((len(ratios), len(alphas[0]), len(folds)))
         for f, z in enumerate(_folds.left_out(dataset.source, folds, fitted.coefs, fitted.intercepts)):
@@ -244,13 +261,14 @@ class ElasticNetCV(SparseRegressor):
         Folds that leave out rows of weight zero only are not asked.
         """
         errors[:, :, ~judging] = np.nan
-        r, a = np.unravel_index(np.argmin(errors[:, :, judging].mean(axis=2)), errors.shape[:2])
+        means = errors[:, :, judging].mean(axis=2)
+        r, a = np.unravel_index(np.argmin(np.where(np.isnan(means), np.inf, means)), means.shape)
         self.alpha_, self.l1_ratio_ = float(alphas[int(r)][int(a)]), float(ratios[int(r)])
         self.mse_path_ = errors if len(ratios) > 1 else errors[0]
         given = not isinstance(self.alphas, int | np.integer)
         self.alphas_ = np.asarray(alphas) if len(ratios) > 1 and not given else alphas[0]
 
-    def _finish(self, whole: Start, started: float) -> Self:
+    def _finish(self, whole: Start, started: float) -> None:
         """Solve the best on all rows from their Gram matrix, and keep the proof."""
         best = self._path(whole, self.l1_ratio_, np.array([self.alpha_]))
         self.coef_, self.intercept_ = best.coefs[0], float(best.intercepts[0])
@@ -260,7 +278,6 @@ class ElasticNetCV(SparseRegressor):
         self.trace_ = Trace()
         self.trace_.metadata.update(solver="gram", reason="squared loss: one pass for the Gram matrices of all folds")
         self.trace_.append(Row(time.perf_counter() - started, passes=1.0, primal=c.primal, dual=c.dual, gap=c.gap))
-        return self
 
     def get_metadata_routing(self) -> MetadataRouter:
         """Return which metadata the splitter asks for."""

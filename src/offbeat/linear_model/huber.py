@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 import warnings
 from dataclasses import replace
 from typing import Any, Self
@@ -11,13 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offbeat.data.dataset import Dataset
+from offbeat.engines.interrupt import interruptible, raise_if
 from offbeat.errors import ConvergenceWarning, ProblemError
 from offbeat.linear_model import translate
-from offbeat.linear_model._base import Start
+from offbeat.linear_model._base import Start, _number
 from offbeat.linear_model._docs import documented
 from offbeat.linear_model._predict import linear_predictor
 from offbeat.linear_model._regressor import LinearRegressor
 from offbeat.problem import Floats
+from offbeat.settings import Allowance
 from offbeat.sideways.topologies import Hub
 from offbeat.solution import Solution, shortfall
 
@@ -130,45 +133,49 @@ class HuberRegressor(LinearRegressor):
             )
         dataset, total = self._local(X, y, sample_weight)
         start = self._warm(dataset.n_columns, 1)
-        if self.scale is None:
-            self.scale_ = self._alternate(dataset, total, start)
-        else:
-            self.scale_ = translate.number("scale", self.scale)
-            problem = translate.huber(epsilon, self.alpha, self.scale_, total)
-            self._set_coef(self._optimise(problem, dataset, start))
+        with interruptible() as interrupted:
+            if self.scale is None:
+                solution = self._alternate(dataset, total, start, interrupted)
+            else:
+                self.scale_ = translate.number("scale", self.scale)
+                solution = self._solve(translate.huber(epsilon, self.alpha, self.scale_, total), dataset, start)
+        self._keep(solution)
+        self._set_coef(solution)
         self.outliers_: NDArray[np.bool_] = np.abs(self._residuals(dataset)) > epsilon * self.scale_
+        raise_if(interrupted, solution)
         return self
 
-    def _alternate(self, dataset: Dataset, total: float, start: Start | None) -> float:
-        """Fit coefficients and scale in turn; return the scale of the last fit.
+    def _alternate(self, dataset: Dataset, total: float, start: Start | None, interrupted: threading.Event) -> Solution:
+        """Fit coefficients and scale in turn; return the last fit, with the passes of all, and set ``scale_``.
 
         No fit takes all of the passes that are left, so that few passes are enough for a scale near the best. A fit
         that rounding keeps from its tolerance is as good as one that converged.
         """
         epsilon = float(self.epsilon)
         scale, floor = _first_scale(dataset, epsilon, getattr(self, "scale_", None) if start else None)
-        passes, limit, before = 0.0, translate.number("max_iter", self.max_iter), math.inf
+        before, allowed = math.inf, Allowance(_number("max_iter", self.max_iter), self.time_limit, interrupted.is_set)
         for _ in range(MAX_ROUNDS):
             problem = translate.huber(epsilon, self.alpha, scale, total)
-            left = limit - passes
+            left, seconds = allowed.part(1)
             share = max(SHARE * left, min(FEWEST, left - 1.0), min(1.0, left))
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ConvergenceWarning)
-                solution = self._optimise(problem, dataset, start, max_iter=share)
-            passes += solution.passes
+                solution = self._solve(problem, dataset, start, (share, seconds))
+            allowed.spend(solution)
             self._set_coef(solution)
             start = solution.coef[:, None], np.array([solution.intercept])
             residuals = np.abs(self._residuals(dataset))
             better = max(noise_scale(residuals, dataset.weight, epsilon), floor, SHRINK * scale)
             change = abs(math.log(better / scale))
-            if passes >= limit or _over(solution, change, before):
+            status = solution.status if _over(solution, change, before) else allowed.over
+            if status is not None:
                 break
             scale, before = better, change
-        self._keep(replace(solution, passes=passes))
-        if solution.status != "converged":
-            message = shortfall(solution.certificate, solution.status, passes)
+        self.scale_, status = scale, status or solution.status
+        if status not in ("converged", "interrupted"):
+            message = shortfall(solution.certificate, status, allowed.passes)
             warnings.warn(message, ConvergenceWarning, stacklevel=3)
-        return scale
+        return replace(solution, passes=allowed.passes, status=status)
 
     def _residuals(self, dataset: Dataset) -> Floats:
         z = linear_predictor(dataset.source, self.coef_, self.intercept_)

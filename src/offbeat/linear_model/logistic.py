@@ -177,10 +177,12 @@ class LogisticRegression(ClassStream, ProbabilisticClassifier):
         """
         dataset, total = self._classes(X, y, sample_weight)
         problem = self._stream_problem(total)
-        solution = self._optimise(problem, dataset, self._warm(dataset.n_columns, problem.n_outputs))
-        self._set_coef(solution)
-        self.n_iter_ = np.array([self.n_iter_], dtype=np.int32)
+        self._optimise(problem, dataset, self._warm(dataset.n_columns, problem.n_outputs))
         return self
+
+    def _keep(self, solution: Solution) -> None:
+        super()._keep(solution)
+        self.n_iter_ = np.array([self.n_iter_], dtype=np.int32)
 
     def _stream_problem(self, total: float) -> Problem:
         return translate.logistic(self.C, self.l1_ratio, len(self.classes_), total)

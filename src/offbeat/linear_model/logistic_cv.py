@@ -18,14 +18,16 @@ from sklearn.utils.metadata_routing import (
 from offbeat.data.dataset import Dataset
 from offbeat.errors import DataError, ProblemError
 from offbeat.linear_model import _folds, _grid_fit, translate
-from offbeat.linear_model._base import Start
+from offbeat.linear_model._base import Start, _number
 from offbeat.linear_model._docs import documented
 from offbeat.linear_model._folds import Fold
 from offbeat.linear_model._grid_fit import Fitted
 from offbeat.linear_model._scoring import Predicted, as_text, scorer
 from offbeat.linear_model.logistic import ProbabilisticClassifier
 from offbeat.problem import Floats
+from offbeat.settings import Allowance
 from offbeat.sideways.topologies import Hub
+from offbeat.solution import Solution
 
 
 @documented
@@ -141,18 +143,20 @@ class LogisticRegressionCV(ProbabilisticClassifier):
             All are ``ValueError``: say what is wrong, where, and what to do.
         """
         _raise_for_params(params, self, "fit")
+        allowed = Allowance(_number("max_iter", self.max_iter), self.time_limit)
         given, dataset, total = self._weights_and_classes(X, y, sample_weight)
         routed = process_routing(self, "fit", sample_weight=sample_weight, **params) if _routing_enabled() else None
         self.Cs_, self.l1_ratios_ = _grid(self.Cs), _ratios(self.l1_ratios)
         splitting = {} if routed is None else routed.splitter.split
         folds = _folds.split(self.cv, X, dataset.y.astype(np.int64), dataset, total, **splitting)
-        fitted = self._fit_folds(folds, dataset)
+        fitted = self._fit_folds(folds, dataset, allowed)
         _grid_fit.warn_of_short(list(fitted.certificates.ravel()), self.tol)
         scoring = given if routed is None or "sample_weight" in routed.scorer.score else np.empty(0)
         self._score_folds(folds, fitted, dataset, scoring)
         self.passes_ = fitted.passes + 1.0
+        allowed.passes += self.passes_
         self.n_iter_ = np.maximum(1, np.ceil(fitted.own_passes)).astype(np.int32)
-        self._choose(dataset, total, fitted)
+        self._choose(dataset, total, fitted, allowed)
         return self
 
     def _weights_and_classes(self, X: Any, y: Any, sample_weight: Any) -> tuple[Floats, Dataset, float]:
@@ -160,8 +164,8 @@ class LogisticRegressionCV(ProbabilisticClassifier):
         dataset = cast(Dataset, self._class_numbers(self._here(X), y, sample_weight))
         return dataset.weight, *cast("tuple[Dataset, float]", self._by_class(dataset))
 
-    def _fit_folds(self, folds: list[Fold], dataset: Dataset) -> Fitted:
-        """Fit every fold with every penalty; set ``coefs_paths_``."""
+    def _fit_folds(self, folds: list[Fold], dataset: Dataset, allowed: Allowance) -> Fitted:
+        """Fit every fold with every penalty, and leave a fit's share of the limits; set ``coefs_paths_``."""
         order = np.argsort(self.Cs_, kind="stable")
         problems = [
             [
@@ -171,8 +175,9 @@ class LogisticRegressionCV(ProbabilisticClassifier):
             for fold in folds
         ]
         budget = _grid_fit.Budget(
-            self.solver, self.engine, bool(self.fit_intercept), self.tol, self.max_iter, self.time_limit
-        )
+            self.solver, self.engine, bool(self.fit_intercept), self.tol,
+            *allowed.part((len(folds) + 1) / len(folds) if self.refit else 1),
+        )  # fmt: skip
         fitted = _grid_fit.fit_folds(problems, folds, dataset, budget).reordered(np.argsort(order, kind="stable"))
         parts = [_with_intercept(c, b, self.fit_intercept) for c, b in zip(*fitted.flat(), strict=True)]
         self.coefs_paths_ = np.reshape(parts, (*fitted.coefs.shape, *parts[0].shape))
@@ -195,7 +200,7 @@ class LogisticRegressionCV(ProbabilisticClassifier):
                 model = Predicted(classes, one if one.shape[1] > 1 else one[:, 0])
                 self.scores_[(f, *place)] = score(model, rows, labels, **options)
 
-    def _choose(self, dataset: Dataset, total: float, fitted: Fitted) -> None:
+    def _choose(self, dataset: Dataset, total: float, fitted: Fitted, allowed: Allowance) -> None:
         """Set the best ``C_`` and ``l1_ratio_``, and the coefficients that go with them."""
         known = np.flatnonzero(~np.isnan(self.scores_).any(axis=(1, 2)))
         if not known.size:
@@ -205,11 +210,7 @@ class LogisticRegressionCV(ProbabilisticClassifier):
             c, r = np.unravel_index(np.argmax(self.scores_[known].sum(axis=0).T), self.scores_.shape[:0:-1])
             self.C_, self.l1_ratio_ = float(self.Cs_[c]), float(self.l1_ratios_[r])
             problem = translate.logistic(self.C_, self.l1_ratio_, len(self.classes_), total)
-            own = self.n_iter_
-            solution = self._optimise(problem, dataset, self._mean_start(fitted, int(r), int(c)))
-            self._set_coef(solution)
-            self.passes_ += solution.passes
-            self.n_iter_ = own
+            self._optimise(problem, dataset, self._mean_start(fitted, int(r), int(c)), allowed.part(1))
             return
         best = [np.unravel_index(np.argmax(self.scores_[f].T), self.scores_.shape[:0:-1]) for f in known]
         self.C_ = float(np.mean([self.Cs_[c] for c, _ in best]))
@@ -220,6 +221,12 @@ class LogisticRegressionCV(ProbabilisticClassifier):
         self.coef_, self.intercept_ = np.ascontiguousarray(coef.T), intercept
         self.certificate_ = _grid_fit.worst([fitted.certificates[place] for place in places])
         self.trace_, self.status_ = fitted.trace, "converged" if self.certificate_.satisfied else "stalled"
+
+    def _keep(self, solution: Solution) -> None:
+        own = self.n_iter_  # of the models of the folds
+        super()._keep(solution)
+        self.n_iter_ = own
+        self.passes_ += solution.passes
 
     def _mean_start(self, fitted: Fitted, group: int, strength: int) -> Start:
         coef = np.mean(list(fitted.coefs[:, group, strength]), axis=0)

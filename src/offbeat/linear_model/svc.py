@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, Self
 
 import numpy as np
 
 from offbeat.data.dataset import Data
+from offbeat.diagnostics.trace import Trace
+from offbeat.engines.interrupt import interruptible, raise_if
+from offbeat.errors import ConvergenceWarning
 from offbeat.linear_model import translate
-from offbeat.linear_model._base import Start
+from offbeat.linear_model._base import Limits, Start, _number
 from offbeat.linear_model._docs import documented
 from offbeat.linear_model._labels import class_weights
 from offbeat.linear_model._linear_classifier import LinearClassifier
 from offbeat.problem import Certificate, Floats
+from offbeat.settings import Allowance
 from offbeat.sideways.topologies import Hub
 from offbeat.solution import Solution
 
@@ -53,10 +58,11 @@ class LinearSVC(LinearClassifier):
     Notes
     -----
     Parameters mean what they do in scikit-learn 1.9, but for ``tol`` (a relative duality gap) and ``max_iter`` (passes
-    over the data). The intercept is not penalised: in scikit-learn it is, as the coefficient of a column whose value is
-    ``intercept_scaling``. ``dual`` is a matter of ``solver``, and ``multi_class="crammer_singer"`` is not offered. The
-    certificate is about the objective above divided by ``C`` and the sum of the weights (and by 2 for the squared
-    hinge).
+    over the data, of all classes together). The intercept is not penalised: in scikit-learn it is, as the coefficient
+    of a column whose value is ``intercept_scaling``. ``dual`` is a matter of ``solver``, and
+    ``multi_class="crammer_singer"`` is not offered. The certificate is about the objective above divided by ``C`` and
+    the sum of the weights (and by 2 for the squared hinge). Where a limit leaves no time for a class, its coefficients
+    are zero, and it is not predicted.
 
     Examples
     --------
@@ -79,7 +85,7 @@ class LinearSVC(LinearClassifier):
         staleness: float = 0.0,
         topology: Hub | None = None,
         tol: float = 1e-4,
-        max_iter: float = 1000,
+        max_iter: float = 10_000,
         time_limit: float | None = None,
         random_state: Any = None,
         verbose: int = 0,
@@ -124,23 +130,50 @@ class LinearSVC(LinearClassifier):
         if self.class_weight is not None:
             factors = class_weights(self.class_weight, self.classes_, dataset.counts(n_classes))
         start = self._warm(dataset.n_columns, 1 if n_classes == 2 else n_classes)
+        with interruptible() as interrupted:
+            try:
+                allowed = Allowance(_number("max_iter", self.max_iter), self.time_limit, interrupted.is_set)
+                found = self._all(dataset, factors, start, allowed)
+            finally:
+                dataset.release()
+        self._gather(found)
+        raise_if(interrupted, *found)
+        return self
+
+    def _all(self, dataset: Data, factors: Floats, start: Start | None, allowed: Allowance) -> list[Solution]:
+        """Fit two classes, or each of several against the rest; there is one solution for each row of ``coef_``."""
+        n_classes = len(factors)
         if n_classes == 2:
-            return self._gather([self._one(dataset, factors, start)])
-        found = []
+            return [self._one(dataset, factors, start, allowed.part(1))]
+        found: list[Solution] = []
         for c in range(n_classes):
             mine = np.arange(n_classes) == c
             chosen = None if start is None else (start[0][:, c : c + 1], start[1][c : c + 1])
-            found.append(self._one(dataset, np.where(mine, factors, 1.0), chosen, c))
-        return self._gather(found)
+            if (why := allowed.over) is not None:
+                found.append(self._none(dataset.n_columns, chosen, why))
+                continue
+            limits = allowed.part(n_classes - c)
+            found.append(self._one(dataset, np.where(mine, factors, 1.0), chosen, limits, c))
+            allowed.spend(found[-1])
+        _warn_of_missing(found)
+        return found
 
-    def _one(self, dataset: Data, factors: Floats, start: Start | None, number: int | None = None) -> Solution:
+    def _one(
+        self, dataset: Data, factors: Floats, start: Start | None, limits: Limits, number: int | None = None
+    ) -> Solution:
         """Fit one class against the rest."""
         dataset, total = dataset.weighted(None if np.all(factors == 1.0) else factors)
         dataset = dataset if number is None else dataset.against_rest(number)
-        last = number in (None, len(factors) - 1)
-        return self._optimise(translate.svc(self.penalty, self.loss, self.C, total), dataset, start, last=last)
+        return self._solve(translate.svc(self.penalty, self.loss, self.C, total), dataset, start, limits)
 
-    def _gather(self, found: list[Solution]) -> Self:
+    def _none(self, n_columns: int, start: Start | None, why: str) -> Solution:
+        """Return a class whose turn did not come: where it would have begun, or the rest for every row."""
+        proof = Certificate(np.inf, -np.inf, np.inf, np.inf, "duality gap", _number("tol", self.tol))
+        rest = -1.0 if self.fit_intercept else 0.0
+        coef, intercept = (np.zeros(n_columns), rest) if start is None else (start[0][:, 0], float(start[1][0]))
+        return Solution(coef, intercept, proof, Trace(), why, 0.0, 0.0)
+
+    def _gather(self, found: list[Solution]) -> None:
         """Set the attributes of the fit from the solutions of all classes."""
         self.coef_ = np.array([solution.coef for solution in found])
         self.intercept_ = np.array([solution.intercept for solution in found])
@@ -148,4 +181,14 @@ class LinearSVC(LinearClassifier):
         self._keep(max(found, key=lambda solution: solution.certificate.relative_gap))
         self.status_ = next((s.status for s in found if s.status != "converged"), "converged")
         self.n_iter_ = max(1, *(int(np.ceil(solution.passes)) for solution in found))
-        return self
+
+
+def _warn_of_missing(found: list[Solution]) -> None:
+    """Warn of classes whose turn did not come; after Ctrl-C, that is no news."""
+    missing = [solution.status for solution in found if solution.passes == 0.0 and solution.status != "interrupted"]
+    if missing:
+        warnings.warn(
+            f"{len(missing)} of {len(found)} classes were not fitted, and are never predicted: raise {missing[0]}",
+            ConvergenceWarning,
+            stacklevel=4,
+        )

@@ -27,7 +27,7 @@ from offbeat.sideways.messages import (
     Save,
     Wait,
 )  # fmt: skip
-from offbeat.sideways.protocol import DataInfo, Progress, Solver, State
+from offbeat.sideways.protocol import DataInfo, Progress, Solver, State, limited
 from offbeat.sideways.schedule import Schedule, Stealing
 from offbeat.sideways.topologies import Hub, Topology
 
@@ -170,7 +170,8 @@ class _HubRun:
             return Run(flight.shard, flight.clock, self.certifier.point, flight.worker, CERTIFY)
         slot = self.board.slot(flight.shard)
         last, stamp = (None, 0) if slot is None else (slot.payload, slot.stamp)
-        return Run(flight.shard, flight.clock, self.query, flight.worker, contribution=last, stamp=stamp)
+        query = limited(self.query, self.policy.max_passes - self.state.passes)
+        return Run(flight.shard, flight.clock, query, flight.worker, contribution=last, stamp=stamp)
 
     def take(self, event: Event) -> list[Row]:
         """Take in an event; return what is to be recorded."""

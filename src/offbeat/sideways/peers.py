@@ -23,7 +23,7 @@ from offbeat.sideways.exchange import Exchange, Outgoing, Seat, exchange
 from offbeat.sideways.loop import LAST_LOOK, Best, Outcome, Policy, why_stop
 from offbeat.sideways.messages import ASK, CERTIFY, HELLO, STEP, WHERE, Floats, Message, Row, Wait
 from offbeat.sideways.port import Port
-from offbeat.sideways.protocol import DataInfo, Solver
+from offbeat.sideways.protocol import DataInfo, Solver, limited
 from offbeat.sideways.topologies import Peers
 
 LIVES = 32  # bits for the questions of one life
@@ -64,7 +64,8 @@ class PeerRun:
                 local = self.solver.init_local(self.problem, shard, self.remembered.get(self.clock))
             started = self.port.now()
             with np.errstate(over="ignore", invalid="ignore"):
-                step = self.solver.local_step(self.problem, shard, local, self.query)
+                query = limited(self.query, self.policy.max_passes - self.state.passes)
+                step = self.solver.local_step(self.problem, shard, local, query)
             local = step.local
             yield step.work
             self._report(step.payload, step.work, step.kind, started)

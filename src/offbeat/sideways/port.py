@@ -109,7 +109,7 @@ def within(query: Any, work: Callable[[float], float]) -> Any:
     (1.0, 2.0)
     """
     seconds = getattr(query, "seconds", math.inf)
-    return query if math.isinf(seconds) else query._replace(allowance=work(seconds))
+    return query if math.isinf(seconds) else query._replace(allowance=min(work(seconds), query.allowance))
 
 
 class BasePort:

@@ -161,6 +161,27 @@ class Solver(Protocol):
         """Return the new global state and the next query."""
 
 
+def limited(query: Any, passes: float) -> Any:
+    """Return a query whose steps take no more than the passes that are left, or one if they are fewer.
+
+    Parameters
+    ----------
+    query : object
+        Of a step that may take many passes: a named tuple with the field ``allowance``, the most gradient passes over
+        the shard that it may take (it takes what it needs at least), or ``epochs``, those that it takes.
+    passes : float
+
+    Examples
+    --------
+    >>> limited((1.0, 2.0), 10.0)
+    (1.0, 2.0)
+    """
+    passes = max(passes, 1.0)
+    if getattr(query, "allowance", 0.0) > passes:
+        return query._replace(allowance=passes)
+    return query._replace(epochs=int(passes)) if getattr(query, "epochs", 0) > passes else query
+
+
 def internal_to_original(info: DataInfo, coef: Floats, intercept: Floats) -> tuple[Floats, Floats]:
     """Return coefficients (k, n_outputs) and intercepts in the units of the columns.
 

@@ -9,13 +9,14 @@ Columns are about their centre where the data is dense, about zero where it is s
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from offbeat.data.row_threads import on_parts
-from offbeat.data.shard import Shard, Workspace
+from offbeat.data.shard import Cancelled, Shard, Workspace
 from offbeat.data.source import CSR
 from offbeat.problem import Floats, Problem
 from offbeat.solvers.column_store import Columns
@@ -26,6 +27,8 @@ BURST = 20  # sweeps between two exact solutions
 BURSTS = 50
 EXACT = 1000  # coefficients at most, for an exact solution
 JITTER = 1e-12  # of the diagonal, that rounding needs where columns are dependent
+AT_ONCE = 1e8  # multiplications between looks at the wish to stop
+FEWEST = 20  # sweeps between them: each time, all columns are swept first
 LARGEST = 2048  # columns of a Gram matrix
 WORTH = 12.0  # sweeps by residuals that making one may cost
 DENSE_COLUMNS = 800  # of a Gram matrix of dense columns, which costs a twentieth of a sweep a column
@@ -181,14 +184,23 @@ def _solved(task: Task, matrix: Floats, slope: Floats, w: Floats, limits: tuple[
     from offbeat.kernels import gram
 
     share, least = limits
+
+    def descend(at_once: int, share: float, least: float) -> tuple[float, float, int]:
+        moves: tuple[float, float, int] = gram.descend(
+            task.rule, matrix, slope, w, task.scaling, (at_once, share, least)
+        )
+        return moves
+
     burst = max(BURST, 2 * int(np.count_nonzero(w)))  # as long as an exact solution takes
     first, last, used = gram.descend(task.rule, matrix, slope, w, task.scaling, (burst, share, least))
     goal = max(share * first, least)
     for _ in range(BURSTS):
+        if task.shard.cancelled():
+            raise Cancelled
         if not exact and (used < burst or last <= goal):
             break
         if not _jumped(task, matrix, slope, w):
-            gram.descend(task.rule, matrix, slope, w, task.scaling, (GRAM_SWEEPS, 0.0, goal))
+            _in_turns(task, descend, float(w.size) ** 2, GRAM_SWEEPS, (0.0, goal))
             break
         burst = max(BURST, 2 * int(np.count_nonzero(w)))
         start, last, used = gram.descend(task.rule, matrix, slope, w, task.scaling, (burst, 0.0, goal))
@@ -230,9 +242,9 @@ def _jumped(task: Task, matrix: Floats, slope: Floats, w: Floats) -> bool:
 
 def by_residuals(
     task: Task, at_hand: tuple[Columns, NDArray[np.int64]], w: Floats, rows: tuple[Floats, Floats, Floats],
-    limits: tuple[float, float],
+    limits: tuple[float, float], most: float = math.inf,
 ) -> tuple[Step, int]:  # fmt: skip
-    """Return the step to the minimum of a model, and the number of sweeps.
+    """Return the step to the minimum of a model, and the number of sweeps, ``most`` or one at most.
 
     ``at_hand`` are fetched columns and which of them the working set is; ``rows`` are the first two derivatives of the
     loss of each row and scratch memory for curvature times value of each entry.
@@ -246,8 +258,40 @@ def by_residuals(
     coordinate.weigh(columns, chosen, np.empty(0) if task.constant else h, weighted, squares, sums)
     mass = float(h.sum()) if task.intercept else 0.0
     begin = -float(theta.sum()) / mass if mass > 0.0 else 0.0
-    first, _, shift, sweeps = coordinate.descend(
-        task.rule, columns, columns[3] if task.constant else weighted, chosen, new, theta.copy(),
-        (squares, sums, mass, n, begin), task.scaling, (SWEEPS, *limits),
-    )  # fmt: skip
-    return Step(new - w, shift, max(first, abs(begin) * math.sqrt(mass / n))), int(sweeps)
+    entries, residual, shift = columns[3] if task.constant else weighted, theta.copy(), begin
+
+    def descend(at_once: int, share: float, least: float) -> tuple[float, float, int]:
+        nonlocal shift
+        model = (squares, sums, mass, n, shift)
+        first, last, shift, sweeps = coordinate.descend(
+            task.rule, columns, entries, chosen, new, residual, model, task.scaling, (at_once, share, least)
+        )
+        return first, last, sweeps
+
+    first, sweeps = _in_turns(task, descend, task.stored, int(min(max(most, 1.0), SWEEPS)), limits)
+    return Step(new - w, shift, max(first, abs(begin) * math.sqrt(mass / n))), sweeps
+
+
+def _in_turns(
+    task: Task, descend: Callable[[int, float, float], tuple[float, float, int]], size: float, most: int,
+    limits: tuple[float, float],
+) -> tuple[float, int]:  # fmt: skip
+    """Sweep until the descent settles, and look from time to time whether the fit is cancelled.
+
+    ``descend`` is given the most sweeps, the share of its first move at which to stop, and the least move; it returns
+    its first and last move and the sweeps it took, each of about ``size`` multiplications.
+
+    Raises
+    ------
+    Cancelled
+    """
+    at_once = int(max(FEWEST, AT_ONCE / max(size, 1.0)))
+    share, least = limits
+    first, _, sweeps = descend(min(at_once, most), share, least)
+    used = sweeps
+    while used == at_once and sweeps < most:
+        if task.shard.cancelled():
+            raise Cancelled
+        used = descend(min(at_once, most - sweeps), 0.0, max(share * first, least))[2]
+        sweeps += used
+    return float(first), int(sweeps)

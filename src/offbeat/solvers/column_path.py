@@ -8,16 +8,17 @@ of each solution is about all columns.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
-from offbeat.data.shard import Shard, Workspace
+from offbeat.data.shard import Cancelled, Shard, Workspace
 from offbeat.problem import Certificate, Evaluation, Floats, Problem
 from offbeat.sideways.board import Board
 from offbeat.sideways.messages import Message
-from offbeat.sideways.protocol import DataInfo, Progress, internal_to_original
+from offbeat.sideways.protocol import DataInfo, Progress, internal_to_original, limited
 from offbeat.solvers.proximal_newton import ProximalNewton, ProximalNewtonState
 from offbeat.solvers.working_set import Local
 
@@ -33,7 +34,10 @@ class Solved(NamedTuple):
     passes: float
 
 
-def column_path(problem: Problem, info: DataInfo, shard: Shard, at: Evaluation, alphas: Floats) -> Solved:
+def column_path(
+    problem: Problem, info: DataInfo, shard: Shard, at: Evaluation, alphas: Floats,
+    over: Callable[[float], bool] = lambda passes: False, most: float = math.inf,
+) -> Solved:  # fmt: skip
     """Solve a problem for a range of strengths on one shard with all rows.
 
     Parameters
@@ -47,6 +51,10 @@ def column_path(problem: Problem, info: DataInfo, shard: Shard, at: Evaluation, 
         Of the loss there.
     alphas : ndarray, shape (n_alphas,)
         Largest first.
+    over : callable
+        Whether to end the path after so many passes, between two rounds: the last solution may then be short.
+    most : float
+        Passes; rounds know how many are left.
 
     Returns
     -------
@@ -62,22 +70,26 @@ def column_path(problem: Problem, info: DataInfo, shard: Shard, at: Evaluation, 
             gradient=at.gradient * info.scale, slope=float(at.intercept_gradient[0]), loss=at.loss, excess=0.0
         ),
     )
-    coefs, intercepts, certificates = np.zeros((len(alphas), info.n_columns)), np.zeros(len(alphas)), []
-    for i, alpha in enumerate(alphas):
+    coefs, intercepts, certificates = [], [], []
+    for alpha in alphas:
         one = Problem(problem.loss, problem.penalty._replace(alpha=float(alpha)))
         rule = info.penalty.rule._replace(alpha=float(alpha))
         here = replace(info, penalty=replace(info.penalty, rule=rule))
         eager = max(2.0 * alpha - previous, 0.5 * alpha) if previous > alpha else math.nan
-        state, local, progress = _solved(solver, one, here, shard, state, local, float(eager))
+        state, local, progress = _solved(solver, one, here, shard, state, local, float(eager), over, most)
         coef, intercept = internal_to_original(here, progress.coef, progress.intercept)
-        coefs[i], intercepts[i], previous = coef[:, 0], float(intercept[0]), alpha
+        coefs.append(coef[:, 0])
+        intercepts.append(float(intercept[0]))
         certificates.append(progress.certificate)
-    return Solved(coefs, intercepts, tuple(certificates), state.passes)
+        previous = alpha
+        if over(state.passes):
+            break
+    return Solved(np.array(coefs), np.array(intercepts), tuple(certificates), state.passes)
 
 
 def _solved(
     solver: ProximalNewton, problem: Problem, info: DataInfo, shard: Shard, state: ProximalNewtonState, local: Local,
-    eager: float,
+    eager: float, over: Callable[[float], bool], most: float,
 ) -> tuple[ProximalNewtonState, Local, Progress]:  # fmt: skip
     """Return the solution for one strength: rounds until the certificate says so, or nothing gets better."""
     state = solver.restarted(problem, replace(state, info=info), eager)
@@ -85,9 +97,12 @@ def _solved(
     best = state.progress
     assert best is not None
     for clock in range(1, ROUNDS + 1):
-        if best.certificate.satisfied or state.status is not None:
+        if best.certificate.satisfied or state.status is not None or over(state.passes):
             break
-        step = solver.local_step(problem, shard, local, state.query)
+        try:
+            step = solver.local_step(problem, shard, local, limited(state.query, most - state.passes))
+        except Cancelled:
+            break
         local = step.local
         board.put(Message(0, 0, 0, 0, clock, "step", step.payload))
         state, _ = solver.global_step(problem, state, board)

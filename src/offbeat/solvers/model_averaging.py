@@ -27,7 +27,7 @@ from offbeat.solvers.minibatch import RUN, Local
 
 
 class Query(NamedTuple):
-    """Where to start the epochs from; ``evaluate`` asks for loss and gradient there instead."""
+    """Where to start so many epochs from; ``evaluate`` asks for loss and gradient there instead."""
 
     x: Floats
     frame: Frame
@@ -35,6 +35,7 @@ class Query(NamedTuple):
     factor: Floats
     weight: Floats
     evaluate: bool
+    epochs: int
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,8 @@ class ModelAveraging:
         """Return the first query: the start."""
         x = keyed.start(info)
         penalty = info.penalty
-        return MeanState(info, x), Query(x, keyed.frame(info), info.seed, penalty.factor, penalty.weight, False)
+        query = Query(x, keyed.frame(info), info.seed, penalty.factor, penalty.weight, False, self.epochs)
+        return MeanState(info, x), query
 
     def local_step(self, problem: Problem, shard: Shard, local: Local, query: Query) -> Step:
         """Fit the shard's rows from the query on; return the model times the number of rows."""
@@ -117,9 +119,9 @@ class ModelAveraging:
             return Step(local._replace(contribution=payload), payload, memory.work + 1.0, "gradient")
         eta = self.eta or 1.0 / (memory.level + _noise(problem, memory.level, query.frame))
         mean = self._epochs(problem, shard, local.workspace, query, (memory.epoch, eta))
-        numbers = [memory.level * n, memory.epoch + self.epochs, memory.visited + self.epochs * n]
+        numbers = [memory.level * n, memory.epoch + query.epochs, memory.visited + query.epochs * n]
         payload = np.concatenate([mean * n, numbers])
-        return Step(local._replace(contribution=payload), payload, memory.work + self.epochs, "epochs")
+        return Step(local._replace(contribution=payload), payload, memory.work + query.epochs, "epochs")
 
     def _epochs(
         self, problem: Problem, shard: Shard, workspace: Workspace, query: Query, plan: tuple[int, float]
@@ -133,7 +135,7 @@ class ModelAveraging:
         rule = problem.penalty._replace(weights=None)
         steps = math.ceil(shard.n_rows / RUN)
         sums, taken = np.zeros_like(x), 0
-        for epoch in range(clock, clock + self.epochs):
+        for epoch in range(clock, clock + query.epochs):
             sums, taken = np.zeros_like(x), 0
             rng = np.random.default_rng((query.seed, shard.start, epoch))
             for block, targets, ranges in shard.blocks(1.0, workspace):
@@ -149,7 +151,7 @@ class ModelAveraging:
     def global_step(self, problem: Problem, state: MeanState, board: Board) -> tuple[MeanState, Query]:
         """Take the mean of the models; once the rounds are over, have it evaluated and end."""
         info, total, penalty = state.info, board.total(), state.info.penalty
-        query = Query(state.x, keyed.frame(info), info.seed, penalty.factor, penalty.weight, False)
+        query = Query(state.x, keyed.frame(info), info.seed, penalty.factor, penalty.weight, False, self.epochs)
         state = replace(state, passes=float(total[-1]) / info.n_rows)
         if not np.all(np.isfinite(total)):
             return replace(state, status="diverged"), query

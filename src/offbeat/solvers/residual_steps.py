@@ -41,23 +41,33 @@ class Spot(NamedTuple):
     b: float
 
 
-def minimised(
-    task: Task, at_hand: tuple[Columns, NDArray[np.int64]], at: Point, damping: float, excess: float, floor: float,
-    complete: bool,
-) -> Found:  # fmt: skip
+class Aims(NamedTuple):
+    """How far to go.
+
+    ``excess`` is the tolerated gap over that of the point, ``floor`` the least gain that matters; ``complete`` says
+    whether the working set has all columns that matter; ``most`` bounds the sweeps.
+    """
+
+    excess: float
+    floor: float
+    complete: bool
+    most: float
+
+
+def minimised(task: Task, at_hand: tuple[Columns, NDArray[np.int64]], at: Point, damping: float, aims: Aims) -> Found:
     """Minimise over the working set from a point, as exactly as what is left outside of it deserves."""
     from offbeat.kernels import coordinate
 
     n, loss, spot = task.shard.n_rows, task.problem.loss, _spot(task, at_hand, at)
     rows = (np.empty(n), np.empty(n), np.empty(0 if task.constant else at_hand[0][3].size))
-    share = min(max(LEFT * excess, LEAST_SHARE if complete else SHARE), 0.5)
-    least, goal, sweeps = math.sqrt(floor), 0.0, 0.0
+    share = min(max(LEFT * aims.excess, LEAST_SHARE if aims.complete else SHARE), 0.5)
+    least, goal, sweeps = math.sqrt(aims.floor), 0.0, 0.0
     smoothness = float(loss.smoothness) if math.isfinite(loss.smoothness) else 1e-6
     for model in range(MODELS):
         lowest = 0.0 if loss.quadratic else damping * smoothness
         coordinate.expand(loss, spot.z, task.target, lowest, rows[0], rows[1])
         limits = (share if loss.quadratic else ROUGH, max(0.1 * goal, least))
-        step, swept = column_models.by_residuals(task, at_hand, spot.w, rows, limits)
+        step, swept = column_models.by_residuals(task, at_hand, spot.w, rows, limits, aims.most - sweeps - 1.0)
         sweeps += swept + 1.0
         goal = share * step.first if model == 0 else goal
         z = np.full(n, step.b)
@@ -66,7 +76,7 @@ def minimised(
         if length == 0.0 and damping >= FLOORS[1]:
             break
         damping = min(max(damping * (0.1 if length == 1.0 else 10.0), FLOORS[0]), FLOORS[1])
-        if loss.quadratic or step.first <= max(goal, least):
+        if loss.quadratic or step.first <= max(goal, least) or sweeps + 1.0 >= aims.most:
             break
     coef = np.zeros_like(at.coef)
     coef[task.columns] = spot.w

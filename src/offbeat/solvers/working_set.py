@@ -38,7 +38,7 @@ class Query(NamedTuple):
     The gradient is empty at the very start. ``excess`` is the tolerated gap over that of this point, ``floor`` the
     least gain that matters, as a mean objective. The penalty of coefficient ``w`` is that of ``factor * w``, with
     ``weight``; with the strength ``eager``, below the true one, columns that violate optimality come along when others
-    do. ``cold`` says that nothing speaks for the start.
+    do. ``cold`` says that nothing speaks for the start. ``allowance`` bounds the passes of a step.
     """
 
     at: Point
@@ -51,6 +51,7 @@ class Query(NamedTuple):
     weight: Floats
     eager: float = math.nan
     cold: bool = False
+    allowance: float = math.inf
 
 
 @dataclass(frozen=True)
@@ -215,8 +216,11 @@ def _by_residuals(task: Task, local: Local, query: Query, ranked: NDArray[np.int
         store = column_store.fetch(task.shard, local.workspace, about, task.columns, ranked, query.at.center)
         work += 2.0
     at_hand = (store.columns, store.place[task.columns].astype(np.int64))
-    found = residual_steps.minimised(task, at_hand, query.at, local.damping, query.excess, query.floor, complete)
-    work += found.sweeps * task.stored / max(float(about.counts.sum()), 1.0)
+    share = task.stored / max(float(about.counts.sum()), 1.0)  # of a pass, that a sweep is
+    most = max((query.allowance - work - 1.0) / max(share, 1e-9), 1.0)
+    aims = residual_steps.Aims(query.excess, query.floor, complete, most)
+    found = residual_steps.minimised(task, at_hand, query.at, local.damping, aims)
+    work += found.sweeps * share
     sums, bend = hessian_products.evaluate(task.problem, task.shard, local.workspace, found.at)
     local = replace(local, store=store, bend=bend, damping=found.damping, gram=None)
     return Found(local, found.at, sums, work + 1.0)

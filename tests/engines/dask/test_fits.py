@@ -202,8 +202,9 @@ def test_nothing_is_left_on_the_cluster(client, arrays):
         offbeat.solve(RIDGE, *arrays, solver=solvers.ADMM(), tol=1e-12, callback=lambda progress, row: True)
     with pytest.warns(ConvergenceWarning, match="interrupted"):
         offbeat.solve(
-            RIDGE, *arrays, solver=solvers.ADMM(), tol=1e-12, callback=lambda *_: os.kill(os.getpid(), signal.SIGINT)
-        )
+            RIDGE, *arrays, solver=solvers.ADMM(), tol=1e-12, callback=lambda *_: os.kill(os.getpid(), signal.SIGINT),
+            on_interrupt="return",
+        )  # fmt: skip
     with pytest.raises(ZeroDivisionError):
         offbeat.solve(RIDGE, *arrays, callback=lambda progress, row: 1 / 0)
     deadline = time.monotonic() + 20.0  # what was running when the fit ended comes to its end

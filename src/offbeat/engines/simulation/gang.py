@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from typing import Any
 
-from offbeat.data.shard import Shard
+from offbeat.data.shard import Cancelled, Shard
 from offbeat.engines.base import Listener
 from offbeat.engines.simulation.hub import HEADER
 from offbeat.engines.simulation.world import World
@@ -138,6 +138,8 @@ class Gang:
             said = next(rank.generator)
         except StopIteration as end:
             rank.ended, rank.result = True, end.value
+            return
+        except Cancelled:  # the listener says why, and the run is over
             return
         except BaseException as error:
             error.add_note(f"raised by rank {worker}")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from offbeat.data.shard import Cancelled
 from offbeat.engines.base import Listener, Loop, Steps, answer, nbytes
 from offbeat.engines.interpreter import interpret
 from offbeat.engines.simulation.faults import Join
@@ -112,6 +113,8 @@ class Cluster:
         started, life = self.world.now, self.world.lives[worker]
         try:
             step = self.steps.step(command, worker)
+        except Cancelled:  # the listener says why
+            return
         except Exception as error:  # raised again by the loop
             self._inbox.append(Failed(command.shard, error, started))
             return
