@@ -9,6 +9,7 @@ import io
 import json
 import math
 import re
+import zipfile
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from importlib import import_module
@@ -38,9 +39,53 @@ def write(document: Any, arrays: Mapping[str, NDArray[Any]]) -> bytes:
 
 def read(content: bytes) -> tuple[Any, dict[str, NDArray[Any]]]:
     """Return document and arrays of `write`; whatever the zip, npy and JSON readers stumble over is raised."""
-    with np.load(io.BytesIO(content), allow_pickle=False) as file:
-        arrays = {key: file[key] for key in file.files}
+    arrays = unzip(content)
     return json.loads(arrays.pop(DOCUMENT).tobytes()), arrays
+
+
+def unzip(content: bytes) -> dict[str, NDArray[Any]]:
+    """Return the arrays of an npz file as `numpy.savez` writes it: together they are no larger than the file.
+
+    Raises
+    ------
+    ValueError
+        A member is compressed, there twice, no array, or of another size than it declares; names it.
+    Exception
+        Whatever the zip and npy readers stumble over.
+
+    Examples
+    --------
+    >>> unzip(write([1, 2], {"a0": np.zeros(1)}))["a0"]
+    array([0.])
+    """
+    arrays: dict[str, NDArray[Any]] = {}
+    with zipfile.ZipFile(io.BytesIO(content)) as file:
+        members = file.infolist()
+        if sum(member.file_size for member in members) > len(content):
+            raise ValueError("its members are larger than the file: it was not written by this library")
+        for member in members:
+            name = member.filename.removesuffix(".npy")
+            if member.compress_type != zipfile.ZIP_STORED or name in arrays or name == member.filename:
+                raise ValueError(f"the member {member.filename!r} was not written by this library")
+            arrays[name] = _array(file.read(member), name)
+    return arrays
+
+
+def _array(content: bytes, name: str) -> NDArray[Any]:
+    """Return an array in the npy format, once its header and its size agree."""
+    file = io.BytesIO(content)
+    version = np.lib.format.read_magic(file)
+    header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, fortran, dtype = header(file)
+    if dtype.hasobject:
+        raise ValueError(f"the array {name!r} holds objects, which are not read")
+    start, size = file.tell(), math.prod(shape)
+    if min(shape, default=0) < 0 or start + size * dtype.itemsize != len(content):
+        raise ValueError(
+            f"the array {name!r} declares {size:,} values of {dtype}, and holds {len(content) - start} bytes"
+        )
+    values = np.frombuffer(content, dtype, size, start)
+    return values.reshape(shape, order="F" if fortran else "C").copy()
 
 
 def pack(value: Any, known: Mapping[str, object]) -> NDArray[np.uint8]:

@@ -17,6 +17,8 @@ from offbeat.errors import ModelFileError
 from offbeat.problem import Certificate, Floats, Loss, Penalty
 
 Label: TypeAlias = str | int | float | bool
+ARRAY_NAMES = ("coef", "intercept", "penalty_weights")
+"""All that `arrays_of` may give."""
 
 
 def current_versions() -> dict[str, str]:

@@ -23,9 +23,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 import offbeat
+from offbeat.codec import unzip
 from offbeat.diagnostics.files import atomic_write
 from offbeat.errors import ModelFileError, OffbeatError
-from offbeat.model import Label, Model, arrays_of, describe, rebuild
+from offbeat.model import ARRAY_NAMES, Label, Model, arrays_of, describe, rebuild
 
 __all__ = ["Label", "Model", "is_model", "load_model", "save_model"]
 
@@ -224,7 +225,9 @@ def _unpack(folder: Path, entry: Any) -> dict[str, NDArray[np.float64]]:
     if hashlib.sha256(content).hexdigest() != digest:
         raise ModelFileError(f"{file} is damaged or cut short: its checksum differs. {UNREADABLE}")
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            return {key: arrays[key] for key in arrays.files}
+        arrays = unzip(content)
     except Exception as error:  # the zip and npy readers raise whatever they stumble over
         raise ModelFileError(f"{file} holds no arrays ({error}). {UNREADABLE}") from error
+    if others := sorted(set(arrays) - set(ARRAY_NAMES)):
+        raise ModelFileError(f"{file} holds arrays that are no part of a model: {others}. {UNREADABLE}")
+    return arrays
