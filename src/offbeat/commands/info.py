@@ -61,7 +61,7 @@ def installation() -> dict[str, Any]:
     from threadpoolctl import threadpool_info
 
     from offbeat.data.memory import format_bytes, total_memory
-    from offbeat.engines.threads import available_cores
+    from offbeat.engines.cores import available_cores
 
     np.zeros((2, 2)) @ np.zeros((2, 2))
     pools = [

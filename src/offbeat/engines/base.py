@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from functools import cache
 from itertools import count
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
 
 from offbeat.data.dataset import Dataset
 from offbeat.data.load import as_dataset
@@ -26,24 +23,6 @@ from offbeat.sideways.topologies import Broadcast, Peers
 
 T = TypeVar("T")
 Loop = Generator[Command, "Event | None", Outcome]
-
-
-@cache
-def _libraries() -> ThreadpoolController:
-    """Find the BLAS libraries once: looking takes milliseconds, setting their threads microseconds."""
-    return ThreadpoolController()
-
-
-def one_blas_thread() -> AbstractContextManager[Any]:
-    """Return a context in which BLAS keeps to one thread: engines bring their own.
-
-    Examples
-    --------
-    >>> with one_blas_thread():
-    ...     pass
-    """
-    limit: AbstractContextManager[Any] = _libraries().limit(limits=1, user_api="blas")
-    return limit
 
 
 class Engine(Protocol):

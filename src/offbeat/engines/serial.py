@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from offbeat.data.shard import Cancelled, Shard
-from offbeat.engines.base import Listener, Loop, Steps, answer, one_blas_thread, run_program
+from offbeat.engines.base import Listener, Loop, Steps, answer, run_program
+from offbeat.engines.blas import one_blas_thread
 from offbeat.engines.interpreter import interpret
 from offbeat.engines.threads import Threads
 from offbeat.sideways.loop import Outcome

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from offbeat.data.shard import Shard
-from offbeat.engines.base import Listener, Loop, Steps, one_blas_thread, run_program
+from offbeat.engines.arguments import check_factors, check_workers
+from offbeat.engines.base import Listener, Loop, Steps, run_program
+from offbeat.engines.blas import one_blas_thread
 from offbeat.engines.simulation.faults import Crash, Fault, Partition, Pause
 from offbeat.engines.simulation.gang import Gang
 from offbeat.engines.simulation.hub import Cluster
@@ -69,17 +71,20 @@ class Simulated:
 
     def __post_init__(self) -> None:
         """Refuse clusters that cannot be."""
-        if self.n_workers < 1:
-            raise ProblemError(f"Simulated needs at least one worker, not {self.n_workers}")
+        check_workers("Simulated", self.n_workers)
+        for seconds in (self.compute, self.latency):
+            as_model(seconds)
+        check_factors("straggler of Simulated", self.straggler)
+        if not isinstance(self.faults, list | tuple):
+            raise ProblemError(f"faults of Simulated is {self.faults!r}; give a list of faults")
+        if wrong_kind := [fault for fault in self.faults if not isinstance(fault, get_args(Fault))]:
+            raise ProblemError(f"faults of Simulated holds {wrong_kind[0]!r}; give faults of offbeat.engines.faults")
         if not self.bandwidth > 0.0:
             raise ProblemError(f"bandwidth of Simulated is {self.bandwidth}; give bytes a second, above 0")
         named = [*self.straggler, *(f.worker for f in self.faults if isinstance(f, (Crash, Pause)))]
         named += [worker for f in self.faults if isinstance(f, Partition) for worker in f.workers]
         if wrong := [w for w in named if not 0 <= w < self.n_workers]:
             raise ProblemError(f"workers {wrong} are named as slow or faulty; workers are 0 to {self.n_workers - 1}")
-        for worker, factor in self.straggler.items():
-            if not 0.0 < factor < math.inf:
-                raise ProblemError(f"worker {worker} is a straggler by the factor {factor}; give a number above 0")
 
     @property
     def usual(self) -> float:

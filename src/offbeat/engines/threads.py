@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -13,7 +12,10 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from offbeat.data.shard import Cancelled, Shard
-from offbeat.engines.base import Listener, Loop, Steps, answer, one_blas_thread, run_program
+from offbeat.engines.arguments import check_factors, check_workers
+from offbeat.engines.base import Listener, Loop, Steps, answer, run_program
+from offbeat.engines.blas import one_blas_thread
+from offbeat.engines.cores import available_cores
 from offbeat.engines.gang import run_gang
 from offbeat.engines.interpreter import interpret
 from offbeat.sideways.loop import Outcome
@@ -25,17 +27,6 @@ T = TypeVar("T")
 POLL = 0.1  # seconds between looks at the wish to stop
 
 
-def available_cores() -> int:
-    """Return how many cores this process may use.
-
-    Examples
-    --------
-    >>> available_cores() >= 1
-    True
-    """
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 @dataclass(frozen=True)
 class Threads:
     """Run steps on threads; BLAS keeps to one thread a worker meanwhile.
@@ -43,7 +34,8 @@ class Threads:
     Parameters
     ----------
     workers : int, optional
-        Number of threads; all available cores by default.
+        Number of threads; by default as many as there are cores for this process, by its affinity, the quota of its
+        container, ``OMP_NUM_THREADS``, ``NUMBA_NUM_THREADS`` and the limits of joblib.
     slowdown : mapping of int to float, optional
         Factors by which workers are slowed with sleeps after each step: to see what stragglers do to a fit.
 
@@ -62,9 +54,10 @@ class Threads:
     retry = math.inf
 
     def __post_init__(self) -> None:
-        """Refuse a number of workers below one."""
-        if self.workers is not None and self.workers < 1:
-            raise ValueError(f"Threads needs at least one worker, not {self.workers}")
+        """Refuse numbers of workers and factors that cannot be."""
+        if self.workers is not None:
+            check_workers("Threads", self.workers)
+        check_factors("slowdown of Threads", self.slowdown)
 
     @property
     def n_workers(self) -> int:
@@ -120,7 +113,7 @@ class _Host:
         if command.worker not in self._commands:
             self._commands[command.worker] = SimpleQueue()
             name = f"offbeat_{command.worker}"
-            thread = threading.Thread(target=self._work, args=(command.worker,), name=name, daemon=True)
+            thread = threading.Thread(target=self._limited, args=(command.worker,), name=name, daemon=True)
             self._threads.append(thread)
             thread.start()
         self._commands[command.worker].put(command)
@@ -144,22 +137,26 @@ class _Host:
         for thread in self._threads:
             thread.join()
 
+    def _limited(self, worker: int) -> None:
+        with one_blas_thread():
+            self._work(worker)
+
     def _work(self, worker: int) -> None:
         queue = self._commands[worker]
         while (command := queue.get()) is not None and not self._closed.is_set():
             started = self._now()
             try:
                 step = self._steps.step(command, worker)
+                lag = (self._engine.slowdown.get(worker, 1.0) - 1.0) * (self._now() - started)
+                if lag > 0:
+                    self._closed.wait(lag)
+                now = self._now()
+                self._arrivals.put(Arrived(answer(command, worker, step, started, now - started), now))
             except Cancelled:
                 return
-            except BaseException as error:  # raised again by the loop, in the caller's thread
+            except BaseException as error:  # raised again by the loop, in the caller's thread, which waits for us
                 self._arrivals.put(Failed(command.shard, error, self._now()))
                 return
-            lag = (self._engine.slowdown.get(worker, 1.0) - 1.0) * (self._now() - started)
-            if lag > 0:
-                self._closed.wait(lag)
-            now = self._now()
-            self._arrivals.put(Arrived(answer(command, worker, step, started, now - started), now))
 
     def _now(self) -> float:
         return time.perf_counter() - self._listener.started

@@ -20,7 +20,8 @@ from distributed import get_worker, secede
 from distributed.comm.addressing import get_address_host
 from distributed.protocol.pickle import dumps, loads
 
-from offbeat.engines.base import Listener, one_blas_thread
+from offbeat.engines.base import Listener
+from offbeat.engines.blas import one_blas_thread
 from offbeat.engines.dask.post import Post
 from offbeat.engines.dask.transfers import AHEAD, Transfers, rows
 from offbeat.engines.mailbox import Mailbox, Peer

@@ -13,7 +13,8 @@ from distributed import get_worker
 
 from offbeat.data.parts import Part, Recipe, shard_of
 from offbeat.data.shard import Shard
-from offbeat.engines.base import Steps, one_blas_thread
+from offbeat.engines.base import Steps
+from offbeat.engines.blas import one_blas_thread
 from offbeat.engines.dask.transfers import Moved, Transfers
 from offbeat.errors import OffbeatError
 from offbeat.problem import Problem

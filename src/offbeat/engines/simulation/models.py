@@ -141,7 +141,11 @@ class Measured:
 
 def as_model(value: float | Model) -> Model:
     """Return a model; a number stands for `Constant`."""
-    return Constant(float(value)) if isinstance(value, (int, float)) else value
+    if isinstance(value, (int, float)):
+        return Constant(float(value))
+    if not callable(getattr(value, "draw", None)):
+        raise ProblemError(f"{value!r} stands where seconds are wanted; give a number, or a distribution of them")
+    return value
 
 
 def _positive(what: str, value: float) -> None:
