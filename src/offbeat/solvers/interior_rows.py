@@ -74,8 +74,8 @@ class Rows(NamedTuple):
     ``low``, shape (n,), and ``kink``, ``cap``, shape (terms, n), are the loss of each row that counts, times its
     weight: see `interior_steps`. ``live`` are these rows, None if all count.
 
-    ``column``, shape (1, k), is the weight of a column on the central path. If it were as steep as the column's term, weak
-    penalties would lose digits; if it were like a row, columns that repeat each other would be sent far out. The
+    ``column``, shape (1, k), is the weight of a column on the central path. If it were as steep as the column's term,
+    weak penalties would lose digits; if it were like a row, columns that repeat each other would be sent far out. The
     geometric mean of the two does neither.
     """
 
