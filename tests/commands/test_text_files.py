@@ -49,7 +49,7 @@ def test_numbers_that_are_categories_in_any_table(here: Path) -> None:
     month = np.arange(60) % 3
     pa.parquet.write_table(pa.table({"month": month, "y": [5.0, 1.0, 3.0] * 20}), "a.parquet")
     fit = answer("fit", "a.parquet", "-t", "y", *FIT, "--categorical", "month")
-    assert fit["data"]["columns"] == 3
+    assert fit["data"]["columns"] == 3 and fit["settings"]["categorical"] == ["month"]
     Path("b.csv").write_text("month\n2\n0\n")
     np.testing.assert_allclose(predictions(run("predict", "model", "b.csv").stdout), [3, 5], atol=1e-5)
 

@@ -36,11 +36,13 @@ def test_numbers_in_another_notation_are_not_silent(form: str) -> None:
     assert len(encoder.feature_names) == 60
 
 
-def test_repeated_numbers_and_a_word_are_not_silent() -> None:
+@pytest.mark.parametrize("dtype", [pa.string(), pa.large_string(), pa.string_view()])
+def test_repeated_numbers_and_a_word_are_not_silent(dtype: pa.DataType) -> None:
     values = [str(i % 100) for i in range(400)]
     values[7] = "none"
+    typed = MemoryTable.from_arrow(pa.table({"x": pa.array(values, dtype)}))
     with pytest.warns(UserWarning, match=r"because of 'none' in row 7, .* becomes 101 categories"):
-        fit_encoder(table(values), ["x"])
+        fit_encoder(typed, ["x"])
 
 
 @pytest.mark.parametrize(

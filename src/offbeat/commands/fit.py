@@ -263,7 +263,8 @@ def _fit(data: DataRequest, request: ModelRequest, how: HowToFit, outputs: Outpu
     problem = training.make_problem(request, None if split.classes is None else len(split.classes))
     solution = fitting.run(problem, split, how)
     fitting.require_point(solution)
-    settings = {**_settings(data, request, how, problem), **split.train.reading.settings()}
+    reading = {**data.reading.settings(), **split.train.reading.settings()}
+    settings = {**_settings(data, request, how, problem), **reading}
     model = fitting.make_model(problem, split, solution, settings)
     files: dict[str, Path] = {}
     if outputs.model is not None:

@@ -87,11 +87,12 @@ def fit_encoder(table: Tabular, names: Sequence[str], options: EncoderOptions | 
 
 def _row_of(table: Tabular, name: str, value: str) -> int:
     """Return the first row in which a column of text has a value, which it has."""
+    import pyarrow as pa
     import pyarrow.compute as pc
 
     before = 0
     for batch in table.batches([name]):
-        found = pc.index(_decoded(batch.column(0)), value).as_py()
+        found = pc.index(_decoded(batch.column(0)).cast(pa.large_string()), value).as_py()
         if found >= 0:
             return before + int(found)
         before += batch.num_rows
