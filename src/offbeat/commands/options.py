@@ -36,23 +36,31 @@ MemoryBudget = Annotated[
 Separator = Annotated[
     str | None,
     typer.Option(
-        metavar="CHARACTER", rich_help_panel=TEXT, show_default="','", help="Between the fields of a CSV file."
+        metavar="CHARACTER",
+        rich_help_panel=TEXT,
+        show_default=False,
+        help="Between the fields of a CSV file, instead of a comma.",
     ),
 ]
 Decimal = Annotated[
     str | None,
-    typer.Option(metavar="CHARACTER", rich_help_panel=TEXT, show_default="'.'", help="Before decimals, such as ','."),
+    typer.Option(
+        metavar="CHARACTER", rich_help_panel=TEXT, show_default=False, help="Before decimals, instead of a point."
+    ),
 ]
 Encoding = Annotated[
-    str | None, typer.Option(metavar="NAME", rich_help_panel=TEXT, show_default="utf-8", help="Such as latin-1.")
+    str | None,
+    typer.Option(
+        metavar="NAME", rich_help_panel=TEXT, show_default=False, help="Of a CSV file, such as latin-1, if not UTF-8."
+    ),
 ]
 IndexBase = Annotated[
     int | None,
     typer.Option(
         metavar="0|1",
         rich_help_panel=TEXT,
-        show_default="0 if it occurs",
-        help="Index of the first column in a libsvm file.",
+        show_default=False,
+        help="Index of the first column in a libsvm file, if not 0 where that occurs and 1 elsewhere.",
     ),
 ]
 

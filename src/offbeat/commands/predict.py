@@ -39,7 +39,8 @@ HELP = """
 Predict new rows with a saved model.
 
 Columns are found by name, in any order; others are ignored. A missing column, a column of another type and a level \
-that the model never saw are errors. Without --out, CSV goes to standard output.
+that the model never saw are errors. CSV and libsvm files are read as in the fit, columns with its types, unless \
+options say otherwise. Without --out, CSV goes to standard output.
 
 [bold]What is written[/bold]
 prediction  the value, the count, or the likeliest class
@@ -77,7 +78,9 @@ def predict(
     ],
     table: Annotated[
         Path,
-        typer.Argument(metavar="TABLE", show_default=False, help="Rows to predict, in a file as for fit."),
+        typer.Argument(
+            metavar="TABLE", show_default=False, help="Rows to predict, in a file as for fit (- is standard input)."
+        ),
     ],
     out: Annotated[
         Path | None,
