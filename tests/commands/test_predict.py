@@ -34,6 +34,10 @@ def test_offset_is_added_in_prediction(folder: Path) -> None:
     assert run("predict", "m", "shifted.parquet", "-o", "b.parquet").exit_code == 0
     a, b = (np.asarray(pa.parquet.read_table(f"{name}.parquet")["prediction"]) for name in "ab")
     np.testing.assert_allclose(b, 2 * a)
+    assert run("predict", "m", "table.csv", "-o", "c.parquet", "--column", "exposure").exit_code == 0
+    copied = pa.parquet.read_table("c.parquet")
+    np.testing.assert_allclose(np.asarray(copied["prediction"]), a)
+    np.testing.assert_allclose(np.asarray(copied["exposure"]), np.asarray(make_table()["exposure"]))
     pa.parquet.write_table(make_table().drop_columns(["exposure"]), "without.parquet")
     assert "no column 'exposure', the offset of the model" in refusal("predict", "m", "without.parquet")
 

@@ -102,7 +102,7 @@ def test_missing_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("budget", [BIG, 1])
 def test_a_column_without_a_name_is_no_feature(tmp_path: Path, budget: int) -> None:
-    table = csv_table(write(tmp_path, ",x,c\n0,1,u\n1,2,v\n"), budget)
+    table = csv_table(write(tmp_path, "Unnamed: 0,,x,c\n5,0,1,u\n6,1,2,v\n"), budget)
     assert feature_columns(table, ["c"]) == ["x"]
     assert column_values(table, "").tolist() == [0, 1]
 

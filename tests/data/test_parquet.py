@@ -338,6 +338,19 @@ def test_a_column_without_values_in_one_file(tmp_path: Path) -> None:
         files.source(fit_encoder(files, ["c"]), BIG)
 
 
+def test_columns_that_are_no_features_may_be_of_any_type(tmp_path: Path) -> None:
+    for name, dtype, items in (("a", "us", pa.int8()), ("b", "ns", pa.string())):
+        when, nested = pa.array([0], pa.timestamp(dtype)), pa.array([None], pa.list_(items))
+        pq.write_table(pa.table({"x": [1.0], "when": when, "nested": nested}), tmp_path / f"{name}.parquet")
+    files = parquet_table(tmp_path)
+    assert files.source(fit_encoder(files, ["x"]), BIG).read(0, 2).tolist() == [[1], [1]]
+    with pytest.raises(DataError, match="'when' has type timestamp"):
+        fit_encoder(files, ["x", "when"])
+    pq.write_table(pa.table({"x": [1.0], "when": [2.0], "nested": [3.0]}), tmp_path / "c.parquet")
+    with pytest.raises(DataError, match=r"'when' has type timestamp\[us\] in .*a\.parquet, but"):
+        parquet_table(tmp_path)
+
+
 def test_the_index_of_pandas_is_no_feature(tmp_path: Path) -> None:
     frame = pd.DataFrame({"x": [1.0, 2.0, 3.0]}, index=[7, 5, 6])
     frame.to_parquet(tmp_path / "a.parquet")
@@ -347,6 +360,8 @@ def test_the_index_of_pandas_is_no_feature(tmp_path: Path) -> None:
         assert feature_columns(files, []) == ["x"] and len(files.schema) == 2
     pq.write_table(pq.read_table(tmp_path / "a.parquet").replace_schema_metadata(None), tmp_path / "e.parquet")
     assert feature_columns(parquet_table(tmp_path / "e.parquet"), []) == ["x"]
+    pq.write_table(pa.table({"x": [1.0], "__null_dask_index__": [7]}), tmp_path / "g.parquet")
+    assert feature_columns(parquet_table(tmp_path / "g.parquet"), []) == ["x"]
     pq.write_table(pa.table({"x": [1.0]}, metadata={b"pandas": b"not json"}), tmp_path / "f.parquet")
     assert feature_columns(parquet_table(tmp_path / "f.parquet"), []) == ["x"]
     assert column_values(parquet_table(tmp_path / "d.parquet"), "id").tolist() == [7, 5, 6]

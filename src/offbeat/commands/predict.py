@@ -152,11 +152,11 @@ def _open(model: Model, data: NewData) -> tuple[Opened, Dataset]:
     from offbeat.data.load import as_dataset, open_data
 
     numbers = {column.name for column in (model.encoder.columns if model.encoder else ()) if not column.categorical}
-    copied = [name for name in data.columns if name not in numbers]
+    offset: Any = data.offset or model.settings.get("offset")
+    copied = [name for name in data.columns if name not in numbers and name != offset]
     fitted_reading = Reading.from_settings(model.settings).for_prediction(model.encoder, model.n_features, copied)
     opened = open_data(data.table, data.memory_budget, make_reading(fitted_reading, **data.given))
     fitted = model.settings.get("offset")
-    offset: Any = data.offset or fitted
     if opened.table is None:
         if data.offset is None and fitted is not None:
             raise DataError("the model was fitted with an offset: give --offset, a .npy file with one value a row")
@@ -188,7 +188,10 @@ def _copied(opened: Opened, data: NewData) -> dict[str, pa.ChunkedArray]:
     types = {name: plain_type(opened.table.schema.field(name).type) for name in data.columns}
     for batch in opened.table.batches(data.columns):
         for name, dtype in types.items():
-            chunks[name].append(batch.column(name).cast(dtype, safe=False))
+            try:
+                chunks[name].append(batch.column(name).cast(dtype, safe=False))
+            except pa.ArrowException as error:
+                raise DataError(f"--column: {name!r} is of other types in other files: {error}") from error
     columns = {name: pa.chunked_array(parts, types[name]) for name, parts in chunks.items()}
     texts = opened.reading.categorical
     return {name: _typed(column) if name in texts else column for name, column in columns.items()}

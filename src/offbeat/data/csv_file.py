@@ -20,6 +20,7 @@ _BLOCK_BYTES = 16 << 20
 _MEMORY_BLOCK_BYTES = 4 << 20  # a row must fit; larger ones leave threads idle
 _HEADER_BYTES = 1 << 16
 _SHOWN = 200
+_UNNAMED = re.compile(r"Unnamed: \d+")
 
 
 def csv_table(path: Path, budget: int, reading: Reading | None = None) -> MemoryTable | ParquetTable:
@@ -129,8 +130,8 @@ def _wider(dtype: Any) -> Any:
 
 
 def _without_name(names: list[str]) -> dict[bytes, bytes] | None:
-    """Return the metadata that keeps a column without a name from being a feature."""
-    return index_metadata(name for name in names if not name)
+    """Return the metadata that keeps columns without a name, or with what pandas calls them, from being features."""
+    return index_metadata(name for name in names if not name or _UNNAMED.fullmatch(name))
 
 
 def _check_separator(path: Path, reading: Reading) -> None:

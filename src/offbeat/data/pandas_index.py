@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_UNNAMED = re.compile(r"__index_level_\d+__")
+_UNNAMED = re.compile(r"__index_level_\d+__|__null_dask_index__")
 _KEY = b"pandas"
 
 

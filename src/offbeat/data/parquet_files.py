@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from offbeat.data.columns import column_kind
 from offbeat.data.pandas_index import index_metadata, index_names
 from offbeat.data.widest import widest
 from offbeat.errors import DataError
@@ -156,6 +157,8 @@ def _check_names(names: set[str], first: Path, others: set[str], path: Path) -> 
 
 def _widest(name: str, types: dict[pa.DataType, Path]) -> pa.DataType:
     common = widest(list(types))
+    if common is None and not any(_usable(name, dtype) for dtype in types):
+        return next(iter(types))  # as no feature, it may be of any
     if common is None:
         (one, here), (other, there) = next(
             ((one, here), (other, there))
@@ -165,3 +168,12 @@ def _widest(name: str, types: dict[pa.DataType, Path]) -> pa.DataType:
         )
         raise DataError(f"Column {name!r} has type {one} in {here}, but {other} in {there}.")
     return common
+
+
+def _usable(name: str, dtype: pa.DataType) -> bool:
+    """Whether a column of this type can be a feature."""
+    try:
+        column_kind(name, dtype)
+    except DataError:
+        return False
+    return True
