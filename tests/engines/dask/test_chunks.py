@@ -85,7 +85,17 @@ TYPES = {
 
 
 @pytest.mark.parametrize("types", TYPES.values(), ids=TYPES.keys())
-def test_chunks_of_several_types(anywhere, rows, types):
+def test_chunks_of_several_types(rows, types):
+    _check_types(types, rows)
+
+
+@pytest.mark.parametrize("types", [TYPES["float32 first"], TYPES["COO beside dense"]], ids=["float32", "COO"])
+def test_chunks_of_several_types_on_workers(workers, rows, types):
+    with workers.as_current():
+        _check_types(types, rows)
+
+
+def _check_types(types, rows):
     X, _ = rows
     pieces = [kind(X[cut]) for kind, cut in zip(types, CUTS, strict=True)]
     y = _dense(pieces) @ BETA
@@ -179,7 +189,7 @@ MODELS = [
 
 
 @pytest.mark.parametrize(("model", "edges"), MODELS, ids=lambda each: type(each).__name__)
-def test_a_chunk_without_weight_counts_for_nothing(anywhere, rows, model, edges):
+def test_a_chunk_without_weight_counts_for_nothing(rows, model, edges):
     X, y = rows
     noise = np.random.default_rng(1).normal(size=N)
     y = np.abs(y + noise) if edges is None else np.digitize(y + noise, edges)
@@ -202,7 +212,7 @@ def test_a_chunk_without_weight_counts_for_nothing(anywhere, rows, model, edges)
 
 
 @pytest.mark.parametrize("solver", [solvers.ADMM(), solvers.SDCA()], ids=lambda s: s.name)
-def test_solvers_where_a_chunk_has_no_weight(anywhere, rows, solver):
+def test_solvers_where_a_chunk_has_no_weight(rows, solver):
     X, y = rows
     y = (y > 0.5).astype(float)
     weight = np.where(np.arange(N) < 150, 0.0, 2.0)
@@ -213,7 +223,13 @@ def test_solvers_where_a_chunk_has_no_weight(anywhere, rows, solver):
     np.testing.assert_allclose(fit.coef, offbeat.solve(problem, X[150:], y[150:], tol=1e-9).coef, atol=2e-3)
 
 
-@pytest.mark.parametrize("weight", [2, 0.5, np.float32(2.0), np.array(3.0)], ids=repr)
+def test_a_chunk_without_weight_on_workers(workers, rows):
+    with workers.as_current():
+        test_a_chunk_without_weight_counts_for_nothing(rows, *MODELS[2])
+        test_solvers_where_a_chunk_has_no_weight(rows, solvers.ADMM())
+
+
+@pytest.mark.parametrize("weight", [2, np.float32(2.0), np.array(3.0)], ids=repr)
 def test_one_weight_for_all_rows(anywhere, rows, weight):
     X, y = rows
     lazy, targets = da.from_array(X, chunks=(100, K)), da.from_array(y, chunks=100)
