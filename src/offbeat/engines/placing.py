@@ -19,8 +19,8 @@ def lies_elsewhere(X: Any, engine: Any = "auto") -> bool:
     >>> lies_elsewhere([[1.0, 2.0]])
     False
     """
-    first = X[0] if isinstance(X, list | tuple) and X else X
-    if type(first).__module__.partition(".")[0] in ("dask", "dask_expr", "distributed"):
+    ends = (X[0], X[-1]) if isinstance(X, list | tuple) and X else (X,)  # a list may be long
+    if any(type(end).__module__.partition(".")[0] in ("dask", "dask_expr", "distributed") for end in ends):
         from offbeat.engines.dask.collections import is_placed
 
         return is_placed(X)

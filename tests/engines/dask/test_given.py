@@ -211,6 +211,7 @@ def test_one_delayed_array_and_what_is_no_matrix(anywhere, table):
     X, y = table[NAMES].to_numpy(), table["t"].to_numpy()
     exact(dask.delayed(X), dask.delayed(y))
     exact([dask.delayed(X)], dask.delayed(y))
+    exact([X[:120], dask.delayed(X[120:])], [dask.delayed(y[:120]), y[120:]])
     exact([da.from_array(X[:100], chunks=(30, 3)), da.from_array(X[100:], chunks=(80, 3))], y)
     bag = db.from_sequence(X.tolist(), npartitions=2)
     with pytest.raises(DataError, match=r"X is a dask Bag, .* give X\.to_dataframe\(\), or a Dask array"):
