@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from offbeat import codec
 from offbeat.codec import Decoder, Encoder
-from offbeat.data.dataset import VECTORS, Data
+from offbeat.data.dataset import FEATURES, VECTORS, WEIGHTS, Data
 from offbeat.diagnostics.files import atomic_write
 from offbeat.errors import DataError, ProblemError
 from offbeat.inspection import Options
@@ -30,7 +30,12 @@ from offbeat.sideways.protocol import DataInfo, Solver
 FORMAT = "offbeat checkpoint"
 VERSION = 1
 INFO = "info"
-SAME = 1e-6  # relative difference that another order of summing may explain
+SAME = 1e-6  # relative difference that another order of summing may explain, of sums over a sample
+ROUNDING = 1e-11  # the same, of sums over all rows
+SHARDS = "shards"
+OTHERS = {**VECTORS, FEATURES: "features"}
+RUNS = ("n_shards", "longest", "at_once", "resident", "staleness", "seed", "single")
+"""What `DataInfo` says of how a fit is run."""
 FilePath = str | os.PathLike[str]
 
 
@@ -143,8 +148,12 @@ def _expect(cls: type, value: Any) -> Any:
     return value
 
 
-def facts_of(problem: Problem, solver: Solver, info: DataInfo, options: Options, dataset: Data) -> dict[str, Any]:
+def facts_of(
+    problem: Problem, solver: Solver, info: DataInfo, options: Options, dataset: Data, shards: Sequence[Any]
+) -> dict[str, Any]:
     """Return what two fits must have in common for one to continue the other, in words and numbers.
+
+    Beside it, which rows each shard has: contributions of other shards are of no use.
 
     Parameters
     ----------
@@ -153,6 +162,7 @@ def facts_of(problem: Problem, solver: Solver, info: DataInfo, options: Options,
     info : DataInfo
     options : Options
     dataset : Data
+    shards : sequence of Shard
     """
     return {
         "number of rows": info.n_rows,
@@ -164,6 +174,7 @@ def facts_of(problem: Problem, solver: Solver, info: DataInfo, options: Options,
         **dataset.facts(),
         "solver": repr(solver),
         "barrier": info.staleness == 0,
+        SHARDS: [[list(span) for span in shard.spans or ((shard.start, shard.stop),)] for shard in shards],
     }
 
 
@@ -178,7 +189,7 @@ def resume(path: FilePath, facts: Mapping[str, Any], info: DataInfo) -> tuple[Da
     facts : mapping
         Of the fit that continues: see `facts_of`.
     info : DataInfo
-        Of the fit that continues; its tolerance and number of shards count.
+        Of the fit that continues; its tolerance and how it is run count.
 
     Raises
     ------
@@ -191,32 +202,49 @@ def resume(path: FilePath, facts: Mapping[str, Any], info: DataInfo) -> tuple[Da
         _compare(name, there, facts)
         if not np.array_equal(old.penalty.weight, info.penalty.weight):
             raise DataError(f"the checkpoint {name!r} is of another fit: the weights of the penalty differ")
-        if old.n_shards == info.n_shards and not _same_columns(old, info):  # other shards take another sample of rows
+        # Files of earlier versions have no checksum of the features; other shards take another sample of rows.
+        if FEATURES not in there and old.n_shards == info.n_shards and not _same_columns(old, info):
             raise DataError(f"the checkpoint {name!r} is of another fit: means or scales of the columns differ")
         reference = old.reference._replace(tolerance=info.reference.tolerance)
-        return replace(old, reference=reference, n_shards=info.n_shards, staleness=info.staleness, seed=info.seed)
+        return replace(old, reference=reference, **{run: getattr(info, run) for run in RUNS})
 
     old = load(path, adapt)
-    snapshot = _with_tolerance(old.snapshot, info.reference.tolerance)
-    shards = len(snapshot.contributions)
-    if shards == info.n_shards:  # workers are new, so their lives count from zero
-        slots = (m if m is None else m._replace(incarnation=0) for m in snapshot.contributions)
-        return old.info, replace(snapshot, contributions=tuple(slots))
-    if info.staleness > 0 or snapshot.state.candidate is not None:
-        raise DataError(
-            f"the checkpoint {name!r} is of a fit on {shards} shards, this one has {info.n_shards}: give the engine as "
-            "many workers as then, and the same stealing"
-        )
-    return old.info, replace(snapshot, contributions=())  # every shard is about to evaluate the query anyway
+    return _continued(old, _with_tolerance(old.snapshot, info.reference.tolerance), facts[SHARDS])
+
+
+def _continued(old: Checkpoint, snapshot: Snapshot, shards: Sequence[Any]) -> tuple[DataInfo, Snapshot]:
+    """Return what to continue from on shards with these rows."""
+    there = old.facts.get(SHARDS, shards if len(snapshot.contributions) == len(shards) else [])
+    number = {str(spans): i for i, spans in enumerate(there)}
+    found = [number.get(str(spans)) for spans in shards]
+    if len(there) == len(shards) and None not in found:  # workers are new, so their lives count from zero
+        slots = [snapshot.contributions[i] for i in found if i is not None]
+        moved = [m if m is None else m._replace(incarnation=0, shard=i) for i, m in enumerate(slots)]
+        return old.info, replace(snapshot, contributions=tuple(moved))
+    state = snapshot.state
+    if old.info.staleness == 0 and state.candidate is None and state.progress is not None:
+        return old.info, replace(snapshot, contributions=())  # every shard is about to evaluate the query anyway
+    return _from_its_point(old.info, snapshot), replace(snapshot, query=None, contributions=())
+
+
+def _from_its_point(info: DataInfo, snapshot: Snapshot) -> DataInfo:
+    """Return what a solver is told that begins anew at the best point of a fit, whose shards were others."""
+    point = snapshot.best or snapshot.state.candidate
+    return info if point is None else replace(info, start=(point.coef, point.intercept), warm=True)
 
 
 def _compare(name: str, there: Mapping[str, Any], here: Mapping[str, Any]) -> None:
+    """Raise `DataError` unless all facts are the same, as far as both are known."""
+    same_weights = WEIGHTS in there and np.allclose(there[WEIGHTS], here[WEIGHTS], rtol=ROUNDING, atol=0.0)
     for what, wanted in here.items():
         found = there.get(what)
-        if found != wanted:
-            shown = f"{what} {_shown(found)} there, {_shown(wanted)} here"
-            difference = f"its {VECTORS[what]} are others" if what in VECTORS else shown
-            raise DataError(f"the checkpoint {name!r} is of another fit: {difference}")
+        if found == wanted or what in (SHARDS, WEIGHTS) or (what == "weight" and same_weights):
+            continue
+        if what == FEATURES and found is None:
+            continue
+        shown = f"{what} {_shown(found)} there, {_shown(wanted)} here"
+        difference = f"its {OTHERS[what]} are others" if what in OTHERS else shown
+        raise DataError(f"the checkpoint {name!r} is of another fit: {difference}")
 
 
 def _same_columns(a: DataInfo, b: DataInfo) -> bool:
@@ -273,21 +301,21 @@ def keeper(path: FilePath, info: DataInfo, facts: Mapping[str, Any]) -> Callable
 
 
 def continuing(
-    problem: Problem, solver: Solver, info: DataInfo, options: Options, dataset: Data, old: FilePath | None,
-    new: FilePath | None,
+    problem: Problem, solver: Solver, info: DataInfo, options: Options, dataset: Data, shards: Sequence[Any],
+    old: FilePath | None, new: FilePath | None,
 ) -> tuple[DataInfo, Snapshot | None, Callable[[Any], Any] | None]:  # fmt: skip
     """Return what the solver is to know, what the fit continues from, and what keeps its snapshots.
 
     Parameters
     ----------
-    problem, solver, info, options, dataset
+    problem, solver, info, options, dataset, shards
         Of the fit.
     old, new : path, optional
         Checkpoint to continue from, and the one to keep.
     """
     if old is None and new is None:
         return info, None, None
-    snapshot, keep, facts = None, None, facts_of(problem, solver, info, options, dataset)
+    snapshot, keep, facts = None, None, facts_of(problem, solver, info, options, dataset, shards)
     if old is not None:
         info, snapshot = resume(old, facts, info)
     if new is not None:

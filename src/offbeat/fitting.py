@@ -112,8 +112,9 @@ def solve(
     checkpoint_every : float
         Seconds.
     resume : str or path-like, optional
-        Checkpoint to continue from; data, problem and solver must be those of then. ``tol``, limits and, without
-        staleness, the engine may be others.
+        Checkpoint to continue from; data, problem and solver must be those of then. ``tol``, limits, the engine and
+        how rows are cut may be others: where a method keeps something for each shard, and shards have other rows, it
+        begins anew at the best point, and counts passes from there.
     on_interrupt : "raise" or "return"
         What follows on Ctrl-C, which ends the fit at its next step: `KeyboardInterrupt`, after the checkpoint is
         written, or the best solution so far, with the status "interrupted". A second Ctrl-C raises at once.
@@ -220,7 +221,7 @@ def fit(problem: Problem, dataset: Data, options: Options, settings: Settings) -
         info = replace(info, at_once=at_once, staleness=settings.staleness, seed=settings.random_state or 0)
         display.scale = info.reference.objective
         files = settings.resume, settings.checkpoint
-        info, snapshot, keep = checkpoints.continuing(problem, solver, info, options, dataset, *files)
+        info, snapshot, keep = checkpoints.continuing(problem, solver, info, options, dataset, shards, *files)
         callback = _in_original(settings.callback, info, interrupted)
         policy = _policy(settings, info, engine, stealing, workers, kept=keep is not None, callback=callback)
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from offbeat.data.chunks import in_memory
 from offbeat.data.diagnose import diagnose_non_finite
+from offbeat.data.fingerprint import Checksum, joined, rows_checksum, sums
 from offbeat.data.reading import Reading
 from offbeat.data.shard import STREAM_BYTES, Shard
 from offbeat.data.source import CSR, Source
@@ -23,7 +23,24 @@ if TYPE_CHECKING:
 
 Float64s = NDArray[np.float64]
 VECTORS = {"y": "targets", "weight": "weights", "offset": "offsets"}
+FEATURES, WEIGHTS = "features", "sums of weights"
+"""Names of facts: of a sample of rows; of weights, which may differ by rounding."""
 FEW = 1000  # rows by which the stored values of all are guessed
+
+
+class Traits(NamedTuple):
+    """What tells rows from others: checksums of targets, weights and offsets, one of the features, sums of weights."""
+
+    vectors: dict[str, Checksum]
+    features: Checksum
+    weights: Float64s
+
+
+def facts_of_parts(parts: Sequence[Traits]) -> dict[str, Any]:
+    """Return what tells data from other data, in order of its parts: the same however it is cut."""
+    facts: dict[str, Any] = {name: joined(part.vectors[name] for part in parts) for name in VECTORS}
+    facts[WEIGHTS] = [float(total) for total in np.sum([part.weights for part in parts], axis=0)]
+    return facts | {FEATURES: joined(part.features for part in parts)}
 
 
 class Data(Protocol):
@@ -170,7 +187,15 @@ class Dataset:
 
     def facts(self) -> dict[str, Any]:
         """Return what tells this data from another: what a checkpoint is compared by."""
-        return {name: f"{zlib.crc32(getattr(self, name).tobytes()):08x}" for name in VECTORS}
+        return facts_of_parts([self.traits(0, self.n_rows)])
+
+    def traits(self, first: int, n_rows: int) -> Traits:
+        """Return what tells these rows from others, where the first of them is row ``first`` of ``n_rows``."""
+        return Traits(
+            {name: Checksum.of(getattr(self, name)) for name in VECTORS},
+            rows_checksum(self.source, first, n_rows),
+            sums(self.weight, first),
+        )
 
     def release(self) -> None:
         """Do nothing: it goes with the last that refers to it."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -51,6 +52,28 @@ class Facts(NamedTuple):
     scan: LevelScan | None = None
     dtype: str = ""
     number: int | str = 0
+
+
+def first_rows(known: Sequence[Facts]) -> list[int]:
+    """Return the place of the first row of each part among all rows."""
+    return [0, *accumulate(facts.n_rows for facts in known[:-1])]
+
+
+def spans_of(known: Sequence[Facts], parts: Iterable[int]) -> tuple[tuple[int, int], ...]:
+    """Return which of all rows some parts are, as runs from the first to the one after the last.
+
+    Examples
+    --------
+    >>> spans_of([Facts(10), Facts(5), Facts(5)], [0, 2]), spans_of([Facts(10), Facts(5), Facts(5)], [1, 2])
+    (((0, 10), (15, 20)), ((10, 20),))
+    """
+    first, spans = first_rows(known), list[tuple[int, int]]()
+    for i in parts:
+        start, stop = first[i], first[i] + known[i].n_rows
+        if spans and spans[-1][1] == start:
+            start = spans.pop()[0]
+        spans.append((start, stop))
+    return tuple(spans)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from offbeat.data.dataset import VECTORS, Float64s
-from offbeat.data.parts import Facts, Labels, Part, Recipe, blaming, dataset_of, survey, targets_of
+from offbeat.data.dataset import Float64s, Traits, facts_of_parts
+from offbeat.data.parts import Facts, Labels, Part, Recipe, blaming, dataset_of, first_rows, survey, targets_of
 from offbeat.data.reading import Reading
 from offbeat.data.shard import Shard
 from offbeat.errors import DataError, TargetError
@@ -126,8 +125,8 @@ class PlacedDataset:
 
     def facts(self) -> dict[str, Any]:
         """Return what tells this data from another: what a checkpoint is compared by."""
-        each = self.cluster.each(partial(_facts, self.recipe), self.parts)
-        return {name: f"{zlib.crc32(''.join(sums[name] for sums in each).encode()):08x}" for name in VECTORS}
+        first = {p.number: start for p, start in zip(self.parts, first_rows(self.known), strict=True)}
+        return facts_of_parts(self.cluster.each(partial(_traits, self.recipe, first, self.n_rows), self.parts))
 
     def release(self) -> None:
         """Have the cluster forget what was loaded for this."""
@@ -258,5 +257,5 @@ def _fault(recipe: Recipe, check: Callable[[Float64s], str | None] | None, part:
     return f"partition {part.number}: {message}" if message else None
 
 
-def _facts(recipe: Recipe, part: Part) -> dict[str, Any]:
-    return dataset_of(recipe, part).facts()
+def _traits(recipe: Recipe, first: dict[int, int], n_rows: int, part: Part) -> Traits:
+    return dataset_of(recipe, part).traits(first[part.number], n_rows)

@@ -142,6 +142,8 @@ class Shard:
         Polled between blocks; true stops the step with `Cancelled`.
     threads : int
         Threads that a step may use for this shard alone: see `offbeat.data.row_threads`.
+    spans : tuple of (int, int)
+        Which of all rows of the data these are, as runs; empty where they are rows ``start`` to ``stop`` of all.
     """
 
     source: Source
@@ -153,6 +155,7 @@ class Shard:
     block_rows: int = 4096
     cancelled: Callable[[], bool] = field(default=lambda: False, compare=False)
     threads: int = field(default=1, compare=False)
+    spans: tuple[tuple[int, int], ...] = field(default=(), compare=False)
 
     @property
     def n_rows(self) -> int:

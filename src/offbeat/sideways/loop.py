@@ -97,7 +97,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What a fit continues from: the newest contributions, the solver's state and the best point so far."""
+    """What a fit continues from: the newest contributions, the solver's state and the best point so far.
+
+    Without a query, the solver begins anew, and so does the count of passes; the best point and that of updates go on.
+    """
 
     state: Any
     query: Any
@@ -203,8 +206,11 @@ class _HubRun:
         return Snapshot(self.state, self.query, slots, self.best.progress, self.update)
 
     def _resume(self, old: Snapshot) -> None:
-        self.state, self.query, self.update, self.before = old.state, old.query, old.clock, old.clock
+        self.update = self.before = old.clock
         self.best.progress = old.best
+        if old.query is None:
+            return
+        self.state, self.query = old.state, old.query
         for message in old.contributions:
             if message is not None:
                 self.board.put(message._replace(clock=0, incarnation=0, stamp=ELSEWHERE))

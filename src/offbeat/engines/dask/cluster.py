@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 import numpy as np
 from distributed import Client, Future, wait
 
-from offbeat.data.parts import Facts, Part, Recipe
+from offbeat.data.parts import Facts, Part, Recipe, spans_of
 from offbeat.data.shard import Shard
 from offbeat.engines.dask import remote
 from offbeat.engines.dask.given import Column
@@ -51,6 +51,8 @@ class RemoteShard:
         Of the `Shard`.
     source : Shard, optional
         What was sent from this process, and can be sent again.
+    spans : tuple of (int, int)
+        Which of all rows these are.
     """
 
     number: int
@@ -59,6 +61,7 @@ class RemoteShard:
     home: str
     future: Future[Any]
     source: Shard | None = None
+    spans: tuple[tuple[int, int], ...] = ()
 
 
 class DaskCluster:
@@ -152,7 +155,8 @@ class DaskCluster:
                 pure=False, **pinned(group.home),
             )  # fmt: skip
             n_rows = sum(facts[i].n_rows for i in group.parts)
-            shards.append(RemoteShard(number, n_rows, group.rank, group.home, future))
+            spans = spans_of(facts, group.parts)
+            shards.append(RemoteShard(number, n_rows, group.rank, group.home, future, spans=spans))
         return cast("list[Shard]", shards)
 
 

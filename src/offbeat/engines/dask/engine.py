@@ -188,7 +188,8 @@ class Dask:
             home = seats[rank]
             alone = replace(shard.alone(), cancelled=_never)
             (future,) = client.scatter({task_key(SHARD): alone}, workers=[home], hash=False).values()
-            placed.append(RemoteShard(number, shard.n_rows, rank, home, future, alone))
+            spans = shard.spans or ((shard.start, shard.stop),)
+            placed.append(RemoteShard(number, shard.n_rows, rank, home, future, alone, spans))
         return cast("list[Shard]", placed)
 
     def release(self, shards: list[Shard]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from typing import Any, TypeVar, cast
@@ -14,7 +15,7 @@ from dask.highlevelgraph import HighLevelGraph
 from dask.threaded import get
 from distributed import Client, Future
 
-from offbeat.data.parts import Facts, Labels, Part, Recipe, shard_of
+from offbeat.data.parts import Facts, Labels, Part, Recipe, shard_of, spans_of
 from offbeat.data.placed import PlacedDataset, placed_dataset
 from offbeat.data.shard import Shard
 from offbeat.engines.dask.aligning import aligned
@@ -229,4 +230,7 @@ class Here:
     def shards(self, recipe: Recipe, parts: Sequence[Part], facts: Sequence[Facts], count: int) -> list[Shard]:
         """Return the parts as at most so many shards."""
         groups = plan([f.n_rows for f in facts], [()] * len(parts), {HERE: count}, count)
-        return [shard_of(recipe, [parts[i] for i in group.parts]) for group in groups]
+        return [
+            replace(shard_of(recipe, [parts[i] for i in group.parts]), spans=spans_of(facts, group.parts))
+            for group in groups
+        ]
