@@ -257,5 +257,5 @@ def _fault(recipe: Recipe, check: Callable[[Float64s], str | None] | None, part:
     return f"partition {part.number}: {message}" if message else None
 
 
-def _traits(recipe: Recipe, first: dict[int, int], n_rows: int, part: Part) -> Traits:
+def _traits(recipe: Recipe, first: dict[int | str, int], n_rows: int, part: Part) -> Traits:
     return dataset_of(recipe, part).traits(first[part.number], n_rows)
