@@ -250,3 +250,10 @@ def test_the_certificate_bounds_the_true_suboptimality(data) -> None:
 
     solve(RIDGE, X, y, tol=1e-13, callback=look)
     assert len(gaps) > 3
+
+
+def test_a_kinked_loss_without_a_penalty_says_that_nothing_can_be_proved(data) -> None:
+    with pytest.warns(ConvergenceWarning, match="every column has a penalty"):
+        solve(Problem(losses.Hinge(), penalties.Zero()), *data, max_iter=50)
+    with pytest.raises(ProblemError, match=r"no solver takes the epsilon-insensitive loss.*ridge"):
+        solve(Problem(losses.EpsilonInsensitive(), penalties.Zero()), *data)

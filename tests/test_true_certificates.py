@@ -100,3 +100,11 @@ def test_nearly_collinear_columns_are_verified_on_the_rows(dtype: type, rng) -> 
     hessian = (A.T @ A / N + alpha * np.eye(4)).astype(np.float64)
     excess_found = 0.5 * float(gradient @ np.linalg.solve(hessian, gradient.astype(np.float64)))
     assert excess_found / null <= max(found.certificate.relative_gap, ROUNDING)
+
+
+def test_a_constant_column_that_stays_where_it_is_leaves_no_gap_that_is_not_a_number(rng) -> None:
+    X = np.column_stack([rng.standard_normal(N), np.full(N, 0.1)]) * [1.0, 1e-9]
+    y = X[:, 0] + rng.standard_normal(N)
+    found = solve(Problem(losses.Squared(), penalties.Box(-1.0, 1.0, alpha=1e-17)), sp.csr_array(X), y)
+    assert found.status == "converged"
+    assert np.isfinite(found.certificate.gap)

@@ -141,6 +141,11 @@ def _for_kinks(problem: Problem, dataset: Data, staleness: float) -> tuple[Solve
         few = f"{dataset.n_columns:,} columns: systems of that size are cheap"
         return solvers.InteriorPoint(), f"the {name} loss has a kink, {few}, and whatever the units they are few"
     if not _accepts(solvers.SDCA(), problem):
+        if not _accepts(solvers.ADMM(), problem):
+            raise ProblemError(
+                f"no solver takes the {name} loss with the penalty {problem.penalty!r} and {dataset.n_columns:,} "
+                "columns: give every column a ridge (L2 or ElasticNet), or take a loss without kinks"
+            )
         return solvers.ADMM(), f"the {name} loss has a kink, and the penalty no ridge: {why}"
     chosen = solvers.SDCA(threads=1) if whole else solvers.SDCA()
     return chosen, f"the {name} loss has a kink: its dual is solved row by row"

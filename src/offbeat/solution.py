@@ -32,6 +32,7 @@ ADVICE = {
     "not finite": "a step gave a loss that is not finite: scale the columns or the target",
 }
 """What to do about each way of stopping short of the tolerance."""
+KINKED = "a loss with kinks is certified only where every column has a penalty: add one, or take a loss without kinks"
 
 
 @dataclass(frozen=True)
@@ -132,8 +133,10 @@ def wrong_loss(loss: Any, y: Floats) -> str | None:
     return None
 
 
-def shortfall(certificate: Certificate, status: str, passes: float) -> str:
+def shortfall(certificate: Certificate, status: str, passes: float, *, kinked: bool = False) -> str:
     """Return what to tell the user of a fit that stopped short of its tolerance.
+
+    Gradients of a loss with kinks (``kinked``) do not tend to zero: there it takes a duality gap to prove anything.
 
     Examples
     --------
@@ -142,7 +145,8 @@ def shortfall(certificate: Certificate, status: str, passes: float) -> str:
     """
     kind = "gap" if certificate.kind == "duality gap" else "gradient"
     reached = f"stopped after {passes:.3g} passes with a relative {kind} of {certificate.relative_gap:.3g}"
-    return f"{reached} (tol={certificate.tolerance:g}): {ADVICE.get(status, status)}"
+    advice = KINKED if kinked and certificate.kind == "gradient" else ADVICE.get(status, status)
+    return f"{reached} (tol={certificate.tolerance:g}): {advice}"
 
 
 def solution_of(
@@ -196,7 +200,9 @@ def solution_of(
     )
     log.info("%s after %.3g passes, %.3f s: relative gap %.3g", outcome.status, outcome.passes, seconds, c.relative_gap)
     if outcome.status not in ("converged", "interrupted"):
-        warnings.warn(shortfall(c, outcome.status, outcome.passes), ConvergenceWarning, stacklevel=4)
+        kinked = not getattr(problem.loss, "smooth", True)
+        message = shortfall(c, outcome.status, outcome.passes, kinked=kinked)
+        warnings.warn(message, ConvergenceWarning, stacklevel=4)
     if info.n_outputs == 1:
         return Solution(coef[:, 0], float(intercept[0]), c, trace, outcome.status, outcome.passes, seconds)
     return Solution(coef, intercept, c, trace, outcome.status, outcome.passes, seconds)

@@ -285,8 +285,10 @@ def mean_squared_errors(path: Path, test: Start) -> tuple[Floats, Floats]:
     slope = np.concatenate([test.at.gradient, test.at.intercept_gradient])
     bent = np.einsum("ij,ij->i", steps @ test.hessian, steps)
     errors: Floats = np.maximum(2.0 * (test.at.loss + steps @ slope) + bent, 0.0)
-    size = 2.0 * (test.at.loss + np.abs(steps) @ np.abs(slope)) + (np.abs(steps) @ np.sqrt(np.diag(test.hessian))) ** 2
-    return errors, rounding(info, exact=True) * size
+    rounded = rounding(info, exact=True)
+    roots = np.sqrt(np.maximum(np.diag(test.hessian), rounded))
+    size = 2.0 * (test.at.loss + np.abs(steps) @ np.abs(slope)) + (np.abs(steps) @ roots) ** 2
+    return errors, rounded * size
 
 
 def row_errors(dataset: Dataset, fold: Fold, path: Path) -> Floats:

@@ -56,13 +56,18 @@ class Quadratic:
         after = gradient + bent
         return Evaluation(max(loss, 0.0), after[:size], after[size:], self.at.repair, self.at.repair_sum)
 
+    @property
+    def roots(self) -> Floats:
+        """Roots of the diagonal; of a column without curvature, what rounding may have left of it."""
+        return np.sqrt(np.maximum(np.diag(self.hessian), self.rounding))
+
     def doubt(self, x: Iterate) -> tuple[float, float]:
         """Return how far rounding may have moved the gap, and the norm of the gradient, at another point.
 
         With ``r`` the roots of the diagonal, the error of gradient entry ``j`` is at most ``rounding r_j (r.abs(d))``;
         the excess of a point is at most its product with the distance from the optimum, about ``x`` itself.
         """
-        roots = np.sqrt(np.diag(self.hessian))
+        roots = self.roots
         moved = float(roots @ np.abs(x.flat() - self.x.flat()))
         reach = float(roots[: x.u.size] @ np.abs(x.u)) + moved
         return self.rounding * moved * reach, self.rounding * moved * float(np.linalg.norm(roots))
