@@ -108,3 +108,30 @@ def test_a_constant_column_that_stays_where_it_is_leaves_no_gap_that_is_not_a_nu
     found = solve(Problem(losses.Squared(), penalties.Box(-1.0, 1.0, alpha=1e-17)), sp.csr_array(X), y)
     assert found.status == "converged"
     assert np.isfinite(found.certificate.gap)
+
+
+@pytest.mark.parametrize("tol", [1e-5, 1e-9])
+def test_classes_in_single_precision(tol: float, rng, monkeypatch) -> None:
+    monkeypatch.setattr("offbeat.sideways.protocol.MANY", 1000)
+    X = (rng.standard_normal((N * 5, 4)) + 1e3).astype(np.float32)
+    z = (X - 1e3) @ rng.standard_normal((4, 3)) + rng.gumbel(size=(N * 5, 3))
+    y = np.argmax(z, axis=1).astype(float)
+    problem = Problem(losses.Multinomial(3), penalties.L2(1e-4))
+    found = solve(problem, X, y, tol=tol)
+    A = X.astype(np.longdouble)
+    best = solve(problem, (A - A.mean(axis=0)).astype(np.float64), y, tol=1e-13)
+    shift = A.mean(axis=0)
+    w, b = found.coef.astype(np.longdouble), found.intercept.astype(np.longdouble)
+    reached = classes_objective(A - shift, y, w, b + shift @ w)
+    least = classes_objective(A - shift, y, best.coef, best.intercept)
+    null = found.certificate.gap / found.certificate.relative_gap
+    assert found.status == "converged"
+    assert float(reached - least) / null <= max(found.certificate.relative_gap, 1e-11)
+
+
+def classes_objective(A: np.ndarray, y: np.ndarray, w: np.ndarray, b: np.ndarray) -> Any:
+    """Return the multinomial ridge objective in extended precision."""
+    z = A @ w + b
+    top = z.max(axis=1)
+    own = z[np.arange(len(y)), y.astype(int)]
+    return (np.log(np.exp(z - top[:, None]).sum(axis=1)) + top - own).mean() + 1e-4 / 2 * (w**2).sum()

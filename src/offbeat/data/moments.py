@@ -67,16 +67,19 @@ def _sparse(shard: Shard, fraction: float, workspace: Workspace, columns: Column
     k = columns.size
     place = np.full(shard.source.shape[1], -1)
     place[columns] = np.arange(k)
-    origin, out, reach, total, seen = np.full(k, np.nan), np.zeros((k, 4)), np.zeros(k), 0.0, 0
+    origin, out, total, seen = np.full(k, np.nan), np.zeros((k, 4)), 0.0, 0
+    extremes = np.tile([np.inf, -np.inf], (k, 1))
     for block, targets, ranges in shard.blocks(fraction, workspace):
-        total += rows.sparse_moments(tuple(block), targets.weight, ranges, (origin, unit, place), out, reach)
+        total += rows.sparse_moments(tuple(block), targets.weight, ranges, (origin, unit, place), out, extremes)
         seen += int((ranges[:, 1] - ranges[:, 0]).sum())
     origin[np.isnan(origin)] = 0.0
     first, second, weight, count = out.T
     absent, zero = np.where(count < seen, total - weight, 0.0), -origin * unit
+    extremes[count < seen, 0] = np.minimum(extremes[:, 0], zero)[count < seen]
+    extremes[count < seen, 1] = np.maximum(extremes[:, 1], zero)[count < seen]
     shifted = (first + absent * zero) / (total or 1.0)
     squares = second + absent * zero**2 - total * shifted**2
-    reach = np.where(count < seen, np.maximum(reach, np.abs(zero)), reach)
     about_zero = (first / unit + origin * weight) / (total or 1.0)  # the more exact where most rows store nothing
     mean = np.where(absent > weight, about_zero, origin + shifted / unit)
-    return Moments(total, mean, np.sqrt(np.maximum(squares, 0.0)) / unit, origin, reach / unit)
+    reach = np.maximum(np.abs(extremes[:, 0] - shifted), np.abs(extremes[:, 1] - shifted))
+    return Moments(total, mean, np.sqrt(np.maximum(squares, 0.0)) / unit, mean, reach / unit)

@@ -180,7 +180,7 @@ def dense_moments(X, v, ranges, about, out, largest):
 
 
 @kernel(error_model="numpy")
-def sparse_moments(X, v, ranges, about, out, largest):
+def sparse_moments(X, v, ranges, about, out, extremes):
     """Add moments over the rows that store an entry, of some columns of a CSR block; entries that repeat are one.
 
     Parameters
@@ -190,8 +190,8 @@ def sparse_moments(X, v, ranges, about, out, largest):
         ``place``, shape (k,): which of the m a column is, -1 for none.
     out : ndarray, shape (m, 4)
         Sums of ``v d``, ``v d^2``, ``v`` over the rows that store the column, and the number of these rows.
-    largest : ndarray, shape (m,)
-        Receives the largest ``abs(d)`` that is stored.
+    extremes : ndarray, shape (m, 2)
+        Receives the smallest and the largest ``d`` that is stored.
 
     Returns
     -------
@@ -224,7 +224,8 @@ def sparse_moments(X, v, ranges, about, out, largest):
                     out[j, 1] += weight * d * d
                     out[j, 2] += weight
                     out[j, 3] += 1.0
-                    largest[j] = max(largest[j], abs(d))
+                    extremes[j, 0] = min(extremes[j, 0], d)
+                    extremes[j, 1] = max(extremes[j, 1], d)
     return total
 
 
