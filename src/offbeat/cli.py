@@ -50,7 +50,11 @@ app.command(help=demo.HELP)(demo.demo)
 app.command(help=fit.HELP)(fit.fit)
 app.command(help=predict.HELP)(predict.predict)
 app.command(help=simulate.HELP)(simulate.simulate)
-app.command(help=bench.HELP, context_settings={"allow_extra_args": True})(bench.bench)
+app.command(
+    help=bench.HELP,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    hidden=bench.checkout() is None,
+)(bench.bench)
 app.command(help=info.HELP)(info.info)
 
 

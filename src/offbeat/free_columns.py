@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offbeat.data.dataset import Data
+from offbeat.engines.interrupt import interruptible, raise_if
 from offbeat.errors import ConvergenceWarning
 from offbeat.fitting import fit
 from offbeat.inspection import Options
@@ -66,7 +67,9 @@ def fit_free(problem: Problem, dataset: Data, options: Options, strength: float)
         lasso = Problem(problem.loss, L1(alpha, weights=problem.penalty.weights))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            solution = fit(lasso, dataset, options, Settings())
+            with interruptible() as interrupted:
+                solution = fit(lasso, dataset, options, Settings())
+            raise_if(interrupted, solution)
         passes += solution.passes
         options = replace(options, start=(solution.coef, np.atleast_1d(solution.intercept)))
         if not np.any(solution.coef[held]):

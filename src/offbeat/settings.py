@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -18,7 +19,10 @@ from offbeat.sideways.messages import Row
 from offbeat.sideways.protocol import Progress, Solver
 from offbeat.sideways.schedule import Stealing
 from offbeat.sideways.topologies import Hub, Topology
-from offbeat.solution import Solution
+from offbeat.solution import Solution, large_offset
+
+LOG_LINKS = ("poisson", "gamma")
+"""Names of the losses whose prediction is the logarithm of a mean."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,7 @@ def check(problem: Problem, dataset: Data, options: Options, settings: Settings)
         The targets do not fit the loss; a setting has no meaning.
     """
     dataset.check_target(problem.loss)
+    _check_offset(problem, dataset)
     if not options.tol >= 0.0:
         raise ProblemError(f"tol is {options.tol}; it must be a number of at least 0")
     if settings.checkpoint is not None:
@@ -81,6 +86,12 @@ def check_limits(max_iter: Any, time_limit: Any) -> None:
         raise ProblemError(f"max_iter is {max_iter!r}; it must be a number of passes, at least 0")
     if time_limit is not None and not _at_least_zero(time_limit):
         raise ProblemError(f"time_limit is {time_limit!r}; it must be a number of seconds, at least 0")
+
+
+def _check_offset(problem: Problem, dataset: Data) -> None:
+    """Warn of an offset that is likely to be what its logarithm should be."""
+    if problem.loss.name in LOG_LINKS and (message := large_offset(dataset)):
+        warnings.warn(message, UserWarning, stacklevel=4)
 
 
 def check_on_interrupt(wanted: Any) -> None:

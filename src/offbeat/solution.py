@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from offbeat.data.dataset import Data
+from offbeat.data.dataset import Data, Dataset
 from offbeat.diagnostics.trace import Trace
 from offbeat.errors import ConvergenceWarning, DataError, ProblemError
 from offbeat.problem import Certificate, Floats, Problem
@@ -19,6 +19,7 @@ from offbeat.sideways.loop import Outcome
 from offbeat.sideways.protocol import DataInfo, Progress, internal_to_original
 
 TARGETS = 100  # different ones, with which a loss of the user's own is tried, at least
+LARGEST_OFFSET = 50.0  # of the logarithm of a mean: no count, and no amount of anything, needs more
 log = logging.getLogger("offbeat")
 ADVICE = {
     "max_iter": "raise max_iter",
@@ -72,7 +73,27 @@ def not_finite(dataset: Data) -> DataError:
     dataset : Data
         Searched by blocks.
     """
-    return DataError(dataset.fault() or "the loss is not finite at the starting point: scale the columns or the target")
+    found = dataset.fault() or large_offset(dataset)
+    return DataError(found or "the loss is not finite at the starting point: scale the columns or the target")
+
+
+def large_offset(dataset: Data) -> str | None:
+    """Return what to say of an offset that no logarithm of a mean can be: it is likely to be an exposure.
+
+    Parameters
+    ----------
+    dataset : Data
+        That of a cluster is not looked at.
+    """
+    if not isinstance(dataset, Dataset) or not dataset.offset.size:
+        return None
+    row = int(np.argmax(dataset.offset))
+    if not dataset.offset[row] > LARGEST_OFFSET:
+        return None
+    return (
+        f"the offset goes up to {dataset.offset[row]:.6g} (row {row}), and the exponential of it multiplies the mean: "
+        "of an exposure, give the logarithm"
+    )
 
 
 def in_range(coef: Floats, intercept: Floats) -> None:

@@ -14,11 +14,12 @@ from offbeat.commands import terminal
 HELP = """
 Race other libraries on the same data and objective.
 
-The benchmarks come with the sources, not with the installed package. Arguments are passed on to them.
+The benchmarks come with the sources, not with the installed package: run it in a folder with the sources. Arguments \
+are passed on to them.
 
 [bold]Examples[/bold]
 [cyan]make bench[/cyan]  in the sources: installs the other libraries first
-[cyan]offbeat bench -- --help[/cyan]  shows the options of the benchmarks
+[cyan]offbeat bench -- --help[/cyan]  in the sources: shows the options of the benchmarks
 """
 
 
@@ -28,7 +29,8 @@ def bench(context: typer.Context) -> None:
         root = checkout()
         if root is None:
             terminal.stop(
-                "the benchmarks are not part of the installed package: get the sources of offbeat, and run `make bench`"
+                f"the benchmarks are not part of the installed package ({Path(offbeat.__file__).parent}): get the "
+                "sources of offbeat, go to their folder, and run `make bench` there"
             )
         command = [sys.executable, "-m", "benchmarks", *context.args]
         raise typer.Exit(subprocess.run(command, cwd=root, check=False).returncode)
