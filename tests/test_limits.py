@@ -24,6 +24,7 @@ from offbeat.linear_model import (
 )
 from offbeat.settings import Allowance
 from offbeat.sideways.protocol import limited
+from offbeat.solvers.changing import Changing
 
 RNG = np.random.default_rng(1)
 X = RNG.standard_normal((300, 4))
@@ -149,6 +150,18 @@ def test_sweeps_over_working_sets(loss: Any, quiet: None, monkeypatch: pytest.Mo
     assert solution.status == "max_iter" and 30.0 <= solution.passes <= 34.0
     again = solve(problem, WIDE, y, solver=solvers.ProximalNewton(), tol=0.0, max_iter=30.0, engine=engines.Serial())
     assert again.passes == solution.passes
+
+
+@pytest.mark.parametrize("loss", [losses.Squared(), losses.Logistic(), losses.Poisson()], ids=lambda loss: loss.name)
+def test_passes_in_the_span_of_the_rows(loss: Any, quiet: None) -> None:
+    problem = Problem(loss, penalties.L2(1e-4))
+    y = TARGET[:60] if loss.quadratic else (TARGET[:60] > 0.0).astype(float)
+    for most, columns in ((5, 80), (8, 500)):
+        rows = WIDE[:60, :columns]
+        for solver in (solvers.RowSpace(), Changing(solvers.RowSpace(), solvers.NewtonCG())):
+            solution = solve(problem, rows, y, solver=solver, tol=0.0, max_iter=most)
+            assert solution.passes <= most + 2.5  # a step takes two and a little at least
+            assert np.isfinite(solution.certificate.gap)
 
 
 def test_descents_look_whether_they_are_cancelled() -> None:

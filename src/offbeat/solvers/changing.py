@@ -9,14 +9,15 @@ from typing import Any, NamedTuple
 from offbeat.data.shard import Shard
 from offbeat.problem import Floats, Problem
 from offbeat.sideways.board import Board
-from offbeat.sideways.protocol import DataInfo, Progress, Solver, State, Step
+from offbeat.sideways.protocol import DataInfo, Progress, Solver, State, Step, limited
 
 
 class Query(NamedTuple):
-    """A query of the first method, or of the second."""
+    """A query of the first method, or of the second; ``allowance`` bounds the passes of a step."""
 
     inner: Any
     second: bool
+    allowance: float = math.inf
 
 
 class Local(NamedTuple):
@@ -93,7 +94,7 @@ class Changing:
         inner = local.inner
         if inner is None or local.second != query.second:
             inner = solver.init_local(problem, shard)
-        step = solver.local_step(problem, shard, inner, query.inner)
+        step = solver.local_step(problem, shard, inner, limited(query.inner, query.allowance))
         return step._replace(local=Local(step.local, query.second))
 
     def global_step(self, problem: Problem, state: ChangingState, board: Board) -> tuple[ChangingState, Query]:

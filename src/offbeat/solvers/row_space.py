@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from offbeat.data.arrays import DenseSource
-from offbeat.data.shard import Point, Shard, Workspace
+from offbeat.data.shard import Cancelled, Point, Shard, Workspace
 from offbeat.errors import ProblemError
 from offbeat.penalties import L2
 from offbeat.problem import Floats, Problem, Reference
@@ -41,7 +41,7 @@ class Query(NamedTuple):
     """The point to evaluate, or to start from where ``gap`` is not nan: the relative gap wanted in the span.
 
     ``unit`` are the units of the columns in which the penalty is ``alpha / 2 |t|^2``; ``again`` says that solving in
-    the span did not do before.
+    the span did not do before; ``allowance`` bounds the passes of a step.
     """
 
     at: Point
@@ -49,6 +49,7 @@ class Query(NamedTuple):
     reference: Reference
     gap: float = math.nan
     again: bool = False
+    allowance: float = math.inf
 
 
 class Local(NamedTuple):
@@ -164,7 +165,8 @@ def _solved(problem: Problem, shard: Shard, local: Local, query: Query) -> tuple
         start = (local.solution.coef * np.repeat(info.scale, info.n_outputs), _shifted(info, local.solution, 1.0))
         info = replace(info, start=start, warm=True)
     newton = info.n_columns <= FEW or problem.loss.quadratic or jumps(problem.loss) or query.again
-    found, passes = minimised(Newton() if newton and info.n_outputs == 1 else NewtonCG(), ridge, small, info)
+    most = min((query.allowance - 2.0) * query.unit.size / max(info.n_columns, 1), MOST)
+    found, passes = minimised(Newton() if newton and info.n_outputs == 1 else NewtonCG(), ridge, small, info, most)
     coef = found.coef / np.repeat(info.scale, info.n_outputs)
     found = replace(found, coef=coef)
     return replace(found, intercept=_shifted(info, found, -1.0)), passes
@@ -197,7 +199,9 @@ def _info(problem: Problem, shard: Shard, query: Query) -> DataInfo:
     return replace(info, reference=reference._replace(null_gradient=gradient))
 
 
-def minimised(solver: Solver, problem: Problem, shard: Shard, info: DataInfo) -> tuple[Progress, float]:
+def minimised(
+    solver: Solver, problem: Problem, shard: Shard, info: DataInfo, most: float = MOST
+) -> tuple[Progress, float]:
     """Return the best point that a method finds on one shard, without any engine, and the passes it took.
 
     Parameters
@@ -208,10 +212,19 @@ def minimised(solver: Solver, problem: Problem, shard: Shard, info: DataInfo) ->
     shard : Shard
     info : DataInfo
         Its reference has the relative gap that is wanted.
+    most : float
+        Passes at most, but for the last step's and one.
+
+    Raises
+    ------
+    Cancelled
+        The shard's fit is to end.
     """
     state, query = solver.init_global(problem, info)
     local, best = solver.init_local(problem, shard), None
-    while state.status is None and state.passes < MOST:
+    while state.status is None and (best is None or state.passes < most):
+        if shard.cancelled():
+            raise Cancelled
         step = solver.local_step(problem, shard, local, query)
         local = step.local
         state, query = solver.global_step(problem, state, View(step.payload, 1, 1))
