@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 import scipy.sparse as sp
 
 from offbeat import Problem, losses, penalties, solve, solve_path, solvers
+from offbeat.errors import ConvergenceWarning
 from offbeat.linear_model import ElasticNet, Lasso, LinearRegression, Ridge
 from support.extended import excess
 
@@ -135,3 +138,29 @@ def classes_objective(A: np.ndarray, y: np.ndarray, w: np.ndarray, b: np.ndarray
     top = z.max(axis=1)
     own = z[np.arange(len(y)), y.astype(int)]
     return (np.log(np.exp(z - top[:, None]).sum(axis=1)) + top - own).mean() + 1e-4 / 2 * (w**2).sum()
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_random_problems(seed: int) -> None:
+    """Columns in any units, anywhere, in any container: a certificate is never below what extended precision finds."""
+    rng = np.random.default_rng(seed)
+    n, k = int(rng.integers(2, 200)), int(rng.integers(1, 5))
+    Z = rng.standard_normal((n, k)) * (rng.random((n, k)) < rng.choice([0.1, 1.0], k))
+    unit = np.where(rng.random(k) < 0.5, 10.0 ** rng.uniform(-9, 9, k), 1.0)
+    mean = np.where(rng.random(k) < 0.4, 10.0 ** rng.uniform(0, 8, k), 0.0)
+    X = ((Z + mean) * unit).astype(rng.choice([np.float32, np.float64]))
+    y = Z @ rng.standard_normal(k) + 10.0 ** rng.uniform(-4, 2) * rng.standard_normal(n)
+    l1, l2 = (10.0 ** rng.uniform(-8, 0, 2)) * (rng.random(2) < 0.6) * y.std()
+    penalty = penalties.ElasticNet(l1 + l2, l1 / (l1 + l2)) if l1 + l2 > 0.0 else penalties.Zero()
+    container = [np.asarray, sp.csr_array][int(rng.integers(2))]
+    solver = ["auto", solvers.ProximalGradient()][int(rng.integers(2))]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        found = solve(Problem(losses.Squared(), penalty), container(X), y, solver=solver, tol=1e-8, max_iter=50)
+    assert np.all(np.isfinite(found.coef))
+    assert not math.isnan(found.certificate.relative_gap)
+    if solver == "auto":
+        assert found.certificate.relative_gap < 1e-4
+    if found.certificate.kind == "duality gap":
+        rounding = 1e-12 + (1e-15 * np.abs(X.mean(axis=0) * found.coef).sum() / y.std()) ** 2
+        assert excess(X, y, found.coef, found.intercept, l1, l2) <= found.certificate.relative_gap + rounding

@@ -113,7 +113,7 @@ def in_range(coef: Floats, intercept: Floats) -> None:
     """
     wrong = np.flatnonzero(~np.isfinite(coef).reshape(len(coef), -1).all(axis=1))
     if wrong.size:
-        more = f" (and those of {wrong.size - 1} others)" if wrong.size > 1 else ""
+        more = f" (and of {wrong.size - 1} more)" if wrong.size > 1 else ""
         raise DataError(
             f"the coefficient of column {wrong[0]}{more} is out of the range of numbers: scale the column or the target"
         )

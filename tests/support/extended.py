@@ -12,7 +12,8 @@ def objective(
 ) -> Real:
     """Return ``mean (x'w + b - y)^2 / 2 + l1 |w|_1 + l2 |w|^2 / 2``."""
     w = np.asarray(coef, Real)
-    rest = X.astype(Real) @ w + Real(intercept) - y.astype(Real)
+    mean = X.astype(Real).mean(axis=0)  # columns far from zero would cost the rows more digits than it does one number
+    rest = (X.astype(Real) - mean) @ w + (Real(intercept) + mean @ w) - y.astype(Real)
     return (rest**2).mean() / 2 + l1 * np.abs(w).sum() + l2 * (w**2).sum() / 2
 
 
