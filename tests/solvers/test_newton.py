@@ -46,7 +46,7 @@ def stuck(hessian: np.ndarray) -> NewtonState:
 def test_damping_ends_where_the_model_is_flat_or_not_finite(value: float) -> None:
     state = stuck(np.full((3, 3), value))
     for _ in range(20):
-        state, _ = Newton()._retry(state)
+        state, _ = Newton()._retry(Problem(losses.Logistic(), penalties.Zero()), state)
         if state.status:
             break
     assert state.status == "stalled"
@@ -118,3 +118,15 @@ def test_wrong_hyper_parameters_are_still_named_as_given() -> None:
         warnings.simplefilter("error")
         with pytest.raises(ValueError, match="alpha of the penalty is 'one'"):
             solve(Problem(losses.Squared(), penalties.L2("one")), np.ones((3, 1)), np.ones(3))
+
+
+def test_squared_hinges_with_a_weak_ridge_are_come_at_from_stronger_ones() -> None:
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((300, 150))
+    y = (X[:, :30].sum(axis=1) + 3.0 * rng.logistic(size=300) > 0).astype(float)
+    found = solve(Problem(losses.SquaredHinge(), penalties.L2(1e-5)), X, y, solver=Newton(), tol=1e-7)
+    assert found.status == "converged"
+    assert found.passes <= 100
+    margin = np.maximum(1.0 - (2.0 * y - 1.0) * (X @ found.coef + found.intercept), 0.0)
+    rest = 1e-5 * found.coef - X.T @ ((2.0 * y - 1.0) * margin) / 300
+    assert float(rest @ rest) / 2e-5 <= 1e-6  # the gap that this gradient leaves

@@ -219,8 +219,8 @@ def continued(solver: Solver, state: Any, result: Result, member: Member) -> tup
             base = replace(base, objective=base.at.loss + info.penalty.value(base.x.u))
             progress = evaluation.progress(member.problem, info, base.x, base.at)
             state = replace(
-                state, info=info, x=base.x, base=base, change=0.0, progress=progress, status=None,
-                patience=Patience(limit=state.patience.limit),
+                state, info=info, x=base.x, base=base, change=0.0, ease=1.0, solved=math.inf, progress=progress,
+                status=None, patience=Patience(limit=state.patience.limit),
             )  # fmt: skip
             return solver._advance(state, previous=state)
     if result.progress is not None:

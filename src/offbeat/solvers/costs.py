@@ -8,10 +8,10 @@ Only ratios matter, so that one machine may stand for others.
 from __future__ import annotations
 
 COSTS = {
-    "newton": (1e-3, 3e-9, 1e-10, 1e-10),
-    "lbfgs": (1e-3, 1e-7),
-    "newton-cg": (1e-3, 6e-8, 2e-10, 1e-10),
-    "row-space": (1e-3, 1e-10, 1e-8, 1e-9, 1e-10),
+    "newton": (7.5e-3, 9e-9, 7.2e-11, 5.8e-10),
+    "lbfgs": (2.2e-2, 9.4e-8),
+    "newton-cg": (8.5e-3, 3.1e-8, 0.0, 5.2e-10),
+    "row-space": (6.5e-3, 0.0, 2.9e-8, 2.4e-7, 8.7e-11),
 }
 CLASS_COSTS = {
     "lbfgs": (1e-3, 1e-7),

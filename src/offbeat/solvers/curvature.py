@@ -58,6 +58,23 @@ def jumps(loss: Any) -> bool:
     return bool(max(abs(a - b) for a, b in pairwise(bends)) > 0.1 * loss.smoothness)
 
 
+@lru_cache(maxsize=64, typed=True)
+def vanishes(loss: Any) -> bool:
+    """Whether a loss is flat somewhere, slope and all, and bent elsewhere: there rows come and go.
+
+    Examples
+    --------
+    >>> from offbeat import losses
+    >>> vanishes(losses.SquaredHinge()), vanishes(losses.Huber())
+    (True, False)
+    """
+    if not jumps(loss):
+        return False
+    return any(
+        loss.derivative(i * GRID, 1.0) == 0.0 == loss.second_derivative(i * GRID, 1.0) for i in range(-REACH, REACH)
+    )
+
+
 def largest(problem: Problem, shard: Shard, workspace: Workspace, frame: Frame, x: Floats) -> tuple[float, float]:
     """Return the largest curvature of the mean loss of a shard, in internal coordinates, and the work it took.
 

@@ -8,9 +8,11 @@ losses); Allgower & Georg 1990, Numerical Continuation Methods.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from offbeat.problem import Floats
+from offbeat.problem import Floats, Separable
 
 ROWS = 25.0  # for each coefficient about which the data decides, not the ridge: with so many, the problem is easy
 WEAKER = 5.0  # how many times each problem's ridge is that of the next
@@ -40,6 +42,11 @@ def start(bend: Floats, penalty: Floats, rows: float) -> float:
     while ease < STRONGEST and every * float(np.sum(bend / (bend + ease * penalty))) > rows / ROWS:
         ease *= WEAKER
     return ease
+
+
+def stronger(penalty: Separable, times: float) -> Separable:
+    """Return a multiple of a penalty."""
+    return penalty if times == 1.0 else replace(penalty, weight=times * penalty.weight)
 
 
 def next_one(ease: float, products: int) -> float:

@@ -20,12 +20,13 @@ import numpy as np
 
 from offbeat.data.shard import Point, Shard
 from offbeat.errors import ProblemError
-from offbeat.problem import Evaluation, Floats, Problem
+from offbeat.problem import Evaluation, Floats, Problem, Separable
 from offbeat.sideways import evaluation
 from offbeat.sideways.board import Board
 from offbeat.sideways.evaluation import Iterate
 from offbeat.sideways.protocol import DataInfo, State, Step
-from offbeat.solvers import keyed_newton
+from offbeat.solvers import easing, keyed_newton
+from offbeat.solvers.curvature import vanishes
 from offbeat.solvers.descent import NOISE, check_smooth_loss
 from offbeat.solvers.patience import Patience, separated
 from offbeat.solvers.quadratic import Quadratic, rounding, solve_quadratic
@@ -36,6 +37,9 @@ PATIENCE = 4  # updates without progress before rounding is blamed
 DOUBT = 2.0  # how far a sample may move the predictor of one row by one column without much evidence
 FEW = 64  # columns for which a Hessian pass costs less than the gradient passes it saves
 REFINED = 0.5  # ratio of a gap to the one before, above which a Gram matrix in single precision is too rough
+EASIER, EASIEST = 100.0, 1e12  # times the penalty, where a step failed; at most
+WEAKER = 10.0  # times, from one such penalty to the next
+NEAR = 0.03  # of the objective: the gap at which it is weakened
 SMALL = 1e8  # rows * columns^2 below which samples do not pay
 
 
@@ -56,7 +60,10 @@ class Base:
 
 @dataclass(frozen=True)
 class NewtonState(State):
-    """Where the method stands: the query under way, the accepted point, the model, the direction being tried."""
+    """Where the method stands: the query under way, the accepted point, the model, the direction being tried.
+
+    ``ease`` is how many times the penalty the problem of the moment has, ``solved`` that of the last one solved.
+    """
 
     info: DataInfo
     x: Iterate
@@ -66,7 +73,21 @@ class NewtonState(State):
     exact: bool = False
     damping: float = 0.0
     change: float = 0.0
+    ease: float = 1.0
+    solved: float = math.inf
     patience: Patience = field(default_factory=lambda: Patience(limit=PATIENCE))
+
+    @property
+    def penalty(self) -> Separable:
+        """The penalty of the moment."""
+        return easing.stronger(self.info.penalty, self.ease)
+
+    def eased(self, ease: float) -> NewtonState:
+        """Return the state at the same point with another multiple of the penalty."""
+        assert self.base is not None
+        new = replace(self, ease=ease)
+        change = new.penalty.value(self.base.x.u) - self.penalty.value(self.base.x.u)
+        return replace(new, base=replace(self.base, objective=self.base.objective + change))
 
 
 @dataclass(frozen=True)
@@ -147,9 +168,9 @@ class Newton:
         if problem.loss.quadratic:
             return _quadratic_round(problem, state, at, hessian)
         prior = _prior(state.info, state.point.fraction)
-        objective = at.loss + state.info.penalty.value(state.x.u) + 0.5 * float(prior @ state.x.u**2)
+        objective = at.loss + state.penalty.value(state.x.u) + 0.5 * float(prior @ state.x.u**2)
         if not _sufficient(state, at, objective):
-            return self._retry(state)
+            return self._retry(problem, state)
         base = Base(state.x, at, objective, state.point.fraction, prior)
         exact = hessian is not None and base.fraction >= 1.0
         if hessian is None:
@@ -159,39 +180,49 @@ class Newton:
         if base.fraction >= 1.0:
             progress = evaluation.progress(problem, state.info, base.x, at)
             status = "separable" if separated(problem, state.info, at, progress) else None
-            patience = state.patience.after(progress.certificate)
+            patience = state.patience if state.ease > 1.0 else state.patience.after(progress.certificate)
             state = replace(state, progress=progress, status=status, patience=patience)
         state = replace(state, damping=_relaxed(state.damping, hessian))
-        return self._advance(replace(state, base=base, hessian=hessian, exact=exact), previous=state)
+        return self._advance(_weakened(problem, replace(state, base=base, hessian=hessian, exact=exact)), state)
 
     def _advance(self, state: NewtonState, previous: NewtonState) -> tuple[NewtonState, Point]:
         """Choose the direction, and what to evaluate at its end: which rows, with or without Hessian."""
         info, base = state.info, state.base
         assert base is not None
         d, change = _direction(state, previous.change)
-        if base.fraction >= 1.0 and (not np.any(d) or state.patience.over):
+        if base.fraction >= 1.0 and state.ease <= 1.0 and (not np.any(d) or state.patience.over):
             state = replace(state, status=state.status or "stalled")
         fraction = self._next_fraction(info, base.fraction, change)
         first = base.fraction < 1.0 and (fraction < 1.0 or info.size <= FEW)
         hessian = first or (base.fraction >= 1.0 and _slow(state, previous, change))
-        if fraction >= 1.0 and state.point.fraction >= 1.0 and info.n_rows * info.size**2 <= SMALL:
+        small = info.n_rows * info.size**2 <= SMALL or state.ease > 1.0
+        if fraction >= 1.0 and state.point.fraction >= 1.0 and small:
             hessian = True
         return _ask(replace(state, change=change), d, fraction=fraction, hessian=hessian)
 
-    def _retry(self, state: NewtonState) -> tuple[NewtonState, Point]:
-        """After a step that failed, get the true curvature at the last accepted point, or else damp the step."""
+    def _retry(self, problem: Problem, state: NewtonState) -> tuple[NewtonState, Point]:
+        """After a step that failed, get the true curvature at the last accepted point; ease the problem; or damp.
+
+        Of losses that are flat somewhere, steps fail since rows come in that had no curvature, and damping would
+        shorten all steps to come.
+        """
         assert state.base is not None
         assert state.hessian is not None
         fraction = state.base.fraction
         if fraction >= 1.0 and not state.exact:
             return _ask(state, np.zeros(len(state.hessian)), fraction=1.0, hessian=True)
+        if fraction >= 1.0 and vanishes(problem.loss) and _eases(state.info.penalty):
+            easier = _easier(state)
+            if easier is not None:
+                return easier
         level = float(np.mean(np.diag(state.hessian)))
         damping = max(10.0 * state.damping, 0.1 * level)
         if not 0.0 < damping <= 1e12 * level < math.inf:  # a Hessian of zeros, or not finite: no damping would ever do
             return replace(state, status="stalled"), state.point
         state = replace(state, damping=damping)
         d, change = _direction(state, state.change)
-        state, point = _ask(replace(state, change=change), d, fraction=fraction, hessian=fraction < 1.0)
+        again = fraction < 1.0 or vanishes(problem.loss)
+        state, point = _ask(replace(state, change=change), d, fraction=fraction, hessian=again)
         return replace(state, note=f"step damped by {damping / level:g}"), point
 
     def _next_fraction(self, info: DataInfo, fraction: float, change: float) -> float:
@@ -257,7 +288,7 @@ def _direction(state: NewtonState, before: float) -> tuple[Floats, float]:
     if state.damping > 0.0:
         model = model + state.damping * np.eye(len(x))
     accuracy = _accuracy(before, _wanted(state.info))
-    return newton_step(state.info.penalty, model, state.base.gradient(), x, accuracy)
+    return newton_step(state.penalty, model, state.base.gradient(), x, accuracy)
 
 
 def _ask(state: NewtonState, d: Floats, *, fraction: float, hessian: bool) -> tuple[NewtonState, Point]:
@@ -281,6 +312,34 @@ def _accuracy(before: float, wanted: float) -> float:
     """
     progress = 1e-3 * np.sqrt(abs(before)) if before else 1e-4
     return float(max(min(progress, 1e-4 * wanted) if wanted > 0.0 else progress, 1e-15))
+
+
+def _easier(state: NewtonState) -> tuple[NewtonState, Point] | None:
+    """Return a step from the last accepted point for a multiple of the penalty; None where there is none between."""
+    ease = max(state.ease, 1.0) * EASIER if math.isinf(state.solved) else math.sqrt(state.ease * state.solved)
+    if ease > EASIEST or ease > 0.8 * state.solved:
+        return None
+    state = state.eased(ease)
+    d, change = _direction(state, 0.0)
+    state, point = _ask(replace(state, change=change), d, fraction=1.0, hessian=True)
+    return replace(state, note=f"easier: {ease:.3g} times the penalty"), point
+
+
+def _eases(penalty: Separable) -> bool:
+    """Whether more of a penalty makes a problem easier."""
+    return penalty.smooth and bool(np.all(penalty.curvature() > 0.0))
+
+
+def _weakened(problem: Problem, state: NewtonState) -> NewtonState:
+    """Return the state with a weaker penalty, once it is near the solution with the present one."""
+    base = state.base
+    assert base is not None
+    if state.ease <= 1.0:
+        return state
+    c = problem.certify(state.penalty, base.x.u, base.at, state.info.reference, base.x.b)
+    if not c.gap <= NEAR * abs(c.primal):
+        return state
+    return replace(state, solved=state.ease).eased(max(state.ease / WEAKER, 1.0))
 
 
 def _relaxed(damping: float, hessian: Floats) -> float:
