@@ -14,9 +14,9 @@ COSTS = {
     "row-space": (6.5e-3, 0.0, 2.9e-8, 2.4e-7, 8.7e-11),
 }
 CLASS_COSTS = {
-    "lbfgs": (1e-3, 1e-7),
-    "newton-cg": (1e-3, 1e-7),
-    "row-space": (1e-3, 1e-10, 1e-8, 1e-8, 1e-10),
+    "lbfgs": (8.8e-2, 8.1e-8),
+    "newton-cg": (4.5e-2, 1.1e-7),
+    "row-space": (2.7e-2, 0.0, 0.0, 2.1e-8, 1.4e-9),
 }
 
 
