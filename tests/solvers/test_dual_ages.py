@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from conformance.oracle import optimum
+from conformance.oracle import Data, optimum
 from offbeat import Problem, engines, losses, penalties, solve, solvers, topology
 from offbeat.data.load import as_dataset
 from offbeat.engines import faults
@@ -50,6 +50,18 @@ def test_nobody_waits_for_a_slow_worker(loss: Any, cluster: str) -> None:
     assert solution.status == "converged"
     if loss.name != "hinge":
         assert_allclose(solution.certificate.primal, optimum(problem, given), rtol=10.0 * tol)
+
+
+def test_eight_shards_at_once_do_not_swing_about_the_intercept() -> None:
+    """As on two workers with four threads each; with as many passes as a fit in rounds takes."""
+    rng = np.random.default_rng(1)
+    X = rng.standard_normal((4000, 20))
+    y = (X @ rng.standard_normal(20) + rng.standard_normal(4000) > 0.0).astype(float)
+    given, problem = Data(X, y), Problem(losses.Logistic(), penalties.L2(1e-3))
+    engine = engines.Simulated(8)
+    solution = fit(problem, X, y, engine=engine, stealing=None, tol=3e-5, max_iter=150.0)
+    assert solution.status == "converged"
+    assert_allclose(solution.certificate.primal, optimum(problem, given), rtol=1e-4)
 
 
 @pytest.mark.parametrize("staleness", [1.0, np.inf])
