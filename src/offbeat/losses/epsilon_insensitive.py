@@ -18,7 +18,7 @@ class EpsilonInsensitive(_Fields):
     """Epsilon-insensitive loss ``max(0, abs(z - y) - epsilon)``; the absolute error where ``epsilon`` is 0.
 
     It has kinks at the ends of the tube, so that methods which follow gradients do not take it:
-    `offbeat.solvers.SDCA` does.
+    `offbeat.solvers.InteriorPoint` and `offbeat.solvers.SDCA` do.
 
     Parameters
     ----------

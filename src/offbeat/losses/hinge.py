@@ -17,8 +17,8 @@ class _Fields(NamedTuple):
 class Hinge(_Fields):
     """Hinge loss ``max(0, 1 - s z)`` with ``s = 2 y - 1`` and ``y`` 0 or 1.
 
-    It has a kink at the margin, so that methods which follow gradients do not take it: `offbeat.solvers.SDCA` and
-    `offbeat.solvers.ADMM` do.
+    It has a kink at the margin, so that methods which follow gradients do not take it: `offbeat.solvers.InteriorPoint`,
+    `offbeat.solvers.SDCA` and `offbeat.solvers.ADMM` do.
 
     Parameters
     ----------
