@@ -34,6 +34,7 @@ def raw_vector(values: Any, name: str, error: type[OffbeatError]) -> NDArray[Any
     >>> raw_vector([[1], [2]], "y", TargetError)
     array([1, 2])
     """
+    check_present(values, name, error)
     if type(values).__module__.partition(".")[0] == "pyarrow":
         if hasattr(values, "dictionary_decode"):
             values = values.dictionary_decode()
@@ -62,6 +63,19 @@ def _not_spelt_out(array: NDArray[Any], values: Any) -> NDArray[Any]:
     objects = np.array(values, dtype=object)
     texts = all(isinstance(value, str | bytes) for value in objects.ravel().tolist())
     return array if texts else objects
+
+
+def check_present(values: Any, name: str, error: type[OffbeatError]) -> None:
+    """Raise an error where values are yet to be made by Dask, and do not say of what shape.
+
+    Examples
+    --------
+    >>> check_present([1, 2], "y", TargetError)
+    """
+    module = type(values).__module__.partition(".")[0]
+    if module in ("dask", "distributed") and not hasattr(type(values), "__array__"):
+        call = "result" if module == "distributed" else "compute"
+        raise error(f"{name} is of Dask, and X is data of this process: give {name}.{call}(), or both from Dask")
 
 
 def number_vector(values: Any, name: str, n_rows: int, error: type[OffbeatError] = DataError) -> Float64s:
@@ -158,6 +172,7 @@ def part_weights(weight: Any, n_rows: int, name: str = "sample_weight") -> Float
     """
     if weight is None:
         return np.empty(0)
+    check_present(weight, name, DataError)
     single = not isinstance(weight, str | bytes) and (np.isscalar(weight) or getattr(weight, "shape", None) == ())
     values = np.full(n_rows, weight) if single else weight
     numbers = number_vector(values, name, n_rows)

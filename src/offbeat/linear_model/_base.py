@@ -21,7 +21,7 @@ from offbeat.data.diagnose import diagnose_non_finite
 from offbeat.data.load import as_dataset, libsvm_as_fitted, target_values
 from offbeat.data.opening import Opened, open_data
 from offbeat.data.reading import Reading
-from offbeat.data.vectors import weight_vector
+from offbeat.data.vectors import check_present, weight_vector
 from offbeat.engines.interrupt import interruptible, raise_if
 from offbeat.engines.placing import lies_elsewhere, placed
 from offbeat.errors import DataError, ProblemError, TargetError
@@ -87,6 +87,7 @@ class LinearModel(BaseEstimator):
             raise TargetError(
                 f"This {type(self).__name__} estimator requires y to be passed, but the target y is None."
             )
+        check_present(y, "y", TargetError)
         if getattr(y, "ndim", 1) == 2 and np.shape(y)[1] == 1:
             warnings.warn(
                 "A column-vector y was passed when a 1d array was expected. Please change the shape of y to "

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from distributed import Client
 
-from offbeat.errors import DataError
-from offbeat.linear_model import LinearRegression, Ridge
+from offbeat.errors import DataError, TargetError
+from offbeat.linear_model import LinearRegression, LogisticRegression, Ridge
 
 BETA = np.array([1.0, -2.0, 3.0])
 NAMES = ["a", "b", "c"]
@@ -222,6 +222,18 @@ def test_one_delayed_array_and_what_is_no_matrix(anywhere, table):
         LinearRegression().fit([dask.delayed(3.0), dask.delayed(X)], y)
     with pytest.raises(DataError, match="y should be a 1d array, got an array of shape"):
         LinearRegression().fit(da.from_array(X), da.from_array(X))
+
+
+def test_features_of_this_process_and_targets_from_dask(table):
+    X, y = table[NAMES].to_numpy(), table["t"].to_numpy()
+    exact(X, da.from_array(y, chunks=30))
+    for model in (Ridge(), LogisticRegression()):
+        with pytest.raises(TargetError, match=r"y is of Dask, and X is data of this process: give y\.compute"):
+            model.fit(X, dask.delayed(y))
+        with pytest.raises(DataError, match=r"sample_weight is of Dask"):
+            model.fit(X, y > 0.0, sample_weight=dask.delayed(y))
+    with pytest.raises(TargetError, match="y is of Dask"):
+        Ridge().fit(X, db.from_sequence(y.tolist()))
 
 
 def test_futures(workers, table):
