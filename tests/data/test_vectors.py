@@ -97,3 +97,12 @@ def test_raw_labels_are_kept() -> None:
 def test_wrong_length_names_both() -> None:
     with pytest.raises(DataError, match=r"X has 1,000 rows, offset has 3"):
         number_vector([1, 2, 3], "offset", 1000)
+
+
+def test_masked_values_are_refused() -> None:
+    masked = np.ma.masked_greater(np.array([1.0, 0.0, 2.0]), 1.0)
+    with pytest.raises(TargetError, match="y is a masked array with 1 masked values"):
+        target_vector(masked, 3)
+    with pytest.raises(DataError, match="sample_weight is a masked array with 1 masked values"):
+        weight_vector(masked, 3)
+    assert target_vector(masked[:2], 2).tolist() == [1.0, 0.0]

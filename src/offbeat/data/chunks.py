@@ -215,7 +215,8 @@ def joined(values: Any) -> Any:
     [0.0, 0.0, 1.0]
     """
     if isinstance(values, list | tuple) and values and all(isinstance(v, np.ndarray) and v.ndim == 1 for v in values):
-        whole: NDArray[Any] = np.concatenate(values)
+        masked = any(isinstance(v, np.ma.MaskedArray) for v in values)
+        whole: NDArray[Any] = (np.ma.concatenate if masked else np.concatenate)(values)
         return whole
     return values
 

@@ -44,6 +44,9 @@ def raw_vector(values: Any, name: str, error: type[OffbeatError]) -> NDArray[Any
     elif hasattr(values, "toarray") or type(values).__module__.partition(".")[0] == "sparse":
         dense = "toarray().ravel" if hasattr(values, "toarray") else "todense"
         raise error(f"{name} is a sparse matrix. Pass it dense: {name}.{dense}().")
+    elif isinstance(values, np.ma.MaskedArray) and np.ma.getmaskarray(values).any():
+        n_masked = int(np.count_nonzero(np.ma.getmaskarray(values)))
+        raise error(f"{name} is a masked array with {n_masked:,} masked values. Fill or drop them.")
     else:
         try:
             array = np.asarray(values)

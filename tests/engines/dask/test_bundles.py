@@ -9,7 +9,7 @@ from scipy import sparse
 from offbeat.engines.dask.bundles import EACH, bundled, bundles
 from offbeat.engines.dask.given import features, vector
 from offbeat.engines.dask.graphs import joint_graph
-from offbeat.errors import DataError
+from offbeat.errors import DataError, TargetError
 from offbeat.linear_model import LinearRegression
 
 BETA = np.array([1.0, -2.0, 3.0])
@@ -63,6 +63,15 @@ def test_a_chunk_that_cannot_be_used_is_named_with_its_bundle(client, rows):
     )
     with pytest.raises(DataError, match=r"partition 200 to 211 could not be loaded .*ZeroDivisionError"):
         LinearRegression().fit(broken, y)
+
+
+def test_masked_values_stay_masked(client, rows):
+    X, y = rows
+    hidden = da.ma.masked_greater(da.from_array(X, chunks=(1, 3)), 1.0)
+    with pytest.raises(DataError, match="masked values"):
+        LinearRegression().fit(hidden, y)
+    with pytest.raises(TargetError, match=r"y is a masked array with .* masked values"):
+        LinearRegression().fit(da.from_array(X, chunks=(1, 3)), da.ma.masked_greater(da.from_array(y, chunks=1), 1.0))
 
 
 def test_what_bundles_have_in_common_is_made_once():

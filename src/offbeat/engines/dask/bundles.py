@@ -113,6 +113,8 @@ def _stacked(chunks: list[Any]) -> Any:
 
     if any(map(sparse.issparse, chunks)):
         return sparse.vstack(chunks, format="csr")
+    if any(isinstance(chunk, np.ma.MaskedArray) for chunk in chunks):
+        return np.ma.concatenate(chunks)
     return np.concatenate(chunks)
 
 
