@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, NamedTuple, TypeVar, cast
@@ -85,16 +86,17 @@ class DaskCluster:
         """Return a function of each part, in order: a task for each thread, with parts that are where it is."""
         client = self._engine.connect()
         name = getattr(getattr(function, "func", function), "__name__", "part").strip("_").replace("_", "-")
-        futures, order = [], []
-        for home, mine in self._by_thread(parts):
-            futures.append(
-                client.submit(
-                    remote.on_parts, function, [parts[i].number for i in mine], _columns([parts[i] for i in mine]),
-                    key=task_key(name), pure=False, **({} if home is None else pinned(home)),
-                )
-            )  # fmt: skip
-            order += mine
-        results = dict(zip(order, chain.from_iterable(client.gather(futures)), strict=True))
+        order: list[int] = []
+        with held_for_now() as futures:
+            for home, mine in self._by_thread(parts):
+                futures.append(
+                    client.submit(
+                        remote.on_parts, function, [parts[i].number for i in mine], _columns([parts[i] for i in mine]),
+                        key=task_key(name), pure=False, **({} if home is None else pinned(home)),
+                    )
+                )  # fmt: skip
+                order += mine
+            results = dict(zip(order, chain.from_iterable(client.gather(futures)), strict=True))
         inorder = [results[i] for i in range(len(parts))]
         for result in inorder:
             if isinstance(result, OffbeatError):
@@ -148,15 +150,17 @@ class DaskCluster:
         holders = [() if holder is None else (holder,) for holder in self._holders(parts)]
         groups = plan([f.n_rows for f in facts], holders, self._engine.threads(), count)
         shards = []
-        for number, group in enumerate(groups):
-            members = [parts[i] for i in group.parts]
-            future = client.submit(
-                remote.make_shard, recipe, [part.number for part in members], _columns(members), key=task_key(SHARD),
-                pure=False, **pinned(group.home),
-            )  # fmt: skip
-            n_rows = sum(facts[i].n_rows for i in group.parts)
-            spans = spans_of(facts, group.parts)
-            shards.append(RemoteShard(number, n_rows, group.rank, group.home, future, spans=spans))
+        with held_for_now(but_when_done=True) as futures:
+            for number, group in enumerate(groups):
+                members = [parts[i] for i in group.parts]
+                future = client.submit(
+                    remote.make_shard, recipe, [part.number for part in members], _columns(members),
+                    key=task_key(SHARD), pure=False, **pinned(group.home),
+                )  # fmt: skip
+                futures.append(future)
+                n_rows = sum(facts[i].n_rows for i in group.parts)
+                spans = spans_of(facts, group.parts)
+                shards.append(RemoteShard(number, n_rows, group.rank, group.home, future, spans=spans))
         return cast("list[Shard]", shards)
 
 
@@ -170,6 +174,26 @@ def settled(client: Client) -> None:
         done = threading.Event()
         client.loop.add_callback(done.set)
         done.wait(SOON)
+
+
+@contextmanager
+def held_for_now(*, but_when_done: bool = False) -> Iterator[list[Future[Any]]]:
+    """Yield a list of futures, which are let go of in the end, even if the traceback of an error refers to them.
+
+    Parameters
+    ----------
+    but_when_done : bool
+        Keep them where there was no error or interrupt.
+    """
+    futures: list[Future[Any]] = []
+    done = False
+    try:
+        yield futures
+        done = True
+    finally:
+        if not (done and but_when_done):
+            for future in futures:
+                future.release()
 
 
 def pinned(home: str) -> dict[str, Any]:

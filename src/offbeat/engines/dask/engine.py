@@ -15,7 +15,7 @@ from distributed import Client
 from offbeat.data.shard import Shard
 from offbeat.engines.base import Listener, Loop, Steps, run_program
 from offbeat.engines.dask import remote
-from offbeat.engines.dask.cluster import RemoteShard, pinned
+from offbeat.engines.dask.cluster import RemoteShard, held_for_now, pinned
 from offbeat.engines.dask.collections import is_placed
 from offbeat.engines.dask.connection import address_of, connection, promptly
 from offbeat.engines.dask.gang import Gang
@@ -183,13 +183,14 @@ class Dask:
         seats = [address for address, n in sorted(self.threads().items()) for _ in range(n)]
         placed = []
         ranks = min(len(seats), len(shards))
-        for number, shard in enumerate(shards):
-            rank = number * ranks // len(shards)
-            home = seats[rank]
-            alone = replace(shard.alone(), cancelled=_never)
-            (future,) = client.scatter({task_key(SHARD): alone}, workers=[home], hash=False).values()
-            spans = shard.spans or ((shard.start, shard.stop),)
-            placed.append(RemoteShard(number, shard.n_rows, rank, home, future, alone, spans))
+        with held_for_now(but_when_done=True) as futures:
+            for number, shard in enumerate(shards):
+                rank = number * ranks // len(shards)
+                home = seats[rank]
+                alone = replace(shard.alone(), cancelled=_never)
+                futures += client.scatter({task_key(SHARD): alone}, workers=[home], hash=False).values()
+                spans = shard.spans or ((shard.start, shard.stop),)
+                placed.append(RemoteShard(number, shard.n_rows, rank, home, futures[-1], alone, spans))
         return cast("list[Shard]", placed)
 
     def release(self, shards: list[Shard]) -> None:
@@ -202,13 +203,12 @@ class Dask:
         client = self.connect()
         func = getattr(function, "func", function)
         name = getattr(func, "__name__", "look").strip("_<>").replace("_", "-")
-        with promptly(client):
-            futures = [
-                client.submit(
-                    remote.on_shard, function, shard.future, key=task_key(name), pure=False, **pinned(shard.home)
+        with promptly(client), held_for_now() as futures:
+            for shard in cast("list[RemoteShard]", self.place(list(shards))):
+                task = task_key(name)
+                futures.append(
+                    client.submit(remote.on_shard, function, shard.future, key=task, pure=False, **pinned(shard.home))
                 )
-                for shard in cast("list[RemoteShard]", self.place(list(shards)))
-            ]  # fmt: skip
             return cast("list[T]", client.gather(futures))
 
     def drive(self, loop: Loop, steps: Steps, listener: Listener) -> Outcome:
