@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from distributed import Status, get_worker
 
 from offbeat import solvers
 from offbeat.sideways import Agreement
@@ -53,6 +54,13 @@ class BrokenADMM(solvers.ADMM):
     def local_step(self, problem: Any, shard: Any, local: Any, query: Any) -> Any:
         """Fail."""
         return 1 / 0
+
+
+def last_block(i: int) -> Any:
+    """Return rows of a part, after which the worker is paused as if its memory were full."""
+    worker: Any = get_worker()
+    worker.loop.add_callback(setattr, worker, "status", Status.paused)
+    return block(i)
 
 
 def running_ranks() -> tuple[int, list[int]]:

@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import dask
 import numpy as np
 import pytest
 from distributed import Client
@@ -14,6 +15,7 @@ from offbeat.engines.dask import gang, members
 from offbeat.engines.dask.by_value import by_value
 from offbeat.engines.dask.members import Members, Present, Workers, facts_of_workers, present
 from offbeat.errors import ProblemError
+from support.slow import ROWS, last_block
 
 RIDGE = Problem(losses.Logistic(), penalties.L2(1e-3))
 
@@ -69,6 +71,14 @@ def test_all_workers_paused_is_not_all_workers_gone(client, addresses, paused, r
     paused(addresses)
     with pytest.raises(ProblemError, match=r"has 2 workers, and all are paused because their memory is nearly full"):
         offbeat.solve(RIDGE, *rows, engine=engines.Dask(client, timeout=0.2))
+
+
+def test_all_workers_paused_while_rows_are_loaded(client, paused, addresses):
+    """More chunks than fit: each worker is paused after its first."""
+    blocks = [dask.delayed(last_block)(i) for i in range(12)]
+    with pytest.raises(ProblemError, match="all are paused"):
+        offbeat.solve(RIDGE, blocks, [np.ones(ROWS)] * 12, engine=engines.Dask(client, timeout=0.5))
+    paused(addresses)  # to let them go on
 
 
 def test_all_workers_paused_in_the_course_of_a_fit(client, addresses, paused, rows):

@@ -10,12 +10,13 @@ from itertools import chain
 from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
-from distributed import Client, Future, wait
+from distributed import Client, Future
 
 from offbeat.data.parts import Facts, Part, Recipe, spans_of
 from offbeat.data.shard import Shard
 from offbeat.engines.dask import remote
 from offbeat.engines.dask.given import Column
+from offbeat.engines.dask.members import wait_for
 from offbeat.engines.dask.names import ROWS, SHARD, task_key
 from offbeat.engines.dask.plan import plan
 from offbeat.errors import DataError, OffbeatError
@@ -205,18 +206,19 @@ def _columns(parts: Sequence[RemotePart]) -> list[list[Any]]:
     return [[part[c] for part in parts] for c in range(1, 5)]
 
 
-def check_loaded(client: Client, columns: Sequence[Column]) -> None:
+def check_loaded(client: Client, columns: Sequence[Column], timeout: float) -> None:
     """Wait until the chunks of columns are on the workers.
 
     Raises
     ------
     OffbeatError
-        That loading one of them raised.
+        That loading one of them raised; no worker has gone on for so many seconds.
     DataError
         A chunk could not be loaded: names it, its task and the error.
     """
     with client.as_current():  # or Dask takes the one that was made last
-        wait([piece for column in columns for piece in column.pieces if isinstance(piece, Future)])
+        pieces = [piece for column in columns for piece in column.pieces if isinstance(piece, Future)]
+        wait_for(client, pieces, timeout)
     for column in columns:
         for number, future in zip(column.numbers or range(len(column.pieces)), column.pieces, strict=True):
             if not isinstance(future, Future) or future.status == "finished":

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from distributed import Client
+from distributed import Client, Future, wait
 
 from offbeat.engines.dask.by_value import by_value
-from offbeat.engines.dask.cluster import RemoteShard
 from offbeat.errors import ProblemError
 
 if TYPE_CHECKING:
+    from offbeat.engines.dask.cluster import RemoteShard
     from offbeat.engines.dask.engine import Dask
 
 EVERY = 1.0  # seconds between looks at who is there
@@ -43,7 +44,7 @@ class Members:
         self._known = set(self._addresses.values())  # others that are there come at the first look, to help out
         self._count = len(self._addresses)
         self._looked = 0.0
-        self._alone: float | None = None
+        self._absence = Absence(engine.timeout)
 
     def address(self, rank: int) -> str | None:
         """Return the worker of a rank; None when it is gone."""
@@ -76,12 +77,7 @@ class Members:
                 came.append(self._count)
                 self._count += 1
         self._known = (self._known & alive) | here.running.keys()
-        if here.running or here.busy:
-            self._alone = None
-        elif self._alone is None:
-            self._alone = now
-        elif now - self._alone > self._engine.timeout:
-            raise nobody(here, self._engine.timeout)
+        self._absence.see(here, now)
         return came, went
 
 
@@ -150,6 +146,52 @@ def present(facts: Mapping[str, Any]) -> Present:
     paused = {address: each for address, each in facts.items() if address not in running}
     counts = [each.get("metrics", {}).get("task_counts", {}) for each in paused.values()]
     return Present(running, frozenset(paused), any(count.get("executing", 0) for count in counts))
+
+
+class Absence:
+    """How long no worker has gone on.
+
+    Parameters
+    ----------
+    timeout : float
+        Seconds that this may last.
+    """
+
+    def __init__(self, timeout: float) -> None:
+        self._timeout = timeout
+        self._since: float | None = None
+
+    def see(self, here: Present, now: float) -> None:
+        """Take note of who is there.
+
+        Raises
+        ------
+        ProblemError
+            All have been gone or paused for too long.
+        """
+        if here.running or here.busy:
+            self._since = None
+        elif self._since is None:
+            self._since = now
+        elif now - self._since > self._timeout:
+            raise nobody(here, self._timeout)
+
+
+def wait_for(client: Client, futures: Sequence[Future[Any]], timeout: float) -> None:
+    """Wait until tasks have ended.
+
+    Raises
+    ------
+    ProblemError
+        The scheduler is gone, or no worker has gone on for so many seconds.
+    """
+    absence = Absence(timeout)
+    while True:
+        with suppress(TimeoutError):
+            wait(futures, timeout=EVERY)
+            return
+        with suppress(OSError):
+            absence.see(present(facts_of_workers(client)), time.monotonic())
 
 
 def check_scheduler(client: Client, *, connecting: bool = True) -> None:

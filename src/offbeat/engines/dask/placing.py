@@ -82,7 +82,7 @@ def _on_workers(
     try:
         check_versions(client, engine.threads())
         with promptly(client):
-            check_loaded(client, columns)
+            check_loaded(client, columns, engine.timeout)
             parts += _parts(cluster, columns)
             data = facts(cluster, parts)
     except BaseException:
