@@ -137,9 +137,10 @@ def _for_kinks(problem: Problem, dataset: Data, staleness: float) -> tuple[Solve
         return solvers.ADMM(), f"the hinge loss has a kink, and there are no rounds: {why}"
     if name == "hinge" and not whole:
         return solvers.ADMM(), f"the hinge loss has a kink: {why}"
-    if whole and staleness == 0.0 and _few_for_kinks(dataset) and _accepts(solvers.InteriorPoint(), problem):
+    known = name in ("hinge", "epsilon-insensitive")  # another's conjugate may have more pieces than are looked for
+    if known and whole and staleness == 0.0 and _few_for_kinks(dataset) and _accepts(solvers.InteriorPoint(), problem):
         few = f"{dataset.n_columns:,} columns: systems of that size are cheap"
-        return solvers.InteriorPoint(), f"the {name} loss has a kink, {few}, and whatever the units they are few"
+        return solvers.InteriorPoint(), f"the {name} loss has a kink; {few}, and few are needed whatever the units"
     if not _accepts(solvers.SDCA(), problem):
         if not _accepts(solvers.ADMM(), problem):
             raise ProblemError(
