@@ -18,7 +18,7 @@ N, THREADS = 400, 2
 
 @pytest.fixture(scope="module")
 def client():
-    with Client(n_workers=1, threads_per_worker=THREADS, processes=False, dashboard_address=None) as made:
+    with Client(n_workers=1, threads_per_worker=THREADS, processes=False, dashboard_address="127.0.0.1:0") as made:
         yield made
 
 

@@ -20,7 +20,7 @@ CHUNKS, ROWS = 4, 50
 @pytest.fixture(scope="module")
 def workers():
     with Client(
-        n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None, set_as_default=False
+        n_workers=1, threads_per_worker=2, processes=False, dashboard_address="127.0.0.1:0", set_as_default=False
     ) as made:
         yield made
 
