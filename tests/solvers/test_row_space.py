@@ -100,7 +100,9 @@ def test_equal_rows_and_constant_columns() -> None:
     np.testing.assert_allclose(found.coef, dual_ridge(X, y, 0.1, np.ones(40)), atol=1e-7)
 
 
-def test_classes_agree_with_products_of_the_hessian() -> None:
+@pytest.mark.parametrize("few", [0, 500])
+def test_classes_agree_with_products_of_the_hessian(few: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("offbeat.solvers.row_space.FEW", few)
     X, z = wide()
     y = np.digitize(z, [-1.0, 1.0]).astype(float)
     problem = Problem(losses.Multinomial(3), penalties.L2(0.05))
