@@ -164,10 +164,11 @@ def _solved(problem: Problem, shard: Shard, local: Local, query: Query) -> tuple
     if local.solution is not None:
         start = (local.solution.coef * np.repeat(info.scale, info.n_outputs), _shifted(info, local.solution, 1.0))
         info = replace(info, start=start, warm=True)
-    few = info.n_columns <= FEW or problem.loss.quadratic or jumps(problem.loss) or query.again
-    method = Newton() if few and info.n_outputs == 1 else NewtonCG()
+    newton = info.n_outputs == 1 and (
+        info.n_columns <= FEW or problem.loss.quadratic or jumps(problem.loss) or query.again
+    )
     most = min((query.allowance - 2.0) * query.unit.size / max(info.n_columns, 1), MOST)
-    found, passes = minimised(method, ridge, small, info, most)
+    found, passes = minimised(Newton() if newton else NewtonCG(), ridge, small, info, most)
     coef = found.coef / np.repeat(info.scale, info.n_outputs)
     found = replace(found, coef=coef)
     return replace(found, intercept=_shifted(info, found, -1.0)), passes
