@@ -95,8 +95,8 @@ def _by_cost(problem: Problem, dataset: Data) -> tuple[Solver, str] | None:
     spanned = n < k and n <= SPAN_ROWS and at_hand and _accepts(solvers.RowSpace(), problem)
     if spanned:
         able.append("row-space")
-    if k <= CHEAP_COLUMNS and not spanned:
-        return None
+    if k <= CHEAP_COLUMNS:
+        return None  # the same method whether rows have weights, are repeated or left out
     if problem.loss.quadratic and "newton" in able and 2 * n >= k:
         return None  # the Gram matrix, in one pass
     easy = dataset.in_memory and m == 1 and not problem.loss.quadratic and not jumps(problem.loss)
