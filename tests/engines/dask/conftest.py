@@ -1,4 +1,4 @@
-"""One cluster of real processes a module."""
+"""One cluster a module: of real processes, or of threads of this one where only what is given matters."""
 
 import pytest
 from distributed import Client, LocalCluster
@@ -21,3 +21,22 @@ def cluster():
 def client(cluster):
     with Client(cluster) as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def workers():
+    with Client(
+        n_workers=1, threads_per_worker=2, processes=False, dashboard_address="127.0.0.1:0", set_as_default=False
+    ) as made:
+        yield made
+
+
+@pytest.fixture(params=["workers", "here"])
+def anywhere(request):
+    """With a client, and without any."""
+    if request.param == "here":
+        yield None
+    else:
+        client = request.getfixturevalue("workers")
+        with client.as_current():
+            yield client

@@ -6,7 +6,6 @@ import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 import pytest
-from distributed import Client
 from scipy import sparse
 
 import offbeat
@@ -17,25 +16,6 @@ from offbeat.linear_model import LinearRegression, LinearSVC, LogisticRegression
 N, K = 300, 3
 BETA = np.array([1.0, -2.0, 3.0])
 CUTS = (slice(0, 90), slice(90, 200), slice(200, N))
-
-
-@pytest.fixture(scope="module")
-def workers():
-    with Client(
-        n_workers=1, threads_per_worker=2, processes=False, dashboard_address="127.0.0.1:0", set_as_default=False
-    ) as made:
-        yield made
-
-
-@pytest.fixture(params=["workers", "here"])
-def anywhere(request):
-    """With a client, and without any."""
-    if request.param == "here":
-        yield None
-    else:
-        client = request.getfixturevalue("workers")
-        with client.as_current():
-            yield client
 
 
 @pytest.fixture(scope="module")

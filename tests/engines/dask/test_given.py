@@ -7,7 +7,6 @@ import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 import pytest
-from distributed import Client
 
 from offbeat.errors import DataError, TargetError
 from offbeat.linear_model import LinearRegression, LogisticRegression, Ridge
@@ -15,25 +14,6 @@ from offbeat.linear_model import LinearRegression, LogisticRegression, Ridge
 BETA = np.array([1.0, -2.0, 3.0])
 NAMES = ["a", "b", "c"]
 CHUNKS, ROWS = 4, 50
-
-
-@pytest.fixture(scope="module")
-def workers():
-    with Client(
-        n_workers=1, threads_per_worker=2, processes=False, dashboard_address="127.0.0.1:0", set_as_default=False
-    ) as made:
-        yield made
-
-
-@pytest.fixture(params=["workers", "here"])
-def anywhere(request):
-    """With a client, and without any."""
-    if request.param == "here":
-        yield None
-    else:
-        client = request.getfixturevalue("workers")
-        with client.as_current():
-            yield client
 
 
 class Impure:
