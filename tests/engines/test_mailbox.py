@@ -321,6 +321,16 @@ def test_closing_leaves_nothing_behind(secure: bool) -> None:
     assert after == before
 
 
+def test_nothing_is_dropped_that_the_other_takes_at_once(secure: bool) -> None:
+    """Many more messages than may wait, faster than a socket looks up by itself what was taken."""
+    with mailboxes(2, secure) as (one, other):
+        for clock in range(200):
+            one.push(note(clock=clock), [1])
+            assert other.wait(PATIENCE)
+            assert [message.clock for message in other.poll()] == [clock]
+        assert one.dropped == 0
+
+
 def test_a_closed_mailbox_does_nothing() -> None:
     with mailboxes(2) as (one, other):
         peer = other.peer

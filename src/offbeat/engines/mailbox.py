@@ -188,12 +188,7 @@ class Mailbox:
         with self._lock:
             for rank in others:
                 pushing = self._pushes.get(rank)
-                try:
-                    if pushing is None:
-                        raise zmq.Again
-                    pushing.send(header, zmq.NOBLOCK | zmq.SNDMORE)
-                    pushing.send(copied, zmq.NOBLOCK)  # type: ignore[arg-type]
-                except zmq.Again:
+                if pushing is None or not _sent(pushing, header, copied):
                     self.dropped += 1
 
     def poll(self) -> list[Message]:
@@ -294,3 +289,20 @@ class Mailbox:
                 pass
         except OSError:  # nobody did, or the mailbox is closed
             return
+
+
+def _sent(pushing: zmq.Socket[bytes], header: bytes, body: Any) -> bool:
+    """Send a message unless the queue of its peer is full.
+
+    A socket that sends without blocking hears only about once a millisecond what its peer has taken, and until then
+    refuses what there is room for. To ask for its events makes it listen.
+    """
+    for _ in range(2):
+        try:
+            pushing.send(header, zmq.NOBLOCK | zmq.SNDMORE)
+            pushing.send(body, zmq.NOBLOCK)
+            return True
+        except zmq.Again:
+            if not int(pushing.getsockopt(zmq.EVENTS)) & zmq.POLLOUT:
+                return False
+    return False
