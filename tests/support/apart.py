@@ -8,9 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-sys.modules["dask"] = sys.modules["distributed"] = None  # type: ignore[assignment]
-
 if __name__ == "__main__":
+    sys.modules["dask"] = sys.modules["distributed"] = None  # type: ignore[assignment]
     path = Path(sys.argv[1])
     model = pickle.loads(path.read_bytes())
     X = np.random.default_rng(0).normal(size=(300, 3))
