@@ -52,7 +52,7 @@ class Rows:
     @property
     def unit(self) -> float:
         """What the loss is measured in where it can be zero: margins, tubes."""
-        return float(self.epsilon) if self.loss.name == "epsilon-insensitive" else float(self.loss.name == "hinge")
+        return float(self.epsilon) if self.loss.name == "epsilon-insensitive" else float(self.loss.classifier)
 
     @property
     def floor(self) -> float:

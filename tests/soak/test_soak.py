@@ -11,7 +11,7 @@ from soak.cases import draw, run
 SEEDS = 500
 EACH = 50
 MANY = 20_500
-FEW, SHORT = 4, 0.03  # fits, or their share, that may end short of the tolerance: of data in units 1e9 apart, mostly
+FEW, SHORT = 4, 0.05  # fits, or their share, that may end short of the tolerance: of data in units 1e9 apart, mostly
 REPLAY = "python tests/soak/replay.py"
 
 
