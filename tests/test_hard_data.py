@@ -257,3 +257,12 @@ def test_a_kinked_loss_without_a_penalty_says_that_nothing_can_be_proved(data) -
         solve(Problem(losses.Hinge(), penalties.Zero()), *data, max_iter=50)
     with pytest.raises(ProblemError, match=r"no solver takes the epsilon-insensitive loss.*ridge"):
         solve(Problem(losses.EpsilonInsensitive(), penalties.Zero()), *data)
+
+
+@pytest.mark.parametrize("penalty", [penalties.L2(1e-8), penalties.L1(1e-2), penalties.Zero()])
+def test_a_huber_loss_whose_targets_are_far_apart_has_next_to_no_curvature(penalty: Any, rng) -> None:
+    X = rng.standard_normal((27, 2))
+    y = 1e3 * (X @ [1.0, -2.0]) + rng.standard_normal(27)
+    found = solve(Problem(losses.Huber(), penalty), X, y)
+    assert found.status == "converged"
+    np.testing.assert_allclose(found.coef, [1e3, -2e3], rtol=1e-2)

@@ -72,7 +72,9 @@ def solver(
             return solvers.Newton(), f"squared loss, {k:,} columns: one pass for the Gram matrix, then no data"
         limit = SPARSE_NEWTON_COLUMNS if dataset.sparse else NEWTON_COLUMNS
         if k <= limit:
-            return solvers.Newton(), f"{k:,} columns: the Hessian is cheap, Newton needs few passes"
+            alone = shared or staleness > 0.0 or dataset.cluster is not None
+            newton = solvers.Newton() if alone else _with_gradients(problem)
+            return newton, f"{k:,} columns: the Hessian is cheap, Newton needs few passes"
     if _many_margins(problem, dataset) and not shared and staleness == 0.0 and dataset.cluster is None:
         return solvers.SDCA(threads=1), f"sparse, {k:,} columns, and rows beyond the margin count for nothing"
     if problem.penalty.smooth and dataset.sparse and not shared:
@@ -80,6 +82,13 @@ def solver(
     if problem.penalty.smooth:
         return solvers.LBFGS(), f"{k:,} columns and a smooth penalty: only gradients, with curvature from their changes"
     return solvers.ProximalGradient(), f"{k:,} columns and a penalty with kinks: accelerated proximal gradient"
+
+
+def _with_gradients(problem: Problem) -> Solver:
+    """Return Newton's method; of a loss that is straight far out, with one that goes on where it finds no curvature."""
+    if not jumps(problem.loss):
+        return solvers.Newton()
+    return Changing(solvers.Newton(), solvers.LBFGS() if problem.penalty.smooth else solvers.ProximalGradient())
 
 
 def _by_cost(problem: Problem, dataset: Data) -> tuple[Solver, str] | None:

@@ -77,8 +77,9 @@ def best(number: int) -> float:
 
 
 def methods() -> list[Any]:
-    """Return all solvers, with what they are by default."""
-    return [getattr(solvers, name)() for name in solvers.__all__]
+    """Return all solvers that take one of the problems, with what they are by default."""
+    everything = [getattr(solvers, name)() for name in solvers.__all__]
+    return [solver for solver in everything if any(accepts(solver, problem) for problem, _, _ in PROBLEMS)]
 
 
 def exact(solver: Any) -> bool:
