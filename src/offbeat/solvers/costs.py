@@ -33,7 +33,7 @@ def terms(method: str, n: float, k: float, n_outputs: int = 1) -> tuple[float, .
 
     Examples
     --------
-    >>> terms("lbfgs", 10, 20, 3)
+    >>> terms("lbfgs", 10.0, 20.0, 3)
     (1.0, 600.0)
     """
     passes = n * k * n_outputs
