@@ -1,7 +1,7 @@
 """The table by which ``solver="auto"`` chooses on dense rows: ``python -m benchmarks.solver_costs [OUT.json]``.
 
 Measures logistic ridges of many shapes by each method, in seconds of the processor on one thread, so that a busy
-machine does little harm; fits the terms of `offbeat.solvers.costs` to them, none of them negative; prints what was
+machine does little harm; fits the terms of `offbeat.fit.costs` to them, none of them negative; prints what was
 measured, what the fit says, and the table to put there.
 """
 
@@ -20,7 +20,7 @@ from scipy.optimize import nnls
 from threadpoolctl import threadpool_limits
 
 from offbeat import Problem, engines, losses, penalties, solve, solvers
-from offbeat.solvers import costs
+from offbeat.fit import costs
 
 SHAPES = [
     (100, 100), (500, 100), (5000, 100), (50_000, 100), (300, 300), (2000, 300), (20_000, 300), (100, 1000),

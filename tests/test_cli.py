@@ -15,7 +15,7 @@ import pytest
 
 import offbeat
 from offbeat.commands import terminal
-from offbeat.model_file import load_model
+from offbeat.models.file import load_model
 from support.command_line import FIT, run, write_tables
 
 

@@ -172,16 +172,16 @@ def test_a_callback_may_raise_it_outside_the_main_thread() -> None:
     ],
 )
 def test_paths_keep_what_they_have(problem: Problem, y: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from offbeat import path
+    from offbeat.fit import paths
 
     press, name = Press(at=3), "refined" if problem.loss.quadratic else "fit"
-    original = getattr(path, name)
+    original = getattr(paths, name)
 
     def pressing(*arguments: Any) -> Any:
         press()
         return original(*arguments)
 
-    monkeypatch.setattr(path, name, pressing)
+    monkeypatch.setattr(paths, name, pressing)
     with pytest.raises(KeyboardInterrupt):
         solve_path(problem, X, y, n_alphas=8)
     assert press.seen == 3
@@ -195,7 +195,7 @@ def test_paths_keep_what_they_have(problem: Problem, y: Any, monkeypatch: pytest
 
 
 def test_a_path_of_many_columns_keeps_what_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
-    from offbeat.solvers import proximal_newton
+    from offbeat.solvers.lasso import proximal_newton
 
     wide = RNG.standard_normal((60, 250))
     press, original = Press(at=4), proximal_newton.working_set.local_step

@@ -14,17 +14,11 @@ import pytest
 from offbeat import Problem, engines, losses, penalties, solve, solve_path, solvers
 from offbeat.data.shard import Cancelled
 from offbeat.errors import ConvergenceWarning, ProblemError
-from offbeat.linear_model import (
-    ElasticNetCV,
-    HuberRegressor,
-    LinearSVC,
-    LogisticRegression,
-    LogisticRegressionCV,
-    _base,
-)
-from offbeat.settings import Allowance
+from offbeat.fit.settings import Allowance
+from offbeat.linear_model import ElasticNetCV, HuberRegressor, LinearSVC, LogisticRegression, LogisticRegressionCV
+from offbeat.linear_model._shared import base
 from offbeat.sideways.protocol import limited
-from offbeat.solvers.changing import Changing
+from offbeat.solvers.composite.fallback import Changing
 
 RNG = np.random.default_rng(1)
 X = RNG.standard_normal((300, 4))
@@ -45,13 +39,13 @@ def quiet() -> Any:
 def fits(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Return the solutions of all fits that estimators make."""
     found: list[Any] = []
-    original = _base.fit
+    original = base.fit
 
     def kept(*arguments: Any) -> Any:
         found.append(original(*arguments))
         return found[-1]
 
-    monkeypatch.setattr(_base, "fit", kept)
+    monkeypatch.setattr(base, "fit", kept)
     return found
 
 
@@ -143,7 +137,7 @@ def test_epochs_of_a_step(make: Any, quiet: None) -> None:
 
 @pytest.mark.parametrize("loss", [losses.Squared(), losses.Logistic()], ids=lambda loss: loss.name)
 def test_sweeps_over_working_sets(loss: Any, quiet: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("offbeat.solvers.column_models.gram_pays", lambda task: False)
+    monkeypatch.setattr("offbeat.solvers.lasso.column_models.gram_pays", lambda task: False)
     problem = Problem(loss, penalties.L1(1e-5))
     y = TARGET if loss.quadratic else (TARGET > 0.0).astype(float)
     solution = solve(problem, WIDE, y, solver=solvers.ProximalNewton(), tol=0.0, max_iter=30.0)
@@ -165,7 +159,7 @@ def test_passes_in_the_span_of_the_rows(loss: Any, quiet: None) -> None:
 
 
 def test_descents_look_whether_they_are_cancelled() -> None:
-    from offbeat.solvers import column_models
+    from offbeat.solvers.lasso import column_models
 
     class Task:
         class shard:  # noqa: N801
@@ -184,7 +178,7 @@ def test_descents_look_whether_they_are_cancelled() -> None:
 
 def test_time_and_interrupts_stop_a_step_in_the_middle(monkeypatch: pytest.MonkeyPatch) -> None:
     """The wish to stop comes up within a step; the fit ends with the point before it."""
-    from offbeat.solvers import column_models
+    from offbeat.solvers.lasso import column_models
 
     monkeypatch.setattr(column_models, "AT_ONCE", 1.0)
     monkeypatch.setattr(column_models, "FEWEST", 2)

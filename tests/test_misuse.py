@@ -16,7 +16,7 @@ from offbeat import Problem, engines, losses, penalties, solvers, topology
 from offbeat.data.load import as_dataset
 from offbeat.data.shard import Shard
 from offbeat.errors import ConvergenceWarning, DataError, ProblemError
-from offbeat.fitting import solve
+from offbeat.fit.solve import solve
 from offbeat.sideways.schedule import Stealing
 from support.bench import best, data, honest, run
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from offbeat import Problem, choice, losses, penalties, solve, solvers
+from offbeat import Problem, losses, penalties, solve, solvers
 from offbeat.data.load import as_dataset
-from offbeat.inspection import Options, inspect
+from offbeat.fit import choice
+from offbeat.fit.inspection import Options, inspect
 from offbeat.linear_model import LinearRegression, PoissonRegressor
 
 N, SAMPLE = 5000, 64
@@ -20,7 +21,7 @@ UNIT = np.array([1.0, 1.0, 3e6])
 @pytest.fixture
 def rows(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
     """A plain column, a flag in two rows, and an amount in five, none of which is in the sample."""
-    monkeypatch.setattr("offbeat.inspection.SAMPLE_ROWS", SAMPLE)
+    monkeypatch.setattr("offbeat.fit.inspection.SAMPLE_ROWS", SAMPLE)
     X = np.zeros((N, 3))
     X[:, 0] = rng.standard_normal(N).astype(np.float32)  # the same in single precision
     X[[700, 4100], 1] = 1.0

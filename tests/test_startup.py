@@ -65,8 +65,9 @@ def test_a_fit_of_an_array_loads_only_what_it_uses(tmp_path: Path) -> None:
     assert status == "converged"
     unused = {
         "scipy.sparse", "scipy.linalg", "sklearn", "pandas", "pyarrow", "polars", "matplotlib", "bokeh", "rich",
-        "offbeat.data.encoding", "offbeat.data.parquet", "offbeat.data.text", "offbeat.diagnostics.plots",
-        "offbeat.diagnostics.report", "offbeat.engines.simulated", "offbeat.kernels.classes", "offbeat.solvers.lbfgs",
+        "offbeat.data.tables.encoding", "offbeat.data.files.parquet", "offbeat.data.files.csv",
+        "offbeat.diagnostics.plots", "offbeat.diagnostics.report", "offbeat.engines.simulated",
+        "offbeat.kernels.classes", "offbeat.solvers.gradient.lbfgs",
     }  # fmt: skip
     assert unused.isdisjoint(loaded)
 

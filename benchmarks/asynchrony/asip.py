@@ -21,8 +21,8 @@ from benchmarks.asynchrony.common import Outcome, geometric_mean, objective
 from offbeat import Problem, engines, losses, penalties, solvers, topology
 from offbeat.data.load import as_dataset
 from offbeat.engines import faults
-from offbeat.fitting import Settings, fit
-from offbeat.inspection import Options, inspect
+from offbeat.fit.inspection import Options, inspect
+from offbeat.fit.solve import Settings, fit
 from offbeat.sideways.protocol import internal_to_original
 
 N = 16

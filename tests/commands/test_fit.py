@@ -13,7 +13,7 @@ from sklearn.datasets import dump_svmlight_file
 from sklearn.linear_model import LogisticRegression
 
 from offbeat.commands import terminal
-from offbeat.model_file import load_model
+from offbeat.models.file import load_model
 from support.command_line import FIT, N, answer, make_table, refusal, run
 
 

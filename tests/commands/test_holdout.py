@@ -17,7 +17,7 @@ from offbeat.commands.scoring import metrics
 from offbeat.data.dataset import Dataset
 from offbeat.data.load import as_dataset
 from offbeat.errors import DataError, TargetError
-from offbeat.model import Model
+from offbeat.models.fitted import Model
 
 HOW = HowToFit(tol=1e-12, progress=False)
 

@@ -18,8 +18,8 @@ from conformance.oracle import Data, Floats, objective, optimum
 from conformance.registry import classes
 from offbeat import Problem, engines, losses, penalties, solvers
 from offbeat.errors import ConvergenceWarning, ProblemError
-from offbeat.fitting import solve
-from offbeat.solution import Solution
+from offbeat.fit.solution import Solution
+from offbeat.fit.solve import solve
 
 N_CLASSES = 3
 TOL = 1e-8

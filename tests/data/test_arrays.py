@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from offbeat.data.arrays import ConvertedSource, CSRSource, DenseSource, array_source, sparse_source
+from offbeat.data.arrays.in_memory import ConvertedSource, CSRSource, DenseSource, array_source, sparse_source
 from offbeat.data.source import CSR, Source, scratch
 from offbeat.errors import DataError
 

@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 
 from offbeat import Problem, engines, losses, penalties, solve, solvers
-from offbeat.data.chunks import chunked_source, in_memory
+from offbeat.data.arrays.chunks import chunked_source, in_memory
 from offbeat.data.load import as_dataset
 from offbeat.data.source import CSR
 from offbeat.errors import DataError

@@ -7,7 +7,7 @@ import pytest
 from scipy import sparse
 
 from offbeat.data import diagnose
-from offbeat.data.arrays import array_source, sparse_source
+from offbeat.data.arrays.in_memory import array_source, sparse_source
 from offbeat.data.diagnose import diagnose_non_finite
 from offbeat.data.source import Source
 

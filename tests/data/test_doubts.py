@@ -6,11 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from offbeat.data.columns import LevelScan
-from offbeat.data.encoding import EncoderOptions
 from offbeat.data.load import as_dataset
-from offbeat.data.tables import MemoryTable
-from offbeat.data.tabular import fit_encoder
+from offbeat.data.tables.columns import LevelScan
+from offbeat.data.tables.encoding import EncoderOptions
+from offbeat.data.tables.in_memory import MemoryTable
+from offbeat.data.tables.table import fit_encoder
 from offbeat.errors import DataError
 
 

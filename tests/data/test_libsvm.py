@@ -13,11 +13,11 @@ import pytest
 from scipy import sparse
 from sklearn.datasets import dump_svmlight_file
 
-from offbeat.data.arrays import CSRSource
-from offbeat.data.libsvm import libsvm_source
-from offbeat.data.reading import Reading
+from offbeat.data.arrays.in_memory import CSRSource
+from offbeat.data.arrays.spill import SpilledSource
+from offbeat.data.files.libsvm import libsvm_source
+from offbeat.data.files.reading import Reading
 from offbeat.data.source import CSR, Source
-from offbeat.data.spill import SpilledSource
 from offbeat.errors import DataError
 
 BIG = 1 << 30

@@ -14,12 +14,12 @@ import pyarrow.parquet as pq
 import pytest
 from scipy import sparse
 
-from offbeat.data.arrays import ConvertedSource, DenseSource
-from offbeat.data.encoding import EncoderOptions
+from offbeat.data.arrays.in_memory import ConvertedSource, DenseSource
+from offbeat.data.arrays.npy import NpySource
+from offbeat.data.files.parquet_source import ParquetSource
 from offbeat.data.load import Opened, as_dataset, open_data, target_values, with_columns
-from offbeat.data.npy import NpySource
-from offbeat.data.parquet_source import ParquetSource
 from offbeat.data.source import CSR
+from offbeat.data.tables.encoding import EncoderOptions
 from offbeat.errors import DataError, TargetError
 
 TABLE = {

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from offbeat.data import row_file
-from offbeat.data.arrays import ConvertedSource, DenseSource
-from offbeat.data.npy import NpySource, memmap_source, npy_source
-from offbeat.data.npy_header import npy_layout
+from offbeat.data.arrays import row_file
+from offbeat.data.arrays.in_memory import ConvertedSource, DenseSource
+from offbeat.data.arrays.npy import NpySource, memmap_source, npy_source
+from offbeat.data.arrays.npy_header import npy_layout
 from offbeat.errors import DataError
 
 

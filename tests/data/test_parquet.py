@@ -15,13 +15,13 @@ import pyarrow.parquet as pq
 import pytest
 from scipy import sparse
 
-from offbeat.data import parquet, parquet_source
-from offbeat.data.arrays import CSRSource, DenseSource
-from offbeat.data.encoding import Encoder, EncoderOptions
-from offbeat.data.parquet import ParquetTable, parquet_table
-from offbeat.data.parquet_source import ParquetSource
+from offbeat.data.arrays.in_memory import CSRSource, DenseSource
+from offbeat.data.files import parquet, parquet_source
+from offbeat.data.files.parquet import ParquetTable, parquet_table
+from offbeat.data.files.parquet_source import ParquetSource
 from offbeat.data.source import CSR, Source
-from offbeat.data.tabular import Tabular, column_values, count_missing, encoded_bytes, feature_columns, fit_encoder
+from offbeat.data.tables.encoding import Encoder, EncoderOptions
+from offbeat.data.tables.table import Tabular, column_values, count_missing, encoded_bytes, feature_columns, fit_encoder
 from offbeat.errors import DataError
 
 N = 1000

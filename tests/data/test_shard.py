@@ -11,11 +11,11 @@ import pytest
 import scipy.sparse as sp
 
 from offbeat import losses
-from offbeat.data.arrays import CSRSource, array_source, sparse_source
+from offbeat.data.arrays.in_memory import CSRSource, array_source, sparse_source
+from offbeat.data.arrays.npy import NpySource
+from offbeat.data.arrays.npy_header import npy_layout
 from offbeat.data.dataset import Dataset
 from offbeat.data.load import as_dataset
-from offbeat.data.npy import NpySource
-from offbeat.data.npy_header import npy_layout
 from offbeat.data.shard import HESSIAN_ROWS, Cancelled, Point, Shard, Sums, Workspace
 from offbeat.data.source import Source
 

@@ -15,12 +15,12 @@ import pyarrow as pa
 import pytest
 from scipy import sparse
 
-from offbeat.data.arrays import ConvertedSource, CSRSource, DenseSource
-from offbeat.data.encoding import Encoder, EncoderOptions
+from offbeat.data.arrays.in_memory import ConvertedSource, CSRSource, DenseSource
 from offbeat.data.load import as_dataset
 from offbeat.data.source import CSR
-from offbeat.data.tables import MemoryTable, memory_table
-from offbeat.data.tabular import Tabular, column_values, encoded_bytes, fit_encoder
+from offbeat.data.tables.encoding import Encoder, EncoderOptions
+from offbeat.data.tables.in_memory import MemoryTable, memory_table
+from offbeat.data.tables.table import Tabular, column_values, encoded_bytes, fit_encoder
 from offbeat.errors import DataError, TargetError
 
 COLUMNS = {"x": [1.5, 2.5, 3.5], "i": [1, 2, 3], "s": ["b", "a", "b"], "t": [True, False, True]}
@@ -215,7 +215,7 @@ def test_column_values() -> None:
 
 
 def test_many_batches(monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator) -> None:
-    monkeypatch.setattr("offbeat.data.tables.BATCH_ROWS", 7)
+    monkeypatch.setattr("offbeat.data.tables.in_memory.BATCH_ROWS", 7)
     x, codes = rng.normal(size=100), rng.integers(0, 3, 100)
     frame = pd.DataFrame({"x": x, "c": pd.Categorical.from_codes(codes, ["p", "q", "r"])})
     np.testing.assert_array_equal(matrix(frame)[0], np.column_stack([x, np.eye(3)[codes]]))

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 from scipy import sparse
 
-from offbeat.data.vectors import number_vector, offset_vector, raw_vector, target_vector, weight_vector
+from offbeat.data.arrays.vectors import number_vector, offset_vector, raw_vector, target_vector, weight_vector
 from offbeat.errors import DataError, TargetError
 
 GOOD = [

@@ -11,12 +11,13 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from offbeat.data import csv_file, tables
-from offbeat.data.columns import LevelScan
-from offbeat.data.encoding import EncoderOptions
+from offbeat.data.files import csv
 from offbeat.data.load import as_dataset
-from offbeat.data.tables import MemoryTable, memory_table
-from offbeat.data.tabular import check_columns, count_missing, feature_columns, fit_encoder, scan_levels
+from offbeat.data.tables import in_memory
+from offbeat.data.tables.columns import LevelScan
+from offbeat.data.tables.encoding import EncoderOptions
+from offbeat.data.tables.in_memory import MemoryTable, memory_table
+from offbeat.data.tables.table import check_columns, count_missing, feature_columns, fit_encoder, scan_levels
 
 
 class Names(list[str]):
@@ -109,7 +110,7 @@ def test_names_are_walked_through_as_often_for_more_columns(text: bool) -> None:
 
 def test_the_header_of_a_csv_file(tmp_path: Any) -> None:
     few, more = (
-        walks(lambda k=k: csv_file._check_header(tmp_path, Names(f"c{j}" for j in range(k))))  # type: ignore[misc]
+        walks(lambda k=k: csv._check_header(tmp_path, Names(f"c{j}" for j in range(k))))  # type: ignore[misc]
         for k in (5, 60)
     )
     assert few == more < 10
@@ -123,7 +124,7 @@ def test_columns_of_a_frame_are_taken_by_their_types(monkeypatch: pytest.MonkeyP
         columns[f"t{i}"] = pd.Categorical(rng.choice(["a", "b"], 40)) if i % 2 else rng.choice(["a", "b"], 40)
     frame = pd.concat([pd.DataFrame({name: values}) for name, values in columns.items()], axis=1)
     together = memory_table(frame)
-    monkeypatch.setattr(tables, "COPIED_BYTES", -1)
+    monkeypatch.setattr(in_memory, "COPIED_BYTES", -1)
     apart = memory_table(frame)
     assert together is not None and apart is not None and together.schema == apart.schema
     for one, other, name in zip(together.columns, apart.columns, frame.columns, strict=True):

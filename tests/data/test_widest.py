@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from offbeat.data.widest import widest
+from offbeat.data.tables.common_type import widest
 
 FLOATS, WHOLE = [pa.float16(), pa.float32(), pa.float64()], [pa.int8(), pa.int64(), pa.uint8(), pa.uint32()]
 

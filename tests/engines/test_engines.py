@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from offbeat import Problem, losses, penalties, solve, solvers
-from offbeat.data.arrays import array_source
+from offbeat.data.arrays.in_memory import array_source
 from offbeat.data.dataset import Dataset
 from offbeat.engines import Serial, Threads
 from offbeat.engines.interrupt import interruptible

@@ -15,7 +15,7 @@ from offbeat.data.dataset import Dataset
 from offbeat.data.shard import Point
 from offbeat.engines.base import Steps
 from offbeat.engines.serial import Serial
-from offbeat.inspection import Options, inspect
+from offbeat.fit.inspection import Options, inspect
 from offbeat.sideways.messages import CERTIFY, Run
 
 PROBLEM = Problem(losses.Squared(), penalties.L2(1e-2))

@@ -18,8 +18,8 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from offbeat.data.files.reading import Reading
 from offbeat.data.opening import open_data
-from offbeat.data.reading import Reading
 from offbeat.errors import DataError, TargetError
 from offbeat.linear_model import Lasso, LogisticRegression, Ridge
 

@@ -14,7 +14,7 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from offbeat.errors import ProblemError, TargetError
 from offbeat.linear_model import LinearSVC, LogisticRegression, LogisticRegressionCV
-from offbeat.linear_model._labels import class_weights, encode_labels, hits
+from offbeat.linear_model._shared.labels import class_weights, encode_labels, hits
 
 LABELS = [
     [True, False, True],

@@ -27,8 +27,8 @@ from offbeat.linear_model import (
     PoissonRegressor,
     Ridge,
 )
-from offbeat.linear_model._deviance import POWERS, half_deviances
-from offbeat.model import Model
+from offbeat.linear_model._shared.deviance import POWERS, half_deviances
+from offbeat.models.fitted import Model
 from offbeat.problem import Certificate
 
 Floats = NDArray[np.float64]

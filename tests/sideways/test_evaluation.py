@@ -10,11 +10,11 @@ import pytest
 
 from offbeat import Problem, losses, penalties
 from offbeat.errors import DataError
+from offbeat.fit.solution import in_range
 from offbeat.problem import Certificate, Evaluation, Reference
 from offbeat.sideways.evaluation import improved, widened
 from offbeat.sideways.loop import Best
 from offbeat.sideways.protocol import DataInfo, Progress, State
-from offbeat.solution import in_range
 
 RIDGE = Problem(losses.Squared(), penalties.L2(1.0))
 LASSO = Problem(losses.Squared(), penalties.L1(1.0))

@@ -12,12 +12,12 @@ import numpy as np
 
 from conformance.oracle import Data, objective, optimum
 from offbeat import Problem, engines, losses, penalties, solvers, topology
-from offbeat.choice import check_staleness
 from offbeat.engines import faults
 from offbeat.errors import ConvergenceWarning, ProblemError
-from offbeat.fitting import solve
+from offbeat.fit.choice import check_staleness
+from offbeat.fit.solution import ADVICE, Solution
+from offbeat.fit.solve import solve
 from offbeat.sideways.schedule import Stealing
-from offbeat.solution import ADVICE, Solution
 from simulation.invariants import Invariants
 
 TOL = 1e-3

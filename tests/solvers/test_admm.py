@@ -17,14 +17,15 @@ from offbeat import Problem, engines, losses, penalties, solvers, topology
 from offbeat.data.load import as_dataset
 from offbeat.data.shard import Shard
 from offbeat.errors import ConvergenceWarning, ProblemError
-from offbeat.fitting import solve
-from offbeat.inspection import Options, inspect
+from offbeat.fit.inspection import Options, inspect
+from offbeat.fit.solution import Solution
+from offbeat.fit.solve import solve
 from offbeat.sideways.board import Board
 from offbeat.sideways.messages import Message
 from offbeat.sideways.protocol import DataInfo
-from offbeat.solution import Solution
-from offbeat.solvers import ADMM, admm_smooth
-from offbeat.solvers.local_prox import Contribution
+from offbeat.solvers import ADMM
+from offbeat.solvers.admm import smooth as admm_smooth
+from offbeat.solvers.admm.local_prox import Contribution
 
 LOSSES = [losses.Hinge(), losses.Logistic(), losses.Squared(), losses.Huber(), losses.Poisson()]
 PENALTIES = [penalties.L2(0.05), penalties.L1(0.02), penalties.ElasticNet(0.05, 0.5)]

@@ -11,16 +11,16 @@ import pytest
 from numpy.typing import NDArray
 
 from offbeat import Problem, losses, penalties, solve, solvers
-from offbeat.data.arrays import array_source
+from offbeat.data.arrays.in_memory import array_source
 from offbeat.data.dataset import Dataset
 from offbeat.engines import Serial, Threads
 from offbeat.engines.base import Engine, Listener, Steps
 from offbeat.errors import ProblemError
-from offbeat.inspection import Options, inspect
+from offbeat.fit.inspection import Options, inspect
 from offbeat.sideways.loop import Outcome, Policy, hub_loop
 from offbeat.sideways.protocol import internal_to_original
-from offbeat.solvers.batch import Batch, BatchProgress, Member
-from offbeat.solvers.selection import Selection
+from offbeat.solvers._common.selection import Selection
+from offbeat.solvers.newton.batch import Batch, BatchProgress, Member
 
 N, K = 400, 5
 ALPHAS = (0.3, 0.1, 0.03, 0.01)

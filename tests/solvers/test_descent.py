@@ -12,9 +12,10 @@ from numpy.testing import assert_allclose
 
 from offbeat import Problem, engines, losses, penalties, solvers
 from offbeat.errors import ConvergenceWarning, DataError, ProblemError
-from offbeat.fitting import solve
-from offbeat.solvers import descent, lbfgs
-from offbeat.solvers.descent import DescentState, End, Search
+from offbeat.fit.solve import solve
+from offbeat.solvers._common import descent
+from offbeat.solvers._common.descent import DescentState, End, Search
+from offbeat.solvers.gradient import lbfgs
 
 BOTH = [solvers.LBFGS(), solvers.GradientDescent()]
 each = pytest.mark.parametrize("solver", BOTH, ids=lambda s: s.name)

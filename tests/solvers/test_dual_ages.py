@@ -13,11 +13,11 @@ from conformance.oracle import Data, optimum
 from offbeat import Problem, engines, losses, penalties, solve, solvers, topology
 from offbeat.data.load import as_dataset
 from offbeat.engines import faults
-from offbeat.inspection import Options, inspect
+from offbeat.fit.inspection import Options, inspect
 from offbeat.sideways.board import Board
 from offbeat.sideways.messages import Message
-from offbeat.solvers import dual_rows
-from offbeat.solvers.dual_rows import Contribution
+from offbeat.solvers.dual import shard as dual_rows
+from offbeat.solvers.dual.shard import Contribution
 from support.bench import gappy
 
 LOSSES = [losses.Logistic(), losses.SquaredHinge(), losses.Hinge(), losses.Squared(), losses.Huber()]

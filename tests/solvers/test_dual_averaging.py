@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from offbeat import Problem, engines, losses, penalties, topology
 from offbeat.errors import ConvergenceWarning, ProblemError
-from offbeat.fitting import solve
+from offbeat.fit.solve import solve
 from offbeat.solvers import DualAveraging
 from support.bench import Bench, best, data, honest, label, run
 

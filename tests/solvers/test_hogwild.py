@@ -17,8 +17,8 @@ from conformance.oracle import objective
 from offbeat import Problem, engines, losses, penalties, solve, solvers
 from offbeat.data.load import as_dataset
 from offbeat.errors import ConvergenceWarning, ProblemError
-from offbeat.inspection import Options, inspect
-from offbeat.solvers.saga_messages import Contribution
+from offbeat.fit.inspection import Options, inspect
+from offbeat.solvers.saga.messages import Contribution
 from support.bench import best, data, label, twice
 
 LOSSES = [losses.Logistic(), losses.Squared(), losses.Hinge(), losses.Poisson()]

@@ -13,9 +13,9 @@ from scipy import sparse
 from conformance.oracle import Data
 from offbeat import Problem, engines, losses, penalties, topology
 from offbeat.errors import ConvergenceWarning, ProblemError
-from offbeat.fitting import solve
+from offbeat.fit.solve import solve
 from offbeat.solvers import ModelAveraging
-from offbeat.solvers.minibatch import RUN
+from offbeat.solvers.baselines.minibatch import RUN
 from support.bench import Bench, best, data, honest, label, run
 
 LOSSES = [losses.Hinge(), losses.Logistic(), losses.Squared()]

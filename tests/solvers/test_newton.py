@@ -13,8 +13,8 @@ from offbeat.data.shard import Point
 from offbeat.problem import Evaluation, Reference, Separable
 from offbeat.sideways.evaluation import Iterate
 from offbeat.sideways.protocol import DataInfo
-from offbeat.solvers.admm_smooth import Dense
-from offbeat.solvers.newton import Base, Newton, NewtonState
+from offbeat.solvers.admm.smooth import Dense
+from offbeat.solvers.newton.newton import Base, Newton, NewtonState
 
 
 @pytest.mark.parametrize("shape", [(2000, 10, 100.0), (400, 100, 0.0)], ids=str)

@@ -11,13 +11,15 @@ from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 
 from conformance.oracle import Data, objective, optimum
-from offbeat import Problem, choice, engines, losses, penalties, solve, solvers
+from offbeat import Problem, engines, losses, penalties, solve, solvers
 from offbeat.data.load import as_dataset
 from offbeat.data.shard import Point
 from offbeat.datasets import make_sparse_classification
 from offbeat.errors import ProblemError
-from offbeat.solvers import conjugate, easing, hessian_products, preconditioner
-from offbeat.solvers.hessian_products import BLOCK, DIAGONAL, EVALUATE, PRODUCT, Query
+from offbeat.fit import choice
+from offbeat.solvers._common import continuation, hessian_products
+from offbeat.solvers._common.hessian_products import BLOCK, DIAGONAL, EVALUATE, PRODUCT, Query
+from offbeat.solvers.newton_cg import conjugate_gradients, preconditioner
 from support.bench import gappy, twice
 
 LOSSES = [losses.Logistic(), losses.SquaredHinge(), losses.Squared(), losses.Huber(), losses.Poisson()]
@@ -171,16 +173,16 @@ def test_conjugate_gradients_solve() -> None:
     rng = np.random.default_rng(0)
     root = rng.standard_normal((9, 6))
     H, slope = root.T @ root, rng.standard_normal(6)
-    state = conjugate.begin(preconditioner.only_diagonal(np.diag(H).copy()), slope, 1e-10)
+    state = conjugate_gradients.begin(preconditioner.only_diagonal(np.diag(H).copy()), slope, 1e-10)
     while not state.done:
-        state = conjugate.advance(state, H @ state.direction, 50)
+        state = conjugate_gradients.advance(state, H @ state.direction, 50)
     assert_allclose(state.step, -np.linalg.solve(H, slope), atol=1e-8)
     assert_allclose(state.change, slope @ state.step + 0.5 * state.step @ H @ state.step)
 
 
 def test_conjugate_gradients_stop_where_there_is_no_curvature() -> None:
     solver = preconditioner.only_diagonal(np.ones(2))
-    flat = conjugate.advance(conjugate.begin(solver, np.array([3.0, 4.0]), 0.1), np.zeros(2), 50)
+    flat = conjugate_gradients.advance(conjugate_gradients.begin(solver, np.array([3.0, 4.0]), 0.1), np.zeros(2), 50)
     assert flat.done
     assert_array_equal(flat.step, [-3.0, -4.0])
 
@@ -189,7 +191,7 @@ def test_conjugate_gradients_stop_where_there_is_no_curvature() -> None:
 def test_products_are_in_single_precision_unless_columns_lie_far_from_zero(
     shift: float, kind: type, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(conjugate, "LONG", 1)
+    monkeypatch.setattr(conjugate_gradients, "LONG", 1)
     rng = np.random.default_rng(0)
     X, y = sparse.csr_matrix(rng.standard_normal((300, 40)) + shift), rng.integers(0, 3, 300)
     seen: set[Any] = set()
@@ -224,30 +226,30 @@ def test_weak_ridges_are_come_at_from_stronger_ones() -> None:
 
 def test_easier_problems_are_for_weak_ridges() -> None:
     many = np.full((10_000, 1), 0.25)
-    assert easing.start(many, np.full((10_000, 1), 1e-9), 1e7) == 1.0
-    assert easing.start(many, np.zeros((10_000, 1)), 1e4) == 1.0
-    assert easing.start(many, np.full((10_000, 1), 1e-9), 1e3) == 1.0
-    ease = easing.start(many, np.full((10_000, 1), 1e-3), 1e4)
-    assert 10_000 * 0.25 / (0.25 + 1e-3 * ease) <= 1e4 / easing.ROWS
+    assert continuation.start(many, np.full((10_000, 1), 1e-9), 1e7) == 1.0
+    assert continuation.start(many, np.zeros((10_000, 1)), 1e4) == 1.0
+    assert continuation.start(many, np.full((10_000, 1), 1e-9), 1e3) == 1.0
+    ease = continuation.start(many, np.full((10_000, 1), 1e-3), 1e4)
+    assert 10_000 * 0.25 / (0.25 + 1e-3 * ease) <= 1e4 / continuation.ROWS
     steps = 0
     while ease > 1.0:
-        ease, steps = easing.next_one(ease, 10), steps + 1
+        ease, steps = continuation.next_one(ease, 10), steps + 1
     assert ease == 1.0
     assert steps > 2
 
 
 def test_easier_problems_are_told_by_all_outputs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(easing, "SAMPLE", 500)
+    monkeypatch.setattr(continuation, "SAMPLE", 500)
     bend, penalty = np.zeros((1_000, 10)), np.full((1_000, 10), 1e-6)
     bend[:, 1:] = 0.25  # a sample of every twentieth number would see the first output only
-    assert easing.start(bend, penalty, 2e4) > 1.0
+    assert continuation.start(bend, penalty, 2e4) > 1.0
 
 
 def test_single_precision_survives_very_weak_ridges(monkeypatch: pytest.MonkeyPatch) -> None:
     """The penalty of the first, easiest problem would swallow the diagonal if one were taken from the other."""
-    monkeypatch.setattr(conjugate, "LONG", 1)
-    monkeypatch.setattr(easing, "FEW", 0.0)
-    monkeypatch.setattr(easing, "ROWS", 1e6)
+    monkeypatch.setattr(conjugate_gradients, "LONG", 1)
+    monkeypatch.setattr(continuation, "FEW", 0.0)
+    monkeypatch.setattr(continuation, "ROWS", 1e6)
     seen: list[Any] = []
     monkeypatch.setattr(
         preconditioner.Preconditioner, "solve", lambda self, r: (seen.append(self.diagonal.min()), r / self.diagonal)[1]

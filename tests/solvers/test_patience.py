@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from offbeat.problem import Certificate
-from offbeat.solvers.patience import Patience
+from offbeat.solvers._common.stalling import Patience
 
 
 def point(gap: float, primal: float = 1.0) -> Certificate:

@@ -13,13 +13,14 @@ from sklearn.linear_model import ElasticNet as SklearnElasticNet
 from sklearn.linear_model import LogisticRegression as SklearnLogistic
 
 from conformance.oracle import Data, objective
-from offbeat import Problem, choice, engines, losses, penalties, solve, solve_path, solvers
+from offbeat import Problem, engines, losses, penalties, solve, solve_path, solvers
 from offbeat.data import row_threads
 from offbeat.errors import ProblemError
-from offbeat.path import lambda_max
-from offbeat.solution import Solution
-from offbeat.solvers import column_models, column_store, row_sample
-from offbeat.solvers.working_set import Local
+from offbeat.fit import choice
+from offbeat.fit.paths import lambda_max
+from offbeat.fit.solution import Solution
+from offbeat.solvers.lasso import column_models, column_store, row_sample
+from offbeat.solvers.lasso.working_set import Local
 
 LOSSES = [losses.Squared(), losses.Logistic(), losses.Poisson(), losses.SquaredHinge(), losses.Huber()]
 
@@ -221,7 +222,7 @@ def test_paths_of_data_that_threads_look_at(monkeypatch: pytest.MonkeyPatch) -> 
 def test_what_a_shard_held_can_be_lost() -> None:
     """A round from an empty local state comes out as the same round from the one that was there."""
     from offbeat.data.load import as_dataset
-    from offbeat.inspection import Options, inspect
+    from offbeat.fit.inspection import Options, inspect
     from offbeat.sideways.board import Board
     from offbeat.sideways.messages import Message
 

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from offbeat import Problem, choice, losses, penalties, solve, solvers
+from offbeat import Problem, losses, penalties, solve, solvers
 from offbeat.data.load import as_dataset
 from offbeat.errors import ConvergenceWarning
+from offbeat.fit import choice
 from offbeat.linear_model import LinearSVC, Ridge
-from offbeat.solvers.changing import Changing
+from offbeat.solvers.composite.fallback import Changing
 
 ROW_SPACE = solvers.RowSpace()
 
@@ -102,7 +103,7 @@ def test_equal_rows_and_constant_columns() -> None:
 
 @pytest.mark.parametrize("few", [0, 500])
 def test_classes_agree_with_products_of_the_hessian(few: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("offbeat.solvers.row_space.FEW", few)
+    monkeypatch.setattr("offbeat.solvers.composite.row_space.FEW", few)
     X, z = wide()
     y = np.digitize(z, [-1.0, 1.0]).astype(float)
     problem = Problem(losses.Multinomial(3), penalties.L2(0.05))

@@ -17,8 +17,8 @@ from offbeat.data.load import as_dataset
 from offbeat.datasets import make_sparse_classification
 from offbeat.errors import ProblemError
 from offbeat.kernels import saga
-from offbeat.solvers import saga_rows
-from offbeat.solvers.saga_messages import Contribution
+from offbeat.solvers.saga import shard as saga_rows
+from offbeat.solvers.saga.messages import Contribution
 from support.bench import SerialShards, twice
 
 PENALTIES = [
@@ -100,7 +100,7 @@ def test_what_threads_do_to_each_other_does_not_reach_the_gradient() -> None:
 
 
 def _info(problem: Problem, given: Data) -> Any:
-    from offbeat.inspection import Options, inspect
+    from offbeat.fit.inspection import Options, inspect
 
     dataset = as_dataset(given.X, given.y)
     return inspect(problem, dataset, dataset.shards(1), engines.Serial(), Options())

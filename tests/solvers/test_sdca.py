@@ -16,12 +16,12 @@ from offbeat import Problem, engines, losses, penalties, solve, solvers
 from offbeat.data.load import as_dataset
 from offbeat.datasets import make_sparse_classification
 from offbeat.errors import ConvergenceWarning, ProblemError
-from offbeat.inspection import Options, inspect
+from offbeat.fit.inspection import Options, inspect
 from offbeat.kernels.shuffle import shuffle
 from offbeat.sideways.board import Board
 from offbeat.sideways.messages import Message
-from offbeat.solvers import dual_rows
-from offbeat.solvers.dual_rows import Contribution
+from offbeat.solvers.dual import shard as dual_rows
+from offbeat.solvers.dual.shard import Contribution
 from support.bench import gappy, twice
 
 LOSSES = [losses.Logistic(), losses.SquaredHinge(), losses.Hinge(), losses.Squared(), losses.Huber()]

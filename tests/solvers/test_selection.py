@@ -10,13 +10,13 @@ import pytest
 from numpy.typing import NDArray
 from scipy import sparse
 
-from offbeat.data.arrays import array_source, sparse_source
+from offbeat.data.arrays.in_memory import array_source, sparse_source
 from offbeat.data.dataset import Dataset
 from offbeat.data.shard import Cancelled, Point, Shard, Workspace
 from offbeat.data.source import CSR
 from offbeat.losses import Logistic, Multinomial
-from offbeat.solvers import selection
-from offbeat.solvers.selection import Query, Selection
+from offbeat.solvers._common import selection
+from offbeat.solvers._common.selection import Query, Selection
 
 N, K = 700, 4
 SOURCES: dict[str, Callable[[NDArray[np.float64]], Any]] = {

@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from offbeat import Problem, engines, losses, penalties
 from offbeat.errors import ProblemError
 from offbeat.solvers import SGD
-from offbeat.solvers.minibatch import RUN, batch
+from offbeat.solvers.baselines.minibatch import RUN, batch
 from support.bench import Bench, best, data, honest, label, run
 
 LOSSES = [losses.Hinge(), losses.Logistic(), losses.Squared()]

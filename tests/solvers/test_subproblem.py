@@ -21,8 +21,8 @@ from offbeat.linear_model import (
     Ridge,
 )
 from offbeat.problem import Separable
-from offbeat.solvers import preconditioner
-from offbeat.solvers.subproblem import newton_step
+from offbeat.solvers.newton.subproblem import newton_step
+from offbeat.solvers.newton_cg import preconditioner
 
 
 def ridge(alpha: float, *factor: float) -> Separable:

@@ -18,13 +18,13 @@ from offbeat import Problem, engines
 from offbeat.data.load import as_dataset
 from offbeat.data.shard import Shard
 from offbeat.errors import ConvergenceWarning
-from offbeat.fitting import fit, solve
-from offbeat.inspection import Options, inspect
-from offbeat.settings import Settings
+from offbeat.fit.inspection import Options, inspect
+from offbeat.fit.settings import Settings
+from offbeat.fit.solution import Solution
+from offbeat.fit.solve import fit, solve
 from offbeat.sideways.board import Board
 from offbeat.sideways.messages import Message
 from offbeat.sideways.protocol import DataInfo
-from offbeat.solution import Solution
 
 
 class SerialShards(engines.Serial):

@@ -19,7 +19,7 @@ from offbeat.engines.base import Listener
 from offbeat.engines.mailbox import Mailbox, Peer
 from offbeat.engines.port import RealPort, Stop, follow
 from offbeat.engines.serial import Serial
-from offbeat.inspection import Options, inspect
+from offbeat.fit.inspection import Options, inspect
 from offbeat.sideways import WAIT
 from offbeat.sideways.loop import Policy
 from offbeat.sideways.peer_program import peer_program

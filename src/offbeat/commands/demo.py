@@ -70,9 +70,9 @@ def load(rows: int | None) -> tuple[Data, Split]:
     import numpy as np
 
     from offbeat.commands.holdout import split
-    from offbeat.data.columns import Column
-    from offbeat.data.encoding import Encoder
     from offbeat.data.load import as_dataset
+    from offbeat.data.tables.columns import Column
+    from offbeat.data.tables.encoding import Encoder
     from offbeat.datasets import load_flights
 
     if rows is not None and rows < MIN_ROWS:
@@ -90,7 +90,7 @@ def load(rows: int | None) -> tuple[Data, Split]:
 
 def _fit(data: Data, split: Split, out: Path, *, as_json: bool) -> int:
     from offbeat.commands import fitting, summary, training
-    from offbeat.model_file import save_model
+    from offbeat.models.file import save_model
 
     problem = training.make_problem(MODEL, None)
     solution = fitting.run(problem, split, HowToFit(progress=True))

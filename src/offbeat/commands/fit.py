@@ -31,7 +31,7 @@ from offbeat.commands.options import (
     Separator,
     make_reading,
 )
-from offbeat.data.reading import Reading
+from offbeat.data.files.reading import Reading
 
 if TYPE_CHECKING:
     from offbeat.problem import Problem
@@ -251,7 +251,7 @@ def fit(
 def _fit(data: DataRequest, request: ModelRequest, how: HowToFit, outputs: Outputs) -> int:
     """Read, fit, save, score, print; return the exit code."""
     from offbeat.commands import fitting, summary, training
-    from offbeat.model_file import save_model
+    from offbeat.models.file import save_model
 
     quiet = how.progress is False
     for path in (outputs.model, outputs.report):

@@ -18,12 +18,12 @@ from offbeat.commands.scoring import Effect, effects, metrics
 from offbeat.commands.terminal import INTERRUPTED, NOT_CERTIFIED, OK, stop
 from offbeat.engines import Serial, Threads
 from offbeat.errors import ConvergenceWarning, ProblemError
-from offbeat.fitting import fit
-from offbeat.inspection import Options
-from offbeat.model import Model
+from offbeat.fit.inspection import Options
+from offbeat.fit.settings import Settings
+from offbeat.fit.solution import Solution
+from offbeat.fit.solve import fit
+from offbeat.models.fitted import Model
 from offbeat.problem import Problem
-from offbeat.settings import Settings
-from offbeat.solution import Solution
 
 SHOWN_CLASSES = 10
 

@@ -8,7 +8,7 @@ from offbeat.data.dataset import Dataset
 from offbeat.data.shard import Workspace
 from offbeat.diagnostics.trace import Trace
 from offbeat.engines import Threads
-from offbeat.inspection import Options, inspect
+from offbeat.fit.inspection import Options, inspect
 from offbeat.problem import Problem
 from offbeat.sideways import evaluation
 from offbeat.sideways.board import Board

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from offbeat.data.arrays import CSRSource, DenseSource
+from offbeat.data.arrays.in_memory import CSRSource, DenseSource
 from offbeat.data.dataset import Dataset
 from offbeat.data.diagnose import diagnose_non_finite
 from offbeat.data.source import CSR, Source
 from offbeat.errors import DataError, TargetError
-from offbeat.model import Label
+from offbeat.models.fitted import Label
 
 
 @dataclass(frozen=True)

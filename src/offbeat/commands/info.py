@@ -14,7 +14,7 @@ import typer
 import offbeat
 from offbeat.commands import terminal
 from offbeat.commands.options import Decimal, Encoding, Json, Separator, make_reading
-from offbeat.data.reading import Reading
+from offbeat.data.files.reading import Reading
 
 HELP = """
 Describe this installation, a saved model, or a table.
@@ -40,7 +40,7 @@ def info(
     as_json: Json = False,
 ) -> None:
     """Describe something; see `HELP`."""
-    from offbeat.model_file import is_model
+    from offbeat.models.file import is_model
 
     with terminal.reported_errors():
         if path is None:
@@ -90,8 +90,8 @@ def of_model(path: Path) -> dict[str, Any]:
     """
     import numpy as np
 
-    from offbeat.model import describe
-    from offbeat.model_file import load_model
+    from offbeat.models.file import load_model
+    from offbeat.models.fitted import describe
 
     model = load_model(path)
     document = describe(model)
@@ -120,7 +120,7 @@ def of_table(path: Path, reading: Reading | None = None) -> dict[str, Any]:
         It cannot be read.
     """
     from offbeat.data.load import open_data
-    from offbeat.data.pandas_index import noted_index
+    from offbeat.data.tables.pandas_index import noted_index
 
     opened = open_data(path, reading=reading)
     if opened.table is None:
@@ -140,7 +140,7 @@ def of_table(path: Path, reading: Reading | None = None) -> dict[str, Any]:
 
 
 def _use(field: Any, index: frozenset[str]) -> str:
-    from offbeat.data.columns import column_kind
+    from offbeat.data.tables.columns import column_kind
     from offbeat.errors import DataError
 
     if field.name in index:

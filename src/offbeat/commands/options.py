@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from offbeat.data.reading import Reading
+from offbeat.data.files.reading import Reading
 
 DEFAULT_ALPHA = 1e-4
 DATA = "Data"

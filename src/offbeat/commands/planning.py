@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from offbeat import choice, datasets, solvers
+from offbeat import datasets, solvers
 from offbeat.commands import cluster, terminal, training
 from offbeat.commands.fitting import find_solver
 from offbeat.commands.options import DataRequest, HowToFit, LossName, ModelRequest, SimulationRequest
@@ -18,7 +18,8 @@ from offbeat.diagnostics.trace import Trace
 from offbeat.engines.simulation.calibrate import measured
 from offbeat.engines.simulation.models import Model
 from offbeat.errors import DataError, ProblemError
-from offbeat.inspection import Options
+from offbeat.fit import choice
+from offbeat.fit.inspection import Options
 from offbeat.sideways.schedule import Stealing
 
 GENERATED = "20000x50"

@@ -24,7 +24,7 @@ from offbeat.commands.options import (
     Separator,
     make_reading,
 )
-from offbeat.data.reading import Reading
+from offbeat.data.files.reading import Reading
 from offbeat.errors import DataError, ProblemError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from offbeat.data.dataset import Dataset
     from offbeat.data.opening import Opened
-    from offbeat.model import Model
+    from offbeat.models.fitted import Model
     from offbeat.problem import Floats
 
 HELP = """
@@ -125,7 +125,7 @@ def predict(
 
 def _predict(folder: Path, data: NewData, out: Path | None, *, as_json: bool) -> None:
     from offbeat.commands.scoring import predictor
-    from offbeat.model_file import load_model
+    from offbeat.models.file import load_model
 
     if out is not None:
         _check_kind(out)
@@ -176,8 +176,8 @@ def _copied(opened: Opened, data: NewData) -> dict[str, pa.ChunkedArray]:
     """Return the columns to write beside the predictions."""
     import pyarrow as pa
 
-    from offbeat.data.tabular import check_columns
-    from offbeat.data.widest import plain_type
+    from offbeat.data.tables.common_type import plain_type
+    from offbeat.data.tables.table import check_columns
 
     if not data.columns:
         return {}
@@ -275,7 +275,7 @@ def _write_file(table: pa.Table, out: Path) -> None:
     import pyarrow.csv
     import pyarrow.parquet
 
-    from offbeat.diagnostics.files import atomic_write
+    from offbeat._utils.atomic import atomic_write
 
     with atomic_write(out) as file:
         if out.suffix.lower() == ".csv":

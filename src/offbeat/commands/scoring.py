@@ -7,14 +7,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from offbeat import choice
 from offbeat.data.dataset import Dataset
 from offbeat.data.diagnose import diagnose_non_finite
 from offbeat.data.shard import Workspace, moments_of
 from offbeat.errors import DataError
-from offbeat.linear_model._deviance import POWERS, explained_deviance, mean_deviance
-from offbeat.linear_model._predict import linear_predictor
-from offbeat.model import Model
+from offbeat.fit import choice
+from offbeat.linear_model._shared.deviance import POWERS, explained_deviance, mean_deviance
+from offbeat.linear_model._shared.predict import linear_predictor
+from offbeat.models.fitted import Model
 from offbeat.problem import Floats, Loss
 
 SAMPLE_ROWS = 200_000

@@ -29,7 +29,7 @@ from offbeat.commands.options import (
     SimulationRequest,
     make_reading,
 )
-from offbeat.data.reading import Reading
+from offbeat.data.files.reading import Reading
 
 if TYPE_CHECKING:
     from offbeat.commands.variants import Result

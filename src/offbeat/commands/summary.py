@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from offbeat.commands.fitting import Fitted
 from offbeat.commands.scoring import Effect
 from offbeat.diagnostics.progress import duration
-from offbeat.model import Model
+from offbeat.models.fitted import Model
 
 if TYPE_CHECKING:
     from rich.console import Console

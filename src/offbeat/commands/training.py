@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 from offbeat import losses, penalties
 from offbeat.commands.holdout import Split, split
 from offbeat.commands.options import DEFAULT_ALPHA, DataRequest, LossName, ModelRequest, PenaltyName
-from offbeat.data.columns import column_kind
-from offbeat.data.encoding import EncoderOptions
 from offbeat.data.load import as_dataset, target_values
 from offbeat.data.opening import Opened, open_data
-from offbeat.data.pandas_index import noted_index
-from offbeat.data.tabular import Tabular, feature_columns
+from offbeat.data.tables.columns import column_kind
+from offbeat.data.tables.encoding import EncoderOptions
+from offbeat.data.tables.pandas_index import noted_index
+from offbeat.data.tables.table import Tabular, feature_columns
 from offbeat.errors import DataError, ProblemError, TargetError
-from offbeat.linear_model._labels import encode_labels
-from offbeat.model import Label
+from offbeat.linear_model._shared.labels import encode_labels
+from offbeat.models.fitted import Label
 from offbeat.problem import Problem
 
 MAX_CLASSES = 1000

@@ -19,10 +19,10 @@ from offbeat.engines import Simulated
 from offbeat.engines.simulation.faults import Fault
 from offbeat.engines.simulation.models import Model
 from offbeat.errors import ConvergenceWarning, ProblemError
-from offbeat.fitting import fit
-from offbeat.inspection import Options
+from offbeat.fit.inspection import Options
+from offbeat.fit.settings import Settings
+from offbeat.fit.solve import fit
 from offbeat.problem import Problem
-from offbeat.settings import Settings
 from offbeat.sideways.protocol import Solver
 from offbeat.sideways.schedule import Stealing
 from offbeat.topology import Hub

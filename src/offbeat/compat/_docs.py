@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from offbeat.linear_model._docs import Class, documented
+from offbeat.linear_model._shared.docs import Class, documented
 
 PARAMETERS = """\
 penalty : {"l2", "l1", "elastic_net"} or Regularizer of dask-glm, default="l2"

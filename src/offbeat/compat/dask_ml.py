@@ -20,12 +20,12 @@ from offbeat import linear_model, losses, solvers
 from offbeat.compat._docs import parameters_of_dask_ml
 from offbeat.data.dataset import Data
 from offbeat.errors import ProblemError
-from offbeat.inspection import Options
-from offbeat.linear_model._base import LinearModel, Start, warm_solver
-from offbeat.linear_model.translate import mixed
+from offbeat.fit.inspection import Options
+from offbeat.fit.settings import Settings
+from offbeat.fit.solution import Solution
+from offbeat.linear_model._shared.base import LinearModel, Start, warm_solver
+from offbeat.linear_model._shared.translate import mixed
 from offbeat.problem import Loss, Penalty, Problem
-from offbeat.settings import Settings
-from offbeat.solution import Solution
 
 SOLVERS = {
     "admm": solvers.ADMM,

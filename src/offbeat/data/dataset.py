@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from offbeat.data.chunks import in_memory
+from offbeat.data.arrays.chunks import in_memory
 from offbeat.data.diagnose import diagnose_non_finite
+from offbeat.data.files.reading import Reading
 from offbeat.data.fingerprint import Checksum, joined, rows_checksum, sums
-from offbeat.data.reading import Reading
 from offbeat.data.shard import STREAM_BYTES, Shard
 from offbeat.data.source import CSR, Source
 from offbeat.errors import DataError
 
 if TYPE_CHECKING:
-    from offbeat.data.encoding import Encoder
+    from offbeat.data.tables.encoding import Encoder
 
 Float64s = NDArray[np.float64]
 VECTORS = {"y": "targets", "weight": "weights", "offset": "offsets"}
@@ -213,7 +213,7 @@ class Dataset:
 
         Examples
         --------
-        >>> from offbeat.data.arrays import DenseSource
+        >>> from offbeat.data.arrays.in_memory import DenseSource
         >>> data, total = Dataset(DenseSource(np.zeros((2, 1))), np.zeros(2), np.array([1.0, 3.0])).weighted()
         >>> data.weight, total
         (array([0.5, 1.5]), 4.0)

@@ -34,7 +34,7 @@ def diagnose_non_finite(source: Source, names: Sequence[str] | None = None) -> s
 
     Examples
     --------
-    >>> from offbeat.data.arrays import array_source
+    >>> from offbeat.data.arrays.in_memory import array_source
     >>> diagnose_non_finite(array_source(np.array([[1.0, np.nan], [2.0, np.nan]])), ["x", "z"])
     "Input X contains NaN: column 'z' (2 NaN); the first is in row 0. Fill or drop them."
     """

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from offbeat.data.arrays import CSRSource
-from offbeat.data.chunks import ChunkedSource, joined
+from offbeat.data.arrays.chunks import ChunkedSource, joined
+from offbeat.data.arrays.in_memory import CSRSource
+from offbeat.data.arrays.vectors import offset_vector, raw_vector, target_vector, weight_vector
 from offbeat.data.dataset import Dataset
 from offbeat.data.diagnose import diagnose_non_finite
+from offbeat.data.files.reading import Reading
 from offbeat.data.memory import memory_bytes
 from offbeat.data.opening import Opened, open_data
-from offbeat.data.reading import Reading
 from offbeat.data.source import Source
-from offbeat.data.vectors import offset_vector, raw_vector, target_vector, weight_vector
 from offbeat.errors import DataError, TargetError
 
 if TYPE_CHECKING:  # what tables need is imported when there is one
-    from offbeat.data.encoding import Encoder, EncoderOptions
-    from offbeat.data.tabular import Tabular
+    from offbeat.data.tables.encoding import Encoder, EncoderOptions
+    from offbeat.data.tables.table import Tabular
 
 __all__ = [
     "Opened",
@@ -181,7 +181,7 @@ def with_columns(source: Source, n_columns: int) -> Source:
     Examples
     --------
     >>> from scipy import sparse
-    >>> from offbeat.data.arrays import sparse_source
+    >>> from offbeat.data.arrays.in_memory import sparse_source
     >>> with_columns(sparse_source(sparse.csr_array([[1.0, 0.0]])), 5).shape
     (1, 5)
     """
@@ -189,7 +189,7 @@ def with_columns(source: Source, n_columns: int) -> Source:
         return source
     if isinstance(source, CSRSource):
         return replace(source, n_columns=n_columns)
-    from offbeat.data.spill import SpilledSource
+    from offbeat.data.arrays.spill import SpilledSource
 
     return source.widened(n_columns) if isinstance(source, SpilledSource) else source
 
@@ -222,7 +222,7 @@ def _fitted(encoder: Encoder | EncoderOptions | None) -> Encoder | None:
     """Return the encoder if it was fitted before, None for options."""
     if encoder is None:
         return None
-    from offbeat.data.encoding import Encoder
+    from offbeat.data.tables.encoding import Encoder
 
     return encoder if isinstance(encoder, Encoder) else None
 
@@ -230,9 +230,9 @@ def _fitted(encoder: Encoder | EncoderOptions | None) -> Encoder | None:
 def _encoder(
     table: Tabular, columns: Sequence[str] | None, roles: list[str], encoder: Encoder | EncoderOptions | None
 ) -> Encoder:
-    from offbeat.data.encoding import Encoder, EncoderOptions
-    from offbeat.data.tables import MemoryTable
-    from offbeat.data.tabular import check_columns, feature_columns, fit_encoder
+    from offbeat.data.tables.encoding import Encoder, EncoderOptions
+    from offbeat.data.tables.in_memory import MemoryTable
+    from offbeat.data.tables.table import check_columns, feature_columns, fit_encoder
 
     if isinstance(encoder, Encoder):
         return encoder
@@ -271,7 +271,7 @@ def role_values(opened: Opened, values: Any, role: str, error: type[DataError | 
         return joined(values) if isinstance(opened.source, ChunkedSource) else values
     if opened.table is None:
         raise error(f"{role}={values!r} names a column, but X is a matrix without names. Pass the values instead.")
-    from offbeat.data.tabular import column_values
+    from offbeat.data.tables.table import column_values
 
     return column_values(opened.table, values)
 

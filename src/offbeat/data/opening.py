@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from offbeat.data.arrays import array_source, check_two_dimensions, sparse_source
-from offbeat.data.chunks import chunked_source
+from offbeat.data.arrays.chunks import chunked_source
+from offbeat.data.arrays.in_memory import array_source, check_two_dimensions, sparse_source
+from offbeat.data.files.reading import Reading, compression
 from offbeat.data.memory import memory_bytes
-from offbeat.data.reading import Reading, compression
 from offbeat.data.source import Source
 from offbeat.errors import DataError
 
 if TYPE_CHECKING:
-    from offbeat.data.tabular import Tabular
+    from offbeat.data.tables.table import Tabular
 
 # Readers of tables and files are imported when X is one: the first fit of an array should not wait for them.
 LIBSVM = (".svm", ".libsvm", ".svmlight", ".txt")
@@ -102,13 +102,13 @@ def open_data(X: Any, memory_budget: int | float | str | None = None, reading: R
     if isinstance(X, str | Path):
         return _open_path(Path(X), budget, reading or Reading())
     if isinstance(X, list | tuple) and X and all(isinstance(part, str | Path) for part in X):
-        from offbeat.data.parquet import parquet_table
+        from offbeat.data.files.parquet import parquet_table
 
         return Opened(table=parquet_table(X))
     if isinstance(X, list | tuple) and X and all(_is_matrix(part) for part in X):
         return Opened(source=chunked_source([_plain(part) if isinstance(part, np.ndarray) else part for part in X]))
     if isinstance(X, np.memmap):
-        from offbeat.data.npy import memmap_source
+        from offbeat.data.arrays.npy import memmap_source
 
         return Opened(source=memmap_source(X, budget))
     if is_sparse(X):
@@ -135,8 +135,8 @@ def _is_matrix(part: Any) -> bool:
 
 
 def _open_object(X: Any) -> Opened:
-    from offbeat.data.tables import memory_table
-    from offbeat.data.tabular import Tabular
+    from offbeat.data.tables.in_memory import memory_table
+    from offbeat.data.tables.table import Tabular
 
     if isinstance(X, Tabular):
         return Opened(table=X)
@@ -160,11 +160,11 @@ def _as_scipy(X: Any) -> Any:
 
 
 def _open_path(path: Path, budget: int, reading: Reading) -> Opened:
-    from offbeat.data.csv_file import csv_table
-    from offbeat.data.libsvm import libsvm_source
-    from offbeat.data.npy import npy_source
-    from offbeat.data.parquet import parquet_table
-    from offbeat.data.parquet_files import is_parquet
+    from offbeat.data.arrays.npy import npy_source
+    from offbeat.data.files.csv import csv_table
+    from offbeat.data.files.libsvm import libsvm_source
+    from offbeat.data.files.parquet import parquet_table
+    from offbeat.data.files.parquet_files import is_parquet
 
     if not path.exists():
         raise DataError(f"{path} does not exist.")

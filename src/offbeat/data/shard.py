@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from offbeat.data.chunks import alone, cuts
+from offbeat.data.arrays.chunks import alone, cuts
 from offbeat.data.source import CSR, Block, Source
 
 Float64s = NDArray[np.float64]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from offbeat._lazy import lazily
+from offbeat._utils.lazy import lazily
 
 if TYPE_CHECKING:
     from offbeat.diagnostics.plots import convergence, save_figure, task_stream

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from offbeat._utils.atomic import atomic_write
 from offbeat.diagnostics import plots
 from offbeat.diagnostics import report_tables as tables
-from offbeat.diagnostics.files import atomic_write
 from offbeat.diagnostics.plots import FAINT, INK, PALETTE
 from offbeat.diagnostics.progress import duration
 from offbeat.diagnostics.series import Bars, Curves, Stroke, Unit, curves, span_of, step_bars, time_unit

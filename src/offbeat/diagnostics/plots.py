@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from offbeat.diagnostics.files import atomic_write
+from offbeat._utils.atomic import atomic_write
 from offbeat.diagnostics.series import Bars, Curves, Stroke, Unit, curves, objective_range, step_bars, thin, time_unit
 from offbeat.diagnostics.trace import Trace
 from offbeat.errors import DataError

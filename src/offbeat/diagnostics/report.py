@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from offbeat._utils.atomic import atomic_write
 from offbeat.diagnostics import report_tables as tables
-from offbeat.diagnostics.files import atomic_write
 from offbeat.diagnostics.progress import duration
 from offbeat.diagnostics.series import Bars, Curves, curves, number, passes_of, span_of, step_bars
 from offbeat.diagnostics.trace import Trace

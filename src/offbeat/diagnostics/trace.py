@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 import numpy.typing as npt
 
-from offbeat.diagnostics.files import atomic_write
+from offbeat._utils.atomic import atomic_write
 from offbeat.errors import DataError
 from offbeat.sideways.messages import Row
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from offbeat.data.dataset import Data
 from offbeat.data.load import as_dataset
-from offbeat.data.parts import Labels
-from offbeat.data.placed import PlacedDataset
+from offbeat.data.placed.dataset import PlacedDataset
+from offbeat.data.placed.parts import Labels
 
 
 def lies_elsewhere(X: Any, engine: Any = "auto") -> bool:
@@ -27,7 +27,7 @@ def lies_elsewhere(X: Any, engine: Any = "auto") -> bool:
     paths = list(X) if isinstance(X, list | tuple) else [X]
     if getattr(engine, "name", None) != "dask" or not paths or not all(isinstance(path, str | Path) for path in paths):
         return False
-    from offbeat.data.parquet_files import is_parquet
+    from offbeat.data.files.parquet_files import is_parquet
 
     return all(is_parquet(Path(path)) for path in paths)
 

@@ -18,19 +18,21 @@ from sklearn.utils.metadata_routing import (
     process_routing,
 )
 
-from offbeat import choice, path
 from offbeat.data.dataset import Dataset
 from offbeat.diagnostics.trace import Trace
 from offbeat.errors import ProblemError
-from offbeat.linear_model import _folds, _grid_fit, translate
-from offbeat.linear_model._base import _number
-from offbeat.linear_model._docs import documented
-from offbeat.linear_model._folds import Fold
-from offbeat.linear_model._gram import FoldGrams, fold_grams, mean_squared_errors, null_gradient, row_errors
+from offbeat.fit import choice, paths
+from offbeat.fit.paths import Path, Start
+from offbeat.fit.settings import Allowance
+from offbeat.linear_model._cv import folds as _folds
+from offbeat.linear_model._cv import grid as _grid_fit
+from offbeat.linear_model._cv.folds import Fold
+from offbeat.linear_model._cv.gram import FoldGrams, fold_grams, mean_squared_errors, null_gradient, row_errors
+from offbeat.linear_model._shared import translate
+from offbeat.linear_model._shared.base import _number
+from offbeat.linear_model._shared.docs import documented
 from offbeat.linear_model.lasso import SparseRegressor
-from offbeat.path import Path, Start
 from offbeat.problem import Certificate, Floats
-from offbeat.settings import Allowance
 from offbeat.sideways.messages import Row
 
 GRAM_BYTES = 1 << 30
@@ -198,7 +200,7 @@ class ElasticNetCV(SparseRegressor):
             raise ProblemError("l1_ratio=0 has no largest alpha to start from: give the values of alphas")
         slopes = -whole.at.gradient * whole.info.scale
         largest = float(np.max(slopes if self.positive else np.abs(slopes), initial=0.0)) / ratio
-        return path.grid(largest, int(self.alphas), eps)
+        return paths.grid(largest, int(self.alphas), eps)
 
     def _errors_by_gram(
         self, grams: FoldGrams, dataset: Dataset, folds: Sequence[Fold], ratios: Sequence[float],
@@ -227,7 +229,7 @@ class ElasticNetCV(SparseRegressor):
         """Return the models of one ratio, from a Gram matrix."""
         problem = translate.elastic_net(1.0, ratio, self.positive)
         info = replace(start.info, penalty=problem.separable(start.info.n_columns, start.info.scale))
-        return path.quadratic_path(problem, replace(start, info=info), alphas, allowed)
+        return paths.quadratic_path(problem, replace(start, info=info), alphas, allowed)
 
     def _errors_by_batch(
         self, dataset: Dataset, folds: Sequence[Fold], ratios: Sequence[float], alphas: Sequence[Floats],

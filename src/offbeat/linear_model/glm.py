@@ -8,15 +8,15 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from offbeat.data.vectors import target_vector
+from offbeat.data.arrays.vectors import target_vector
 from offbeat.engines.placing import lies_elsewhere
-from offbeat.linear_model import translate
-from offbeat.linear_model._deviance import LOSSES, explained_deviance, half_deviances
-from offbeat.linear_model._docs import documented
-from offbeat.linear_model._placed import lazily, placed_score
-from offbeat.linear_model._regressor import LinearRegressor
-from offbeat.linear_model._running import RunningStream
-from offbeat.linear_model._stream import whole_or_not
+from offbeat.linear_model._shared import translate
+from offbeat.linear_model._shared.deviance import LOSSES, explained_deviance, half_deviances
+from offbeat.linear_model._shared.docs import documented
+from offbeat.linear_model._shared.placed import lazily, placed_score
+from offbeat.linear_model._shared.regressor import LinearRegressor
+from offbeat.linear_model._streams.batches import whole_or_not
+from offbeat.linear_model._streams.glm import RunningStream
 from offbeat.losses import Gamma, Poisson
 from offbeat.problem import Floats, Problem
 from offbeat.sideways.topologies import Hub

@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 from offbeat.data.dataset import Dataset
 from offbeat.engines.interrupt import interruptible, raise_if
 from offbeat.errors import ConvergenceWarning, ProblemError
-from offbeat.linear_model import translate
-from offbeat.linear_model._base import Start, _number
-from offbeat.linear_model._docs import documented
-from offbeat.linear_model._predict import linear_predictor
-from offbeat.linear_model._regressor import LinearRegressor
+from offbeat.fit.settings import Allowance
+from offbeat.fit.solution import Solution, shortfall
+from offbeat.linear_model._shared import translate
+from offbeat.linear_model._shared.base import Start, _number
+from offbeat.linear_model._shared.docs import documented
+from offbeat.linear_model._shared.predict import linear_predictor
+from offbeat.linear_model._shared.regressor import LinearRegressor
 from offbeat.problem import Floats
-from offbeat.settings import Allowance
 from offbeat.sideways.topologies import Hub
-from offbeat.solution import Solution, shortfall
 
 MAX_ROUNDS = 100
 FLOOR = 1e-6  # of the spread of y: a perfect fit has no scale

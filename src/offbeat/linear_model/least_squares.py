@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-from offbeat.linear_model import translate
-from offbeat.linear_model._docs import documented
-from offbeat.linear_model._moments import SquaredStream
-from offbeat.linear_model._regressor import LinearRegressor
+from offbeat.linear_model._shared import translate
+from offbeat.linear_model._shared.docs import documented
+from offbeat.linear_model._shared.regressor import LinearRegressor
+from offbeat.linear_model._streams.least_squares import SquaredStream
 from offbeat.problem import Problem
 from offbeat.sideways.topologies import Hub
 

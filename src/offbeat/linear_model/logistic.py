@@ -9,15 +9,15 @@ from numpy.typing import NDArray
 from scipy.special import expit, log_expit
 
 from offbeat.data.dataset import Data
-from offbeat.linear_model import translate
-from offbeat.linear_model._class_stream import ClassStream
-from offbeat.linear_model._docs import documented
-from offbeat.linear_model._labels import class_weights
-from offbeat.linear_model._linear_classifier import LinearClassifier, check_classes
-from offbeat.linear_model._placed import lazily
+from offbeat.fit.solution import Solution
+from offbeat.linear_model._shared import translate
+from offbeat.linear_model._shared.classifier import LinearClassifier, check_classes
+from offbeat.linear_model._shared.docs import documented
+from offbeat.linear_model._shared.labels import class_weights
+from offbeat.linear_model._shared.placed import lazily
+from offbeat.linear_model._streams.classes import ClassStream
 from offbeat.problem import Problem
 from offbeat.sideways.topologies import Hub
-from offbeat.solution import Solution
 
 
 class ProbabilisticClassifier(LinearClassifier):

@@ -17,17 +17,19 @@ from sklearn.utils.metadata_routing import (
 
 from offbeat.data.dataset import Dataset
 from offbeat.errors import DataError, ProblemError
-from offbeat.linear_model import _folds, _grid_fit, translate
-from offbeat.linear_model._base import Start, _number
-from offbeat.linear_model._docs import documented
-from offbeat.linear_model._folds import Fold
-from offbeat.linear_model._grid_fit import Fitted
-from offbeat.linear_model._scoring import Predicted, as_text, scorer
+from offbeat.fit.settings import Allowance
+from offbeat.fit.solution import Solution
+from offbeat.linear_model._cv import folds as _folds
+from offbeat.linear_model._cv import grid
+from offbeat.linear_model._cv.folds import Fold
+from offbeat.linear_model._cv.grid import Fitted
+from offbeat.linear_model._cv.scoring import Predicted, as_text, scorer
+from offbeat.linear_model._shared import translate
+from offbeat.linear_model._shared.base import Start, _number
+from offbeat.linear_model._shared.docs import documented
 from offbeat.linear_model.logistic import ProbabilisticClassifier
 from offbeat.problem import Floats
-from offbeat.settings import Allowance
 from offbeat.sideways.topologies import Hub
-from offbeat.solution import Solution
 
 
 @documented
@@ -150,7 +152,7 @@ class LogisticRegressionCV(ProbabilisticClassifier):
         splitting = {} if routed is None else routed.splitter.split
         folds = _folds.split(self.cv, X, dataset.y.astype(np.int64), dataset, total, **splitting)
         fitted = self._fit_folds(folds, dataset, allowed)
-        _grid_fit.warn_of_short(list(fitted.certificates.ravel()), self.tol)
+        grid.warn_of_short(list(fitted.certificates.ravel()), self.tol)
         scoring = given if routed is None or "sample_weight" in routed.scorer.score else np.empty(0)
         self._score_folds(folds, fitted, dataset, scoring)
         self.passes_ = fitted.passes + 1.0
@@ -174,11 +176,11 @@ class LogisticRegressionCV(ProbabilisticClassifier):
             ]
             for fold in folds
         ]
-        budget = _grid_fit.Budget(
+        budget = grid.Budget(
             self.solver, self.engine, bool(self.fit_intercept), self.tol,
             *allowed.part((len(folds) + 1) / len(folds) if self.refit else 1),
         )  # fmt: skip
-        fitted = _grid_fit.fit_folds(problems, folds, dataset, budget).reordered(np.argsort(order, kind="stable"))
+        fitted = grid.fit_folds(problems, folds, dataset, budget).reordered(np.argsort(order, kind="stable"))
         parts = [_with_intercept(c, b, self.fit_intercept) for c, b in zip(*fitted.flat(), strict=True)]
         self.coefs_paths_ = np.reshape(parts, (*fitted.coefs.shape, *parts[0].shape))
         return fitted
@@ -219,7 +221,7 @@ class LogisticRegressionCV(ProbabilisticClassifier):
         coef = np.mean([fitted.coefs[place] for place in places], axis=0)
         intercept = np.mean([fitted.intercepts[place] for place in places], axis=0)
         self.coef_, self.intercept_ = np.ascontiguousarray(coef.T), intercept
-        self.certificate_ = _grid_fit.worst([fitted.certificates[place] for place in places])
+        self.certificate_ = grid.worst([fitted.certificates[place] for place in places])
         self.trace_, self.status_ = fitted.trace, "converged" if self.certificate_.satisfied else "stalled"
 
     def _keep(self, solution: Solution) -> None:

@@ -11,15 +11,15 @@ from offbeat.data.dataset import Data
 from offbeat.diagnostics.trace import Trace
 from offbeat.engines.interrupt import interruptible, raise_if
 from offbeat.errors import ConvergenceWarning
-from offbeat.linear_model import translate
-from offbeat.linear_model._base import Limits, Start, _number
-from offbeat.linear_model._docs import documented
-from offbeat.linear_model._labels import class_weights
-from offbeat.linear_model._linear_classifier import LinearClassifier
+from offbeat.fit.settings import Allowance
+from offbeat.fit.solution import Solution
+from offbeat.linear_model._shared import translate
+from offbeat.linear_model._shared.base import Limits, Start, _number
+from offbeat.linear_model._shared.classifier import LinearClassifier
+from offbeat.linear_model._shared.docs import documented
+from offbeat.linear_model._shared.labels import class_weights
 from offbeat.problem import Certificate, Floats
-from offbeat.settings import Allowance
 from offbeat.sideways.topologies import Hub
-from offbeat.solution import Solution
 
 
 @documented

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from offbeat import codec
+from offbeat._utils import codec
 from offbeat.data.shard import Shard, Workspace
 from offbeat.errors import ProblemError
 from offbeat.problem import Problem

@@ -10,7 +10,7 @@ import pytest
 
 import offbeat
 from offbeat import Problem, engines, losses, penalties
-from offbeat.data.parquet import parquet_table, read_groups, row_groups
+from offbeat.data.files.parquet import parquet_table, read_groups, row_groups
 from offbeat.engines.placing import lies_elsewhere
 from offbeat.errors import DataError
 

@@ -10,9 +10,10 @@ import pandas as pd
 import pytest
 
 import offbeat
-from offbeat import Problem, checkpoint, engines, losses, penalties, solvers
+from offbeat import Problem, engines, losses, penalties, solvers
 from offbeat.engines.placing import data_of
 from offbeat.errors import ConvergenceWarning, DataError
+from offbeat.fit import checkpoint
 
 RIDGE = Problem(losses.Logistic(), penalties.L2(1e-3))
 N, K = 6000, 4  # more rows than a sample of them has

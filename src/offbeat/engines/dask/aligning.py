@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from offbeat.data.parts import Part, blaming, row_count
-from offbeat.data.vectors import raw_vector
+from offbeat.data.arrays.vectors import raw_vector
+from offbeat.data.placed.parts import Part, blaming, row_count
 from offbeat.engines.dask.given import Column
 from offbeat.errors import DataError
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 import numpy as np
 from distributed import Client, Future
 
-from offbeat.data.parts import Facts, Part, Recipe, spans_of
+from offbeat.data.placed.parts import Facts, Part, Recipe, spans_of
 from offbeat.data.shard import Shard
 from offbeat.engines.dask import remote
 from offbeat.engines.dask.given import Column

@@ -15,8 +15,8 @@ from dask.core import flatten
 from dask.delayed import delayed
 from dask.highlevelgraph import HighLevelGraph
 
-from offbeat.data.parquet import parquet_table, read_groups, row_groups
-from offbeat.data.parts import row_count
+from offbeat.data.files.parquet import parquet_table, read_groups, row_groups
+from offbeat.data.placed.parts import row_count
 from offbeat.engines.dask.given import features, is_piece
 from offbeat.engines.dask.graphs import is_planned
 
@@ -40,7 +40,7 @@ def parquet_parts(path: Any, rows: int = 1 << 17) -> list[Any]:
     Raises
     ------
     DataError
-        See `offbeat.data.parquet.parquet_table`.
+        See `offbeat.data.files.parquet.parquet_table`.
     """
     table = parquet_table(path)
     parts = []

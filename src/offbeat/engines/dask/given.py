@@ -12,8 +12,8 @@ from dask.base import is_dask_collection
 from dask.delayed import Delayed
 from distributed import Future
 
-from offbeat.data.parts import row_count
-from offbeat.data.vectors import raw_vector
+from offbeat.data.arrays.vectors import raw_vector
+from offbeat.data.placed.parts import row_count
 from offbeat.errors import DataError
 
 UNKNOWN = (math.nan,)

@@ -15,8 +15,8 @@ from dask.highlevelgraph import HighLevelGraph
 from dask.threaded import get
 from distributed import Client, Future
 
-from offbeat.data.parts import Facts, Labels, Part, Recipe, shard_of, spans_of
-from offbeat.data.placed import PlacedDataset, placed_dataset
+from offbeat.data.placed.dataset import PlacedDataset, placed_dataset
+from offbeat.data.placed.parts import Facts, Labels, Part, Recipe, shard_of, spans_of
 from offbeat.data.shard import Shard
 from offbeat.engines.dask.aligning import aligned
 from offbeat.engines.dask.bundles import bundled, bundles, merged

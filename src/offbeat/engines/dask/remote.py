@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from distributed import get_worker
 
-from offbeat.data.parts import Part, Recipe, shard_of
+from offbeat.data.placed.parts import Part, Recipe, shard_of
 from offbeat.data.shard import Shard
 from offbeat.engines.base import Steps
 from offbeat.engines.blas import one_blas_thread

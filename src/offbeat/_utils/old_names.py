@@ -1,0 +1,74 @@
+"""What classes in files of before are called now: a record's name in a file says in which module it was."""
+
+SOLVERS = {
+    "admm": "admm.admm",
+    "admm_asip": "admm.asip",
+    "admm_hinge": "admm.hinge",
+    "admm_smooth": "admm.smooth",
+    "batch": "newton.batch",
+    "changing": "composite.fallback",
+    "column_models": "lasso.column_models",
+    "column_path": "lasso.paths",
+    "column_store": "lasso.column_store",
+    "conjugate": "newton_cg.conjugate_gradients",
+    "delayed_proximal_gradient": "gradient.delayed_proximal_gradient",
+    "descent": "_common.descent",
+    "dual_averaging": "baselines.dual_averaging",
+    "dual_hub": "dual.hub",
+    "dual_polish": "dual.active_set",
+    "dual_rows": "dual.shard",
+    "dual_sweeps": "dual.epochs",
+    "gradient_descent": "baselines.gradient_descent",
+    "hessian_products": "_common.hessian_products",
+    "hogwild": "baselines.hogwild",
+    "interior_point": "interior_point.interior_point",
+    "interior_products": "interior_point.products",
+    "interior_rows": "interior_point.shard",
+    "interior_steps": "interior_point.steps",
+    "keyed": "_common.delayed_evaluation",
+    "keyed_newton": "newton.asynchronous",
+    "lbfgs": "gradient.lbfgs",
+    "local_prox": "admm.local_prox",
+    "minibatch": "baselines.minibatch",
+    "model_averaging": "baselines.model_averaging",
+    "newton": "newton.newton",
+    "newton_cg": "newton_cg.newton_cg",
+    "patience": "_common.stalling",
+    "preconditioner": "newton_cg.preconditioner",
+    "proximal_gradient": "gradient.proximal_gradient",
+    "proximal_newton": "lasso.proximal_newton",
+    "quadratic": "newton.quadratic",
+    "residual_steps": "lasso.residual_steps",
+    "row_space": "composite.row_space",
+    "row_span": "composite.row_span",
+    "saga": "saga.saga",
+    "saga_epochs": "saga.epochs",
+    "saga_messages": "saga.messages",
+    "saga_rows": "saga.shard",
+    "sdca": "dual.sdca",
+    "selection": "_common.selection",
+    "sgd": "baselines.sgd",
+    "working_set": "lasso.working_set",
+}
+"""Modules of `offbeat.solvers`, before its families had packages of their own."""
+
+CLASSES: dict[str, str] = {}
+"""Classes that were renamed, as ``module:Class``; the module is the one of today."""
+
+
+def of_today(name: str) -> str:
+    """Return the name of a class in a file, ``module:Class``, as it is today.
+
+    Examples
+    --------
+    >>> of_today("offbeat.solvers.lbfgs:LBFGS")
+    'offbeat.solvers.gradient.lbfgs:LBFGS'
+    >>> of_today("offbeat.problem:Certificate")
+    'offbeat.problem:Certificate'
+    """
+    module, colon, cls = name.partition(":")
+    package, dot, old = module.rpartition(".")
+    if package == "offbeat.solvers":
+        module = f"{package}{dot}{SOLVERS.get(old, old)}"
+    name = f"{module}{colon}{cls}"
+    return CLASSES.get(name, name)

@@ -1,0 +1,231 @@
+"""``solver="auto"`` and ``engine="auto"``: what is chosen, and why. The table is in docs/solvers.md."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from offbeat import engines, solvers
+from offbeat.data.dataset import Data
+from offbeat.engines.base import Engine
+from offbeat.errors import ProblemError
+from offbeat.fit import costs
+from offbeat.problem import Problem
+from offbeat.sideways.protocol import Solver
+from offbeat.sideways.schedule import Stealing
+from offbeat.sideways.topologies import Hub, Topology
+from offbeat.solvers._common.curvature import jumps
+from offbeat.solvers.composite.fallback import Changing
+
+GRAM_COLUMNS = 5000
+NEWTON_COLUMNS = 3000
+CHEAP_COLUMNS = 200  # up to which Newton's method costs little more than any other
+SPAN_ROWS = 5000  # up to which products of all rows with each other are made
+SPAN_VALUES = 1 << 22  # that are read into memory for them where rows are not in it as kernels read them
+EASY_PASSES = 100  # of LBFGS, after which the problem is not an easy one
+SPARSE_NEWTON_COLUMNS = 500
+KINK_COLUMNS, KINK_ROWS = 1000, 3_000_000  # up to which an interior point has room for its systems and its rows
+KINK_WORK = 2e10  # of a system that is summed over the rows, in products
+KINK_BESIDE = 50  # columns that the work beside is like
+SELECTING = ("l1", "elastic-net", "positive-elastic-net")
+WIDE = 1.0  # columns a row
+WIDE_COLUMNS = 200
+WORDS = 0.1  # columns a row, from which few columns are in many rows
+ENTRIES = 1000  # of a row, at most, to guess its size
+SMALL, SPARSE_SMALL = 1 << 17, 1 << 19  # values below which threads cost more than they save; stored ones
+
+
+def solver(
+    problem: Problem,
+    dataset: Data,
+    wanted: Solver | Literal["auto"],
+    *,
+    shared: bool = False,
+    staleness: float = 0.0,
+) -> tuple[Solver, str]:
+    """Return the solver to use and the reason, in words.
+
+    With ``shared`` passes, on which several models are fitted, all that a round may ask for is loss, gradient and
+    Hessian at a point.
+
+    Raises
+    ------
+    ProblemError
+        If ``wanted`` is neither a solver nor "auto".
+    """
+    if wanted != "auto":
+        if isinstance(wanted, (str, type)) or not hasattr(wanted, "global_step"):
+            raise ProblemError(f'solver is {wanted!r}; give "auto" or an object such as offbeat.solvers.Newton()')
+        if getattr(wanted, "whole", False) and dataset.cluster is not None:
+            raise ProblemError(f"{wanted.name} needs all rows in one place, and these lie on a cluster: use another")
+        return wanted, "asked for"
+    k = dataset.n_columns
+    if not getattr(problem.loss, "smooth", True):
+        return _for_kinks(problem, dataset, staleness)
+    if many_columns(problem, dataset) and not shared and dataset.cluster is None:
+        return solvers.ProximalNewton(), f"{k:,} columns and a penalty that selects among them: working sets"
+    if not (shared or staleness or dataset.sparse or dataset.cluster is not None) and problem.penalty.smooth:
+        by_cost = _by_cost(problem, dataset)
+        if by_cost is not None:
+            return by_cost
+    if problem.n_outputs == 1:
+        if problem.loss.quadratic and k <= GRAM_COLUMNS:
+            return solvers.Newton(), f"squared loss, {k:,} columns: one pass for the Gram matrix, then no data"
+        limit = SPARSE_NEWTON_COLUMNS if dataset.sparse else NEWTON_COLUMNS
+        if k <= limit:
+            alone = shared or staleness > 0.0 or dataset.cluster is not None
+            newton = solvers.Newton() if alone else _with_gradients(problem)
+            return newton, f"{k:,} columns: the Hessian is cheap, Newton needs few passes"
+    if _many_margins(problem, dataset) and not shared and staleness == 0.0 and dataset.cluster is None:
+        return solvers.SDCA(threads=1), f"sparse, {k:,} columns, and rows beyond the margin count for nothing"
+    if problem.penalty.smooth and dataset.sparse and not shared:
+        return solvers.NewtonCG(), f"sparse, {k:,} columns: Hessian products, preconditioned by the frequent columns"
+    if problem.penalty.smooth:
+        return solvers.LBFGS(), f"{k:,} columns and a smooth penalty: only gradients, with curvature from their changes"
+    return solvers.ProximalGradient(), f"{k:,} columns and a penalty with kinks: accelerated proximal gradient"
+
+
+def _with_gradients(problem: Problem) -> Solver:
+    """Return Newton's method; of a loss that is straight far out, with one that goes on where it finds no curvature."""
+    if not jumps(problem.loss):
+        return solvers.Newton()
+    return Changing(solvers.Newton(), solvers.LBFGS() if problem.penalty.smooth else solvers.ProximalGradient())
+
+
+def _by_cost(problem: Problem, dataset: Data) -> tuple[Solver, str] | None:
+    """Return the cheapest method for dense rows, a smooth loss and a smooth penalty; None where one is as good.
+
+    Each comes with another, should it go badly.
+    """
+    n, k, m = dataset.n_rows, dataset.n_columns, problem.n_outputs
+    able = []
+    if k <= (GRAM_COLUMNS if problem.loss.quadratic else NEWTON_COLUMNS) and m == 1:
+        able.append("newton")
+    at_hand = dataset.in_memory or dataset.n_values <= SPAN_VALUES
+    spanned = n < k and n <= SPAN_ROWS and at_hand and _accepts(solvers.RowSpace(), problem)
+    if spanned:
+        able.append("row-space")
+    if k <= CHEAP_COLUMNS:
+        return None  # the same method whether rows have weights, are repeated or left out
+    if problem.loss.quadratic and "newton" in able and 2 * n >= k:
+        return None  # the Gram matrix, in one pass
+    easy = dataset.in_memory and m == 1 and not problem.loss.quadratic and not jumps(problem.loss)
+    if not able or easy or m > 1:
+        able += ["lbfgs", "newton-cg"]  # which read the rows often, and know little of curvature that jumps
+    name = min(able, key=lambda method: costs.seconds(method, n, k, m))
+    return _with_second(name, n, k, m)
+
+
+def _with_second(name: str, n: int, k: int, n_outputs: int) -> tuple[Solver, str]:
+    """Return a method with the one that takes over where it goes badly."""
+    shape = f"{n:,} dense rows of {k:,} columns"
+    if name == "newton":
+        return solvers.Newton(), f"{shape}: the Hessian is cheap, Newton needs few passes"
+    if name == "row-space":
+        return Changing(solvers.RowSpace(), solvers.NewtonCG()), f"{shape}, a ridge: solved in the span of the rows"
+    if name == "lbfgs":
+        second = Changing(solvers.LBFGS(), solvers.NewtonCG(), most=EASY_PASSES)
+        return second, f"{shape}: gradients are the cheapest, if the problem is an easy one"
+    newton = n_outputs == 1 and k <= NEWTON_COLUMNS
+    second = Changing(solvers.NewtonCG(), solvers.Newton() if newton else solvers.LBFGS())
+    return second, f"{shape}: products with the Hessian are cheaper than the Hessian"
+
+
+def _accepts(solver: Solver, problem: Problem) -> bool:
+    """Whether a solver can solve a problem."""
+    try:
+        solver.check(problem)
+    except ProblemError:
+        return False
+    return True
+
+
+def _for_kinks(problem: Problem, dataset: Data, staleness: float) -> tuple[Solver, str]:
+    """Return the solver for a loss that has no derivative somewhere."""
+    name, why, whole = problem.loss.name, "each shard solves its own part of the dual", dataset.cluster is None
+    if name == "hinge" and staleness > 0.0:
+        return solvers.ADMM(), f"the hinge loss has a kink, and there are no rounds: {why}"
+    if name == "hinge" and not whole:
+        return solvers.ADMM(), f"the hinge loss has a kink: {why}"
+    known = name in ("hinge", "epsilon-insensitive")  # another's conjugate may have more pieces than are looked for
+    if known and whole and staleness == 0.0 and _few_for_kinks(dataset) and _accepts(solvers.InteriorPoint(), problem):
+        few = f"{dataset.n_columns:,} columns: systems of that size are cheap"
+        return solvers.InteriorPoint(), f"the {name} loss has a kink; {few}, and few are needed whatever the units"
+    if not _accepts(solvers.SDCA(), problem):
+        if not _accepts(solvers.ADMM(), problem):
+            raise ProblemError(
+                f"no solver takes the {name} loss with the penalty {problem.penalty!r} and {dataset.n_columns:,} "
+                "columns: give every column a ridge (L2 or ElasticNet), or take a loss without kinks"
+            )
+        return solvers.ADMM(), f"the {name} loss has a kink, and the penalty no ridge: {why}"
+    chosen = solvers.SDCA(threads=1) if whole else solvers.SDCA()
+    return chosen, f"the {name} loss has a kink: its dual is solved row by row"
+
+
+def _few_for_kinks(dataset: Data) -> bool:
+    """Whether the columns are so few that an interior point's systems are cheap beside what they save."""
+    n, k = dataset.n_rows, dataset.n_columns
+    if k > (SPARSE_NEWTON_COLUMNS if dataset.sparse else KINK_COLUMNS):
+        return False
+    return n <= KINK_ROWS and n * k * (k + KINK_BESIDE) <= KINK_WORK
+
+
+def _many_margins(problem: Problem, dataset: Data) -> bool:
+    """Whether it is a smooth support vector machine on rows such as words, which share few columns."""
+    ridge = problem.penalty.name == "l2" and problem.penalty.alpha > 0.0 and problem.penalty.weights is None
+    words = dataset.sparse and dataset.n_columns > WORDS * dataset.n_rows
+    return ridge and words and problem.loss.name in ("squared-hinge", "squared-epsilon-insensitive")
+
+
+def many_columns(problem: Problem, dataset: Data) -> bool:
+    """Whether the penalty selects among so many columns that a working set of them is the thing to look at."""
+    if problem.n_outputs > 1 or not getattr(problem.loss, "smooth", True):
+        return False
+    if problem.penalty.name not in SELECTING or not getattr(problem.penalty, "l1_ratio", 1.0) > 0.0:
+        return False
+    k = dataset.n_columns
+    return k > (SPARSE_NEWTON_COLUMNS if dataset.sparse else max(WIDE * dataset.n_rows, WIDE_COLUMNS))
+
+
+def engine(dataset: Data, wanted: Engine | Literal["auto"], n_outputs: int = 1) -> Engine:
+    """Return the engine to use: threads for large local data; outputs multiply the work on sparse rows."""
+    if wanted != "auto":
+        if isinstance(wanted, (str, type)) or not hasattr(wanted, "run"):
+            raise ProblemError(f'engine is {wanted!r}; give "auto" or an object such as offbeat.engines.Threads()')
+        if dataset.cluster is not None and wanted.name != dataset.cluster.engine().name:
+            raise ProblemError(f'the data lies on {dataset.cluster.engine().name}: leave engine at "auto"')
+        return wanted
+    if dataset.cluster is not None:
+        place: Engine = dataset.cluster.engine()
+        return place
+    if dataset.sparse:
+        large = dataset.n_values * n_outputs > SPARSE_SMALL
+    else:
+        large = dataset.n_rows * min(dataset.n_columns, 100) > SMALL
+    threads = engines.Threads()
+    return threads if large and threads.n_workers > 1 else engines.Serial()
+
+
+def check_staleness(chosen: Solver, staleness: float) -> None:
+    """Raise `ProblemError` when the solver needs rounds and the fit would not have them."""
+    if not staleness >= 0:
+        raise ProblemError(f"staleness is {staleness}; it must be 0, a positive number or inf")
+    if staleness > chosen.max_staleness:
+        able = [name for name in solvers.__all__ if getattr(solvers, name)().max_staleness > 0]
+        hint = f"use one of {', '.join(able)}" if able else "no solver of this version runs without"
+        raise ProblemError(f"{chosen.name} needs rounds (staleness=0): {hint}, or leave staleness at 0")
+
+
+def stealing(
+    wanted: Stealing | Literal["auto"] | None, staleness: float, topology: Topology, engine: Engine, dataset: Data
+) -> Stealing | None:
+    """Return whether shards may move: by default in asynchronous fits with a hub, and as an engine has it."""
+    if wanted == "auto":
+        if not isinstance(topology, Hub):
+            return None
+        if hasattr(engine, "stealing"):
+            chosen: Stealing = engine.stealing(staleness, 8.0 * dataset.n_rows * min(dataset.n_columns, ENTRIES))
+            return chosen
+        return Stealing() if staleness > 0 else None
+    if wanted is not None and not isinstance(topology, Hub):
+        raise ProblemError("stealing needs topology=Hub(): among peers every worker keeps its own shard")
+    return wanted

@@ -1,0 +1,118 @@
+"""Columns without penalty: they are fitted before any strength is large enough for the others to be zero."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from offbeat.data.dataset import Data
+from offbeat.engines.interrupt import interruptible, raise_if
+from offbeat.errors import ConvergenceWarning
+from offbeat.fit.inspection import Options
+from offbeat.fit.settings import Settings
+from offbeat.fit.solve import fit
+from offbeat.penalties import L1
+from offbeat.problem import Evaluation, Floats, Problem, Separable
+from offbeat.sideways.evaluation import Iterate
+from offbeat.sideways.protocol import DataInfo
+from offbeat.solvers.newton.quadratic import Quadratic, refined
+
+Start: TypeAlias = tuple[Floats, Floats]
+Look: TypeAlias = Callable[[DataInfo, Iterate], Evaluation]
+ABOVE = 100.0  # strength to begin with, in steepest slopes at the null model: fitting the free columns may raise them
+TRIALS = 20
+TOLERANCE = 1e-10  # of the fit of the free columns: the strength errs by about as much of the slope at the null model
+
+
+def unpenalised(penalty: Separable) -> NDArray[np.bool_]:
+    """Return which columns have no penalty while others have one."""
+    free = penalty.weight == 0.0
+    return free if not free.all() else np.zeros_like(free)
+
+
+def steepest(penalty: Separable, at: Evaluation) -> float:
+    """Return the largest slope of the loss along a column with penalty, in units of its strength."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        slopes = np.abs(at.gradient) / penalty.factor / penalty.weight
+    return float(np.max(slopes[np.isfinite(slopes) & (penalty.weight > 0.0)], initial=0.0))
+
+
+def fit_free(problem: Problem, dataset: Data, options: Options, strength: float) -> tuple[Start, float]:
+    """Fit the columns without penalty alone: those with one get a lasso that is too strong for them.
+
+    Parameters
+    ----------
+    problem : Problem
+        With weights in its penalty, some of which are 0.
+    dataset : Data
+    options : Options
+    strength : float
+        To begin with; it is raised until all coefficients with penalty are zero.
+
+    Returns
+    -------
+    start : tuple of ndarray, shapes (n_columns,) and (1,)
+        Coefficients and intercept.
+    passes : float
+    """
+    passes = 0.0
+    options = replace(options, tol=TOLERANCE)
+    held = np.asarray(problem.penalty.weights, np.float64) > 0.0
+    for alpha in _strengths(strength):
+        lasso = Problem(problem.loss, L1(alpha, weights=problem.penalty.weights))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            with interruptible() as interrupted:
+                solution = fit(lasso, dataset, options, Settings())
+            raise_if(interrupted, solution)
+        passes += solution.passes
+        options = replace(options, start=(solution.coef, np.atleast_1d(solution.intercept)))
+        if not np.any(solution.coef[held]):
+            break
+    assert options.start is not None
+    return options.start, passes
+
+
+def free_quadratic(
+    problem: Problem, info: DataInfo, model: Quadratic, strength: float, look: Look | None
+) -> tuple[Evaluation, int]:
+    """Fit the columns without penalty alone, for a quadratic loss; see `fit_free`.
+
+    Parameters
+    ----------
+    problem : Problem
+    info : DataInfo
+    model : Quadratic
+        The loss.
+    strength : float
+    look : callable, optional
+        Evaluates a point on the rows.
+
+    Returns
+    -------
+    at : Evaluation
+        Where they are fitted.
+    looks : int
+        How often the rows were looked at.
+    """
+    x, looks, held = model.x, 0, info.penalty.weight > 0.0
+    reference = info.reference._replace(tolerance=TOLERANCE)
+    for alpha in _strengths(strength):
+        lasso = replace(info, penalty=replace(info.penalty, rule=L1(alpha)), reference=reference)
+        x, _, more = refined(problem, lasso, model, x, look)
+        looks += more
+        if not np.any(x.u[held]):
+            break
+    if looks == 0 or look is None:
+        return model.evaluation(x), looks
+    return look(info, x), looks + 1
+
+
+def _strengths(first: float) -> list[float]:
+    """Return strengths to try, until one is large enough."""
+    return [max(first, np.finfo(np.float64).tiny) * ABOVE**i for i in range(TRIALS)]

@@ -1,0 +1,179 @@
+"""What a fit is told besides its problem and its data."""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from offbeat.data.dataset import Data
+from offbeat.engines.base import Engine
+from offbeat.errors import ProblemError
+from offbeat.fit import checkpoint as checkpoints
+from offbeat.fit.inspection import Options
+from offbeat.fit.solution import Solution, large_offset
+from offbeat.problem import Problem
+from offbeat.sideways.messages import Row
+from offbeat.sideways.protocol import Progress, Solver
+from offbeat.sideways.schedule import Stealing
+from offbeat.sideways.topologies import Hub, Topology
+
+LOG_LINKS = ("poisson", "gamma")
+"""Names of the losses whose prediction is the logarithm of a mean."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything about a fit but the data: what `solve` collects from its arguments."""
+
+    solver: Solver | Literal["auto"] = "auto"
+    engine: Engine | Literal["auto"] = "auto"
+    staleness: float = 0.0
+    topology: Topology = field(default_factory=Hub)
+    max_iter: float = 1000.0
+    time_limit: float | None = None
+    callback: Callable[[Progress, Row], Any] | None = None
+    random_state: int | None = None
+    progress: bool | None = None
+    stealing: Stealing | Literal["auto"] | None = "auto"
+    concurrency: float = math.inf
+    watch: Callable[[Any, float], Any] | None = None
+    checkpoint: checkpoints.FilePath | None = None
+    checkpoint_every: float = 30.0
+    resume: checkpoints.FilePath | None = None
+
+    @property
+    def limit(self) -> float:
+        """Seconds that a fit may take."""
+        return math.inf if self.time_limit is None else self.time_limit
+
+
+def check(problem: Problem, dataset: Data, options: Options, settings: Settings) -> None:
+    """Check what was asked for, before anything is done.
+
+    Raises
+    ------
+    TargetError, ProblemError
+        The targets do not fit the loss; a setting has no meaning.
+    """
+    dataset.check_target(problem.loss)
+    _check_offset(problem, dataset)
+    if not options.tol >= 0.0:
+        raise ProblemError(f"tol is {options.tol}; it must be a number of at least 0")
+    if settings.checkpoint is not None:
+        checkpoints.check_writable(settings.checkpoint)
+        if not settings.checkpoint_every >= 0.0:
+            raise ProblemError(f"checkpoint_every is {settings.checkpoint_every}; give seconds, at least 0")
+    wanted = settings.checkpoint is not None or settings.resume is not None
+    if wanted and not isinstance(settings.topology, Hub):
+        raise ProblemError(f"checkpoints need topology=Hub(): in a {settings.topology.name}, nobody knows all of it")
+    if not settings.concurrency >= 1:
+        raise ProblemError(f"concurrency is {settings.concurrency}; it must be a number of at least 1, or inf")
+    check_limits(settings.max_iter, settings.time_limit)
+
+
+def check_limits(max_iter: Any, time_limit: Any) -> None:
+    """Raise `ProblemError` unless a fit can have these limits: numbers of passes and seconds, from 0.
+
+    Examples
+    --------
+    >>> check_limits(10, None)
+    """
+    if not _at_least_zero(max_iter):
+        raise ProblemError(f"max_iter is {max_iter!r}; it must be a number of passes, at least 0")
+    if time_limit is not None and not _at_least_zero(time_limit):
+        raise ProblemError(f"time_limit is {time_limit!r}; it must be a number of seconds, at least 0")
+
+
+def _check_offset(problem: Problem, dataset: Data) -> None:
+    """Warn of an offset that is likely to be what its logarithm should be."""
+    if problem.loss.name in LOG_LINKS and (message := large_offset(dataset)):
+        warnings.warn(message, UserWarning, stacklevel=4)
+
+
+def check_on_interrupt(wanted: Any) -> None:
+    """Raise `ProblemError` unless this is something that can follow on Ctrl-C.
+
+    Examples
+    --------
+    >>> check_on_interrupt("raise")
+    """
+    if wanted not in ("raise", "return"):
+        raise ProblemError(f"on_interrupt is {wanted!r}; give 'raise' or 'return'")
+
+
+def _at_least_zero(value: Any) -> bool:
+    try:
+        return bool(float(value) >= 0.0)
+    except (TypeError, ValueError):
+        return False
+
+
+class Allowance:
+    """What a fit that is made of several fits may still take: passes over the data and seconds.
+
+    Parameters
+    ----------
+    max_iter : float
+        Passes, of all fits together.
+    time_limit : float, optional
+        Seconds, of all fits together; of the virtual clock where the engine has one.
+    interrupted : callable
+        Whether Ctrl-C was pressed.
+    started : float, optional
+        When the seconds began, as by `time.perf_counter`.
+
+    Raises
+    ------
+    ProblemError
+        A limit is no number from 0.
+
+    Examples
+    --------
+    >>> Allowance(30.0, None).part(3)
+    (10.0, None)
+    """
+
+    def __init__(
+        self, max_iter: float, time_limit: float | None, interrupted: Callable[[], bool] = lambda: False,
+        started: float | None = None,
+    ) -> None:  # fmt: skip
+        check_limits(max_iter, time_limit)
+        self.passes = 0.0
+        self._interrupted = interrupted
+        self._most, self._limit = float(max_iter), time_limit
+        self._started = time.perf_counter() if started is None else started
+        self._virtual, self._broken = 0.0, False
+
+    @property
+    def seconds(self) -> float:
+        """Seconds so far."""
+        return self._virtual or time.perf_counter() - self._started
+
+    def spend(self, solution: Solution) -> None:
+        """Take note of what a fit took."""
+        self.passes += solution.passes
+        self._broken |= solution.status == "interrupted"
+        facts = solution.trace.metadata
+        self._virtual += float(facts["seconds"]) if facts.get("clock") == "virtual" else 0.0
+
+    def part(self, count: float) -> tuple[float, float | None]:
+        """Return an even share of the passes and seconds that are left, for one of so many fits."""
+        return self.left / count, None if self._limit is None else max(self._limit - self.seconds, 0.0) / count
+
+    @property
+    def left(self) -> float:
+        """Passes that are left."""
+        return max(self._most - self.passes, 0.0)
+
+    @property
+    def over(self) -> str | None:
+        """Why no other fit may begin, None if one may."""
+        if self._broken or self._interrupted():
+            return "interrupted"
+        if self._limit is not None and self.seconds >= self._limit:
+            return "time_limit"
+        return "max_iter" if self.passes >= self._most else None

@@ -1,0 +1,330 @@
+"""What all estimators share: from parameters to a fit, from a fit to attributes, prediction."""
+
+from __future__ import annotations
+
+import math
+import os
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import DataConversionWarning
+from sklearn.utils.validation import check_is_fitted, check_random_state, validate_data
+
+from offbeat import solvers
+from offbeat.data.arrays.vectors import check_present, weight_vector
+from offbeat.data.dataset import Data, Dataset
+from offbeat.data.diagnose import diagnose_non_finite
+from offbeat.data.files.reading import Reading
+from offbeat.data.load import as_dataset, libsvm_as_fitted, target_values
+from offbeat.data.opening import Opened, open_data
+from offbeat.engines.interrupt import interruptible, raise_if
+from offbeat.engines.placing import lies_elsewhere, placed
+from offbeat.errors import DataError, ProblemError, TargetError
+from offbeat.fit import choice
+from offbeat.fit.inspection import Options
+from offbeat.fit.settings import Settings
+from offbeat.fit.solution import Solution
+from offbeat.fit.solve import fit
+from offbeat.linear_model._shared.predict import linear_predictor
+from offbeat.problem import Floats, Problem
+from offbeat.sideways.topologies import Hub
+
+Start = tuple[Floats, Floats]
+Limits = tuple[float, float | None]
+"""Most passes over the data, and seconds."""
+
+
+class LinearModel(BaseEstimator):
+    """Parameters, fitting and prediction of every linear model; the estimators document them."""
+
+    coef_: Floats
+    intercept_: Any
+    n_features_in_: int
+    encoder_: Any
+    target_: str | None
+    by_name_: bool = False
+    reading_: Reading
+
+    def __init__(
+        self,
+        *,
+        fit_intercept: bool = True,
+        solver: Any = "auto",
+        engine: Any = "auto",
+        staleness: float = 0.0,
+        topology: Hub | None = None,
+        tol: float = 1e-4,
+        max_iter: float = 1000,
+        time_limit: float | None = None,
+        random_state: Any = None,
+        verbose: int = 0,
+        warm_start: bool = False,
+        callbacks: Any = None,
+        memory_budget: int | str | None = None,
+    ) -> None:
+        self.fit_intercept = fit_intercept
+        self.solver = solver
+        self.engine = engine
+        self.staleness = staleness
+        self.topology = topology
+        self.tol = tol
+        self.max_iter = max_iter
+        self.time_limit = time_limit
+        self.random_state = random_state
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.callbacks = callbacks
+        self.memory_budget = memory_budget
+
+    def _open(self, X: Any, y: Any, reading: Reading | None = None) -> Opened:
+        """Recognise the data; raise the errors that scikit-learn's tools expect of a missing or odd target."""
+        opened = open_data(X, self.memory_budget, reading)
+        if y is None and opened.labels is None:
+            raise TargetError(
+                f"This {type(self).__name__} estimator requires y to be passed, but the target y is None."
+            )
+        check_present(y, "y", TargetError)
+        if getattr(y, "ndim", 1) == 2 and np.shape(y)[1] == 1:
+            warnings.warn(
+                "A column-vector y was passed when a 1d array was expected. Please change the shape of y to "
+                "(n_samples, ), for example using ravel().",
+                DataConversionWarning,
+                stacklevel=3,
+            )
+        return opened
+
+    def _dataset(self, X: Any, y: Any, sample_weight: Any = None) -> tuple[Data, float]:
+        """Return the data set of a regression and the sum of its weights; remember names and number of features."""
+        dataset: Data
+        if lies_elsewhere(X, self.engine):
+            dataset = placed(X, y, sample_weight=sample_weight, engine=self.engine)
+        else:
+            opened = self._open(X, y)
+            dataset = as_dataset(opened, y, sample_weight=sample_weight, memory_budget=self.memory_budget)
+        self._remember(X, dataset)
+        return dataset.weighted()
+
+    def _here(self, X: Any) -> Any:
+        """Return data of this process as it is: what some estimators need.
+
+        Raises
+        ------
+        ProblemError
+            It lies on a cluster.
+        """
+        if lies_elsewhere(X, self.engine):
+            raise ProblemError(
+                f"{type(self).__name__} takes data of this process only: give it arrays, as with X.compute()"
+            )
+        return X
+
+    def _local(self, X: Any, y: Any, sample_weight: Any = None) -> tuple[Dataset, float]:
+        """Return the data set of a regression in this process, and the sum of its weights."""
+        return cast("tuple[Dataset, float]", self._dataset(self._here(X), y, sample_weight))
+
+    def _remember(self, X: Any, dataset: Data) -> None:
+        """Set ``n_features_in_``, ``feature_names_in_``, ``encoder_``, ``target_`` and ``reading_``."""
+        for name in ("stream_", "n_samples_seen_"):  # what was seen before is no part of what comes now
+            self.__dict__.pop(name, None)
+        self.encoder_ = dataset.encoder
+        self.target_ = dataset.target
+        self.by_name_, self.reading_ = _holds_more(X, dataset), dataset.reading
+        if self._by_name(X) or dataset.cluster is not None:
+            self.__dict__.pop("feature_names_in_", None)
+            if dataset.encoder is not None:
+                self.feature_names_in_ = np.array(dataset.encoder.names, dtype=object)
+        elif type(X) is np.ndarray:  # has no names, as scikit-learn would find out in a tenth of a millisecond
+            self.__dict__.pop("feature_names_in_", None)
+        else:
+            validate_data(self, X, reset=True, skip_check_array=True, ensure_2d=False)
+        self.n_features_in_ = dataset.n_columns if dataset.encoder is None else len(dataset.encoder.names)
+
+    def _by_name(self, X: Any) -> bool:
+        """Whether the encoder finds columns by name: in files, and where the fit had a table of more than features."""
+        return self.target_ is not None or self.by_name_ or _has_hidden_names(X)
+
+    def _example(self, method: str) -> NDArray[Any]:
+        """Return what a method of prediction gives for no rows."""
+        return np.empty(0)
+
+    def _optimise(
+        self, problem: Problem, dataset: Data, start: Start | None = None, limits: Limits | None = None
+    ) -> None:
+        """Solve the problem, keep model and proof, and have a cluster forget the data; after Ctrl-C, raise then.
+
+        Raises
+        ------
+        KeyboardInterrupt
+        """
+        with interruptible() as interrupted:
+            try:
+                solution = self._solve(problem, dataset, start, limits)
+            finally:
+                dataset.release()
+        self._keep(solution)
+        self._set_coef(solution)
+        raise_if(interrupted, solution)
+
+    def _solve(
+        self, problem: Problem, dataset: Data, start: Start | None = None, limits: Limits | None = None
+    ) -> Solution:
+        """Solve the problem, from coefficients of shape (n_features, n_outputs) where given.
+
+        ``limits``, on passes and seconds, are those of this fit, where it is one of several.
+        """
+        settings = self._settings(problem, dataset, warm=start is not None)
+        if limits is not None:
+            settings = replace(settings, max_iter=limits[0], time_limit=limits[1])
+        return fit(problem, dataset, self._options(start), settings)
+
+    def _set_coef(self, solution: Solution) -> None:
+        """Set ``coef_`` and ``intercept_``."""
+        raise NotImplementedError
+
+    def _options(self, start: Start | None = None) -> Options:
+        return Options(bool(self.fit_intercept), False, _number("tol", self.tol), start)
+
+    def _keep(self, solution: Solution) -> None:
+        self.certificate_ = solution.certificate
+        self.trace_ = solution.trace
+        self.status_ = solution.status
+        self.n_iter_: Any = max(1, math.ceil(solution.passes))
+
+    def _settings(self, problem: Problem, dataset: Data, *, warm: bool) -> Settings:
+        return Settings(
+            warm_solver(problem, dataset, self.solver) if warm else self.solver,
+            self.engine,
+            self.staleness,
+            self.topology or Hub(),
+            _number("max_iter", self.max_iter),
+            self.time_limit,
+            _together(self.callbacks),
+            _seed(self.random_state),
+            bool(self.verbose),
+        )
+
+    def _warm(self, n_columns: int, n_outputs: int) -> Start | None:
+        """Return where to start: the fit before with ``warm_start``, else None."""
+        if not self.warm_start or not hasattr(self, "coef_"):
+            return None
+        coef = np.atleast_2d(np.asarray(self.coef_, dtype=np.float64)).T
+        if coef.shape != (n_columns, n_outputs):
+            raise ProblemError(
+                f"warm_start: the fit before has coefficients of shape {coef.shape}, the data needs "
+                f"{(n_columns, n_outputs)}; set warm_start=False or make a new estimator"
+            )
+        return coef, np.atleast_1d(np.asarray(self.intercept_, dtype=np.float64))
+
+    def _predictor(self, X: Any) -> NDArray[Any]:
+        """Return ``X @ coef_.T + intercept_``, of shape (n_rows,) for one output."""
+        check_is_fitted(self)
+        dataset = self._features(X)
+        coef = self.coef_ if self.coef_.ndim == 1 or len(self.coef_) > 1 else self.coef_[0]
+        intercept = self.intercept_ if coef.ndim == 2 else np.ravel(self.intercept_)[0]
+        with np.errstate(all="ignore"):  # what is not finite is looked for below
+            z = linear_predictor(dataset.source, coef.T, intercept)
+            finite = bool(np.isfinite(z.sum()))
+        message = None if finite else diagnose_non_finite(dataset.source, dataset.feature_names)
+        if message:
+            raise DataError(message)
+        return z
+
+    def _features(self, X: Any) -> Dataset:
+        """Return the features for prediction, encoded as they were for the fit."""
+        if not self._by_name(X):
+            validate_data(self, X, reset=False, skip_check_array=True, ensure_2d=False)
+        dataset = as_dataset(self._reopened(X), encoder=self.encoder_, memory_budget=self.memory_budget)
+        if self.encoder_ is None and dataset.encoder is not None and not dataset.encoder.plain:
+            raise DataError("The model was fitted on numbers only, and X has columns of categories. Encode them first.")
+        n_columns = dataset.n_columns
+        if self.encoder_ is None and n_columns != self.n_features_in_:
+            raise DataError(
+                f"X has {n_columns} features, but {type(self).__name__} is expecting {self.n_features_in_} "
+                "features as input."
+            )
+        return dataset
+
+    def _judged(self, X: Any) -> NDArray[Any]:
+        """Return what `_losses` compares with targets."""
+        return np.asarray(self.predict(X))
+
+    def _weights(self, X: Any, weight: Any, n_rows: int) -> Floats | None:
+        """Return weights for scoring: None where there are none; a number or the name of a column will do."""
+        if weight is None:
+            return None
+        return weight_vector(target_values(self._reopened(X), weight) if isinstance(weight, str) else weight, n_rows)
+
+    def _labels(self, X: Any, y: Any) -> Any:
+        """Return targets for scoring: the values of a column where its name was given."""
+        return target_values(self._reopened(X, y), y) if isinstance(y, str) else y
+
+    def _reopened(self, X: Any, target: Any = None) -> Opened:
+        """Open data for a model that is there: text files, be they opened already, are read as those of the fit."""
+        reading = self._reading(target)
+        opened = open_data(X, self.memory_budget, reading)
+        return opened if opened.labels is None else libsvm_as_fitted(opened, reading)
+
+    def _reading(self, target: Any = None) -> Reading:
+        """Return how text files are read for this model: columns are what they were in the fit, the target too."""
+        classes = self.__dict__.get("classes_")
+        texts = [target] if isinstance(target, str) and classes is not None and classes.dtype.kind in "OUS" else []
+        return self.reading_.for_prediction(self.encoder_, self.n_features_in_, texts)
+
+
+def warm_solver(problem: Problem, dataset: Data, wanted: Any) -> Any:
+    """Return the solver for a start near the optimum: samples of the rows would lead away from it.
+
+    Examples
+    --------
+    >>> from offbeat.data.arrays.in_memory import DenseSource
+    >>> from offbeat.linear_model import translate
+    >>> dataset = Dataset(DenseSource(np.zeros((50, 2))), np.zeros(50))
+    >>> warm_solver(translate.logistic(1.0, 0.0, 2, 50), dataset, "auto").first_sample
+    50
+    """
+    if wanted != "auto":
+        return wanted
+    chosen, _ = choice.solver(problem, dataset, "auto")
+    return replace(chosen, first_sample=max(dataset.n_rows, 1)) if isinstance(chosen, solvers.Newton) else chosen
+
+
+def _has_hidden_names(X: Any) -> bool:
+    """Whether X is a file, opened or not, or a lazy frame, whose names scikit-learn does not see."""
+    paths = X if isinstance(X, list | tuple) else [X]
+    hidden = type(X).__name__ == "LazyFrame" or isinstance(X, Opened)
+    return hidden or any(isinstance(path, str | os.PathLike) for path in paths[:1])
+
+
+def _holds_more(X: Any, dataset: Data) -> bool:
+    """Whether X is a table with columns that are not features, such as weights."""
+    shape = getattr(X, "shape", ())
+    return dataset.cluster is None and dataset.encoder is not None and shape[1:] != (len(dataset.encoder.names),)
+
+
+def _number(name: str, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise ProblemError(f"{name} is {value!r}; it must be a number") from None
+
+
+def _seed(random_state: Any) -> int | None:
+    if random_state is None or isinstance(random_state, int | np.integer):
+        return None if random_state is None else int(random_state)
+    return int(check_random_state(random_state).randint(2**31 - 1))
+
+
+def _together(callbacks: Any) -> Callable[[Any, Any], bool] | None:
+    """Return one callback that calls all, and stops when one asks for it."""
+    if callbacks is None:
+        return None
+    functions = list(callbacks) if isinstance(callbacks, list | tuple) else [callbacks]
+    for function in functions:
+        if not callable(function):
+            raise ProblemError(f"callbacks holds {function!r}; give functions of (progress, row)")
+    return lambda progress, row: any([function(progress, row) for function in functions])

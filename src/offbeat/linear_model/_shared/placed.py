@@ -1,0 +1,92 @@
+"""Estimators on data that lies on a cluster: predictions that stay there, scores that add up there."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from functools import partial, wraps
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from offbeat.data.arrays.vectors import raw_vector
+from offbeat.data.load import target_values
+from offbeat.data.opening import open_data
+from offbeat.data.placed.parts import Part, weights_of
+from offbeat.engines.placing import lies_elsewhere, map_rows, placed
+from offbeat.errors import DataError
+from offbeat.linear_model._shared.deviance import explained
+from offbeat.problem import Floats
+
+if TYPE_CHECKING:
+    from offbeat.linear_model._shared.base import LinearModel
+
+F = TypeVar("F", bound=Callable[..., Any])
+HEAVY = ("trace_", "callbacks", "engine", "stream_", "outliers_")
+"""What prediction does not need, and should not travel."""
+
+
+def lazily(method: F) -> F:
+    """Have a method of prediction return a lazy collection where X is one: each part where it is.
+
+    Parameters
+    ----------
+    method : callable
+        ``method(self, X)``, of which rows depend on rows of X alone.
+    """
+
+    @wraps(method)
+    def predict(self: Any, X: Any) -> Any:
+        if not lies_elsewhere(X):
+            return method(self, X)
+        return map_rows(partial(method, light(self)), X, self._example(method.__name__))
+
+    return predict  # type: ignore[return-value]
+
+
+def light(model: Any) -> Any:
+    """Return a model that predicts like this one, and has nothing else with it."""
+    copied = copy.copy(model)
+    for name in HEAVY:
+        copied.__dict__.pop(name, None)
+    return copied
+
+
+def placed_score(model: LinearModel, X: Any, y: Any, sample_weight: Any) -> float:
+    """Return 1 minus the loss of the predictions over that of the best constant, summed where the rows are.
+
+    Parameters
+    ----------
+    model : LinearModel
+    X, y, sample_weight : Dask collections or column names
+    """
+    data = placed(X, y, sample_weight=sample_weight, engine=model.engine)
+    try:
+        if not data.has_target:
+            raise DataError("no target was given: pass y, or the name of the target column")
+        first = np.sum(data.cluster.each(partial(_targets, light(model)), data.parts), axis=0)
+        mean = float(first[1] / first[0])
+        losses = np.sum(data.cluster.each(partial(_losses, light(model), mean), data.parts), axis=0)
+    finally:
+        data.release()
+    return explained(float(losses[0]), float(losses[1]))
+
+
+def _weighted_targets(part: Part) -> tuple[Any, Floats]:
+    opened = open_data(part.X)
+    y = raw_vector(target_values(opened, part.y), "y", DataError)
+    weight = weights_of(part, opened)
+    return y, weight if weight.size else np.ones(len(y))
+
+
+def _targets(model: Any, part: Part) -> Floats:
+    """Return the sums of weights and of weighted targets, where those are numbers."""
+    y, weight = _weighted_targets(part)
+    return np.array([weight.sum(), 0.0 if hasattr(model, "classes_") else weight @ np.asarray(y, np.float64)])
+
+
+def _losses(model: Any, mean: float, part: Part) -> Floats:
+    """Return the weighted losses of the predictions and of the mean."""
+    y, weight = _weighted_targets(part)
+    mine, plain = model._losses(y, model._judged(part.X), mean)
+    return np.array([weight @ mine, weight @ plain])

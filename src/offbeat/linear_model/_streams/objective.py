@@ -1,0 +1,201 @@
+"""The objective of a stream: a quadratic for rows that were let go, the loss of the rows held, a penalty."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from offbeat.data.dataset import Dataset
+from offbeat.data.shard import Point, Shard, Sums, Workspace
+from offbeat.data.source import CSR
+from offbeat.engines.base import Engine
+from offbeat.linear_model._shared.predict import as_matrix
+from offbeat.problem import Evaluation, Floats, Problem, Reference
+from offbeat.sideways.evaluation import Iterate
+from offbeat.sideways.protocol import DataInfo
+
+ROWS = 512  # at a time, for several classes
+
+
+@dataclass(frozen=True)
+class Quadratic:
+    """What is left of rows: ``value + slope.(x - anchor) + (x - anchor)'H(x - anchor) / 2``; intercept last."""
+
+    anchor: Floats
+    value: float
+    slope: Floats
+    hessian: Floats
+
+    def moved(self, x: Floats) -> Quadratic:
+        """Return the same function, expanded at ``x``."""
+        d = x - self.anchor
+        bent = self.hessian @ d
+        return Quadratic(x, self.value + float(self.slope @ d) + 0.5 * float(d @ bent), self.slope + bent, self.hessian)
+
+
+@dataclass(frozen=True)
+class Running:
+    """What a stream remembers.
+
+    Parameters
+    ----------
+    rows : int
+    weight, floor : float
+        Sums of weights, and of what no model can go below.
+    target : ndarray, shape (n_outputs,)
+        Sum of weighted targets; of several classes, of the weights of each.
+    center : ndarray, shape (k,)
+        About which columns are taken; zeros without an intercept, else any would do.
+    fit_intercept : bool
+    past : Quadratic
+    held : tuple of Dataset
+        Rows that are not part of ``past``.
+    scale : ndarray, shape (k,), optional
+        Deviations of the columns in the first rows: they tell which columns are far from zero.
+    """
+
+    rows: int
+    weight: float
+    target: Floats
+    floor: float
+    center: Floats
+    fit_intercept: bool
+    past: Quadratic
+    held: tuple[Dataset, ...] = ()
+    scale: Floats | None = None
+
+    @property
+    def n_columns(self) -> int:
+        """Number of columns."""
+        return len(self.center)
+
+
+class Look(NamedTuple):
+    """The objective's smooth part at a point, as sums: past and held rows."""
+
+    x: Floats
+    loss: float
+    gradient: Floats
+    hessian: Floats
+    repair: Floats
+    repair_sum: float
+
+
+class Objective:
+    """The objective of a stream: its quadratic, the rows held, a penalty.
+
+    Parameters
+    ----------
+    problem : Problem
+    known : Running
+    engine : Engine
+    tol : float
+    """
+
+    def __init__(self, problem: Problem, known: Running, engine: Engine, tol: float) -> None:
+        self._problem, self._known, self._engine = problem, known, engine
+        k, m = known.n_columns, len(known.target)
+        b, null = _null(problem.loss, known.target / known.weight, known.fit_intercept)
+        self.start = np.append(np.zeros(k * m), b)
+        first = self.look(self.start)
+        curvature = np.diag(first.hessian)[: k * m].reshape(k, m).mean(axis=1)
+        bend = float(np.diag(first.hessian)[k * m :].mean())
+        scale = np.sqrt(np.where(curvature > 0.0, curvature, 1.0) / (bend if bend > 0.0 else 1.0))
+        self._scale = np.append(np.repeat(scale, m), np.ones(m))
+        norm = float(np.linalg.norm((first.gradient / self._scale)[: k * m])) / known.weight
+        floor = known.floor / known.weight
+        reference = Reference(max(null + floor, 0.0), norm, floor, known.fit_intercept, tol)
+        self.info = DataInfo(
+            known.rows, k, m, known.center, scale, problem.separable(k, scale), reference,
+            (self.start[: k * m], self.start[k * m :]), False, np.ones(k),
+        )  # fmt: skip
+
+    def look(self, x: Floats) -> Look:
+        """Evaluate quadratic and rows at a point in the units of the columns, intercepts last (about the centre)."""
+        past, (k, m) = self._known.past.moved(x), (self._known.n_columns, len(self._known.target))
+        coef = x[: k * m].reshape(k, m) if m > 1 else x[:k].copy()
+        scale = self._known.scale
+        point = Point(coef, x[k * m :].copy(), self._known.center, hessian=m == 1, repair=m == 1, scale=scale)
+        unit = np.ones(x.size) if scale is None or m > 1 else np.append(scale, 1.0)  # that the Hessian comes in
+        loss, gradient, hessian = past.value, past.slope.copy(), past.hessian.copy()
+        repair, repair_sum = past.hessian[: k * m, -1].copy(), float(past.hessian[-1, -1])
+
+        def one(shard: Shard) -> Floats:
+            with np.errstate(over="ignore", invalid="ignore"):  # a trial too far is turned down
+                flat = shard.evaluate(self._problem.loss, point, Workspace()).flat()
+                return np.append(flat, softmax_hessian(shard, point).ravel()) if m > 1 else flat
+
+        for part in self._known.held:
+            shards = part.shards(self._engine.n_workers)
+            flat = np.sum(self._engine.map(one, [s for s in shards if s.n_rows]), axis=0)
+            sums = Sums.unflat(flat, point)
+            loss = loss + float(sums.head[0])
+            hessian = hessian + flat[-hessian.size :].reshape(hessian.shape) * unit * unit[:, None]
+            gradient += np.append(sums.gradient, sums.head[1 : 1 + m])
+            if sums.repair is not None:
+                repair, repair_sum = repair + sums.repair, repair_sum + float(sums.head[-2])
+        return Look(x, loss, gradient, hessian, repair, repair_sum)
+
+    def internal(self, at: Look) -> tuple[Iterate, Evaluation, Floats]:
+        """Return point, evaluation and Hessian as means, in internal coordinates."""
+        w, scale, n = self._known.weight, self._scale, self.info.size
+        gradient, hessian = at.gradient / scale / w, at.hessian / scale / scale[:, None] / w
+        on = self._known.fit_intercept
+        if not on:
+            gradient[n:], hessian[n:, :], hessian[:, n:] = 0.0, 0.0, 0.0
+            np.einsum("ii->i", hessian)[n:] = 1.0
+        repair = at.repair / scale[:n] / w if on and self.info.n_outputs == 1 else None
+        seen = Evaluation(at.loss / w, gradient[:n], gradient[n:], repair, at.repair_sum / w)
+        x = at.x * scale
+        return Iterate(x[:n], x[n:]), seen, hessian
+
+    def original(self, x: Floats) -> Floats:
+        """Return an internal point in the units of the columns."""
+        out: Floats = x / self._scale
+        return out
+
+
+def _null(loss: Any, mean: Floats, fit_intercept: bool) -> tuple[Floats, float]:
+    """Return the best intercepts without features and the mean loss there; losses are linear in the target."""
+    if len(mean) > 1:
+        b = np.log(np.maximum(mean, 1e-300)) if fit_intercept else np.zeros(len(mean))
+        b = b - b.mean()
+        return b, float(np.log(np.exp(b).sum()) - mean @ b)
+    y = float(mean[0])
+    z = float(loss.link(y)) if fit_intercept else 0.0
+    value = y * loss.value(z, 1.0) + (1.0 - y) * loss.value(z, 0.0) if loss.classifier else loss.value(z, y)
+    return np.array([z]), float(value)
+
+
+def softmax_hessian(shard: Shard, point: Point) -> Floats:
+    """Return the sum of the Hessians of the multinomial loss over a shard: ``m`` classes for each of ``k + 1`` columns.
+
+    Parameters
+    ----------
+    shard : Shard
+    point : Point
+        With ``coef`` of shape (k, m).
+    """
+    k, m = point.coef.shape
+    out = np.zeros((k + 1, m, k + 1, m))
+    for block, targets, _ in shard.blocks(1.0, Workspace()):
+        X: Any = as_matrix(block, k) if isinstance(block, CSR) else block
+        for first in range(0, len(targets.y), ROWS):
+            part = slice(first, first + ROWS)
+            rows = X[part].toarray() if isinstance(block, CSR) else X[part]
+            A = np.column_stack([rows - point.center, np.ones(len(rows))])
+            z = A @ np.vstack([point.coef, point.intercept])
+            p = np.exp(z - z.max(axis=1, keepdims=True))
+            p /= p.sum(axis=1, keepdims=True)
+            v = targets.weight[part, None] if targets.weight.size else 1.0
+            for a in range(m):
+                for b in range(a + 1):
+                    weights = v * p[:, [a]] * ((a == b) - p[:, [b]])
+                    out[:, a, :, b] += A.T @ (weights * A)
+    for a in range(m):
+        for b in range(a):
+            out[:, b, :, a] = out[:, a, :, b]
+    result: Floats = out.reshape((k + 1) * m, (k + 1) * m)
+    return result

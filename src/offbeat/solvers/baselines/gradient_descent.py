@@ -1,0 +1,81 @@
+"""Gradient descent with steps after Barzilai and Borwein, made safe by a line search.
+
+Sources: Barzilai & Borwein 1988 (IMA J. Numer. Anal. 8:141); Raydan 1997 (SIAM J. Optim. 7:26), which lets the
+objective rise above the last one, but not above the last ten. The curvature of the penalty is known
+and divided out exactly.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+from offbeat.data.shard import Point, Shard, Workspace
+from offbeat.errors import ProblemError
+from offbeat.problem import Floats, Problem
+from offbeat.sideways import evaluation
+from offbeat.sideways.board import Board
+from offbeat.sideways.protocol import DataInfo, Step
+from offbeat.solvers._common import descent
+from offbeat.solvers._common.descent import DescentState
+
+
+@dataclass(frozen=True)
+class GradientDescent:
+    """Gradient descent for smooth penalties: the plain method others are measured by.
+
+    Parameters
+    ----------
+    recent : int
+        The objective must fall below the largest of so many last ones; 1 lets it never rise.
+
+    Examples
+    --------
+    >>> from offbeat import Problem, losses, penalties, solve, solvers
+    >>> from offbeat.datasets import make_classification
+    >>> X, y = make_classification(1000, 5, seed=0)
+    >>> solve(Problem(losses.Logistic(), penalties.L2(1e-3)), X, y, solver=solvers.GradientDescent()).status
+    'converged'
+    """
+
+    recent: int = 10
+
+    name = "gradient-descent"
+    max_staleness = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse to compare with nothing."""
+        if self.recent < 1:
+            raise ProblemError(f"recent of GradientDescent is {self.recent}; give a whole number from 1")
+
+    def check(self, problem: Problem) -> None:
+        """Raise `ProblemError` for penalties with kinks or bounds."""
+        descent.check_smooth("GradientDescent", problem)
+
+    def init_local(self, problem: Problem, shard: Shard, contribution: Floats | None = None) -> Workspace:
+        """Return scratch memory."""
+        return Workspace()
+
+    def init_global(self, problem: Problem, info: DataInfo) -> tuple[DescentState, Point]:
+        """Return the first state and query."""
+        return descent.start(info)
+
+    def local_step(self, problem: Problem, shard: Shard, local: Any, query: Any) -> Step:
+        """Evaluate the query on the shard."""
+        return evaluation.local_step(problem, shard, local, query)
+
+    def global_step(self, problem: Problem, state: DescentState, board: Board) -> tuple[DescentState, Point]:
+        """Try a shorter step, or accept it and turn."""
+        rule = descent.Rule(curvature=math.inf, recent=self.recent)
+        return descent.step(problem, state, board, descent.Method(rule, _learn, _direct))
+
+
+def _learn(state: DescentState, s: Floats, y: Floats) -> DescentState:
+    """Take the curvature of the loss along the step (eq. 5 of the source) as its level everywhere."""
+    level = float(s @ (y - state.bend * s)) / max(float(s @ s), 1e-300)
+    return replace(state, level=min(max(level, 1e-8 * state.level), 1e8 * state.level))
+
+
+def _direct(state: DescentState, gradient: Floats) -> Floats:
+    return -gradient / (state.level + state.bend)

@@ -1,0 +1,239 @@
+"""More columns than rows, and a ridge: the problem in the span of the rows, solved there, certified where it came from.
+
+Source: the representer theorem (Kimeldorf & Wahba 1971; Schölkopf, Herbrich & Smola 2001, COLT). `row_span` has the
+coordinates. What is solved there is an ordinary problem with as many columns as the rows have dimensions, for any
+smooth loss and any number of classes. The point is then evaluated on the rows as they are, and its certificate is that
+of the original problem, whatever was rounded or cut in between.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from offbeat.data.arrays.in_memory import DenseSource
+from offbeat.data.shard import Cancelled, Point, Shard, Workspace
+from offbeat.errors import ProblemError
+from offbeat.penalties import L2
+from offbeat.problem import Floats, Problem, Reference
+from offbeat.sideways import evaluation
+from offbeat.sideways.board import Board, View
+from offbeat.sideways.evaluation import Iterate
+from offbeat.sideways.protocol import DataInfo, Progress, Solver, State, Step
+from offbeat.solvers._common.curvature import jumps
+from offbeat.solvers._common.descent import check_smooth_loss
+from offbeat.solvers.composite import row_span
+from offbeat.solvers.composite.row_span import Span
+from offbeat.solvers.newton.newton import Newton
+from offbeat.solvers.newton_cg.newton_cg import NewtonCG
+
+ROUNDS = 4  # of solving, each to a smaller gap
+SHARE = 0.3  # of the wanted gap: what is wanted in the span
+SMALLER = 0.01  # times the gap wanted there before, where the point did not do
+MOST = 300.0  # passes over the rows in coordinates of their span, of one such solve
+FEW = 500  # dimensions up to which Newton's method is the faster one there
+
+
+class Query(NamedTuple):
+    """The point to evaluate, or to start from where ``gap`` is not nan: the relative gap wanted in the span.
+
+    ``unit`` are the units of the columns in which the penalty is ``alpha / 2 |t|^2``; ``again`` says that solving in
+    the span did not do before; ``allowance`` bounds the passes of a step.
+    """
+
+    at: Point
+    unit: Floats
+    reference: Reference
+    gap: float = math.nan
+    again: bool = False
+    allowance: float = math.inf
+
+
+class Local(NamedTuple):
+    """What the shard keeps: scratch memory, its rows in coordinates of their span, and the solution there."""
+
+    workspace: Workspace
+    span: Span | None = None
+    solution: Progress | None = None
+
+
+@dataclass(frozen=True)
+class RowSpaceState(State):
+    """Where the method stands: the query under way, and how often it was solved in the span."""
+
+    info: DataInfo
+    query: Query
+    rounds: int = 0
+
+
+@dataclass(frozen=True)
+class RowSpace:
+    """Fit in the span of the rows, for a ridge and smooth losses on data with more columns than rows.
+
+    One product of all rows with each other takes the place of all passes but a few; memory for two square matrices of
+    as many rows is taken. All rows are one shard, and in memory at once.
+
+    Examples
+    --------
+    >>> from offbeat import Problem, losses, penalties, solve, solvers
+    >>> from offbeat.datasets import make_classification
+    >>> X, y = make_classification(50, 400, seed=0)
+    >>> solve(Problem(losses.Logistic(), penalties.L2(1e-3)), X, y, solver=solvers.RowSpace()).status
+    'converged'
+    """
+
+    name = "row-space"
+    max_staleness = 0.0
+    whole = True
+
+    def check(self, problem: Problem) -> None:
+        """Raise `ProblemError` for losses with kinks, and for penalties other than a ridge on every column."""
+        check_smooth_loss("RowSpace", problem)
+        penalty = problem.penalty
+        free = penalty.weights is not None and not np.all(np.asarray(penalty.weights, np.float64) > 0.0)
+        if penalty.name != "l2" or not penalty.alpha > 0.0 or free:
+            raise ProblemError("RowSpace needs an L2 penalty on every column; use NewtonCG or ProximalGradient")
+
+    def init_local(self, problem: Problem, shard: Shard, contribution: Floats | None = None) -> Local:
+        """Return scratch memory: the span is found when it is needed."""
+        return Local(Workspace())
+
+    def init_global(self, problem: Problem, info: DataInfo) -> tuple[RowSpaceState, Query]:
+        """Return the first query: the start, which may be good enough."""
+        if info.n_shards > 1:
+            raise ProblemError(f"RowSpace needs all rows in one shard, and there are {info.n_shards}")
+        penalty, m = info.penalty, info.n_outputs
+        unit = info.scale * penalty.factor[::m] * np.sqrt(penalty.weight[::m])
+        query = Query(evaluation.query(info, evaluation.start(info)), unit, info.reference)
+        return RowSpaceState(info=info, query=query), query
+
+    def local_step(self, problem: Problem, shard: Shard, local: Any, query: Any) -> Step:
+        """Solve in the span, and evaluate the solution on the rows; the start is only evaluated."""
+        if local.span is None and not math.isnan(query.gap):
+            local = local._replace(span=row_span.span(shard, query.at.center, query.unit))
+        if local.span is None:
+            return _evaluated(problem, shard, local, query.at, 1.0)
+        solution, passes = _solved(problem, shard, local, query)
+        v = solution.coef.reshape(local.span.rows.shape[1], -1)
+        coef = row_span.lifted(shard, local.span, query.at.center, query.unit, v)
+        at = query.at._replace(coef=coef if v.shape[1] > 1 else coef[:, 0].copy(), intercept=solution.intercept)
+        work = 2.0 + passes * v.shape[0] / query.unit.size
+        return _evaluated(problem, shard, local._replace(solution=solution), at, work)
+
+    def global_step(self, problem: Problem, state: RowSpaceState, board: Board) -> tuple[RowSpaceState, Query]:
+        """Certify the point that came in; without a small enough gap, ask for a smaller one in the span."""
+        info, query, total = state.info, state.query, board.total()
+        if not np.all(np.isfinite(total)):
+            return replace(state, progress=None, status="not finite"), query
+        point, sums = _unpacked(info, query.at, total[:-1])
+        at, _ = evaluation.gather(info, View(sums, 1, 1), point)
+        state = replace(state, passes=state.passes + float(total[-1]))
+        x = Iterate((point.coef.reshape(info.n_columns, -1) * info.scale[:, None]).ravel(), point.intercept)
+        progress = evaluation.progress(problem, info, x, at)
+        wanted = SHARE * progress.certificate.tolerance * SMALLER**state.rounds
+        query = query._replace(at=point, gap=0.0 if math.isnan(wanted) else wanted, again=state.rounds > 0)
+        status = "stalled" if state.rounds >= ROUNDS else None
+        note = "next: solved in the span of the rows"
+        state = replace(state, query=query, progress=progress, rounds=state.rounds + 1, status=status, note=note)
+        return state, query
+
+
+def _evaluated(problem: Problem, shard: Shard, local: Local, at: Point, work: float) -> Step:
+    """Return the point, the sums there, and the work, as a contribution."""
+    sums = shard.evaluate(problem.loss, at, local.workspace).flat()
+    return Step(local, np.concatenate([at.coef.ravel(), at.intercept, sums, [work]]), work, "row space")
+
+
+def _unpacked(info: DataInfo, at: Point, flat: Floats) -> tuple[Point, Floats]:
+    """Return the point that a contribution is about, and its sums."""
+    size, end = info.size, info.size + info.n_outputs
+    coef = flat[:size].reshape(at.coef.shape).copy()
+    return at._replace(coef=coef, intercept=flat[size:end].copy()), flat[end:]
+
+
+def _solved(problem: Problem, shard: Shard, local: Local, query: Query) -> tuple[Progress, float]:
+    """Return the solution in the span, in its own coordinates, and the passes over it."""
+    assert local.span is not None
+    rows = local.span.rows
+    small = replace(shard, source=DenseSource(rows), start=0, stop=len(rows), threads=1)
+    ridge = Problem(problem.loss, L2(problem.penalty.alpha))
+    info = _info(ridge, small, query)
+    if local.solution is not None:
+        start = (local.solution.coef * np.repeat(info.scale, info.n_outputs), _shifted(info, local.solution, 1.0))
+        info = replace(info, start=start, warm=True)
+    newton = info.n_outputs == 1 and (
+        info.n_columns <= FEW or problem.loss.quadratic or jumps(problem.loss) or query.again
+    )
+    most = min((query.allowance - 2.0) * query.unit.size / max(info.n_columns, 1), MOST)
+    found, passes = minimised(Newton() if newton else NewtonCG(), ridge, small, info, most)
+    coef = found.coef / np.repeat(info.scale, info.n_outputs)
+    found = replace(found, coef=coef)
+    return replace(found, intercept=_shifted(info, found, -1.0)), passes
+
+
+def _shifted(info: DataInfo, at: Progress, sign: float) -> Floats:
+    """Return the intercepts about the mean of the rows in the span (1), or without it (-1)."""
+    moved: Floats = at.intercept + sign * (info.center @ at.coef.reshape(info.n_columns, -1))
+    return moved
+
+
+def _info(problem: Problem, shard: Shard, query: Query) -> DataInfo:
+    """Return what is to be known of the rows in coordinates of their span."""
+    rows, m, on = shard.rows(), query.at.intercept.size, query.reference.fit_intercept
+    n, r = rows.shape
+    v = shard.weight if shard.weight.size else np.ones(n)
+    center = v @ rows / v.sum() if on else np.zeros(r)
+    centred = rows - center
+    scale = np.sqrt(np.mean(centred**2, axis=0))
+    scale[scale == 0.0] = 1.0
+    rarity = (np.max(np.abs(centred), axis=0, initial=0.0) / scale) ** 2
+    reference = query.reference._replace(tolerance=query.gap, null_gradient=None)
+    start = (np.zeros(r * m), query.at.intercept)
+    info = DataInfo(n, r, m, center, scale, problem.separable(r, scale), reference, start, False, rarity, longest=n)
+    if m == 1 or not on:
+        return info
+    at = evaluation.query(info, Iterate(*start))
+    seen = evaluation.local_step(problem, shard, Workspace(), at).payload
+    gradient = evaluation.gather(info, View(seen, 1, 1), at)[0].gradient
+    return replace(info, reference=reference._replace(null_gradient=gradient))
+
+
+def minimised(
+    solver: Solver, problem: Problem, shard: Shard, info: DataInfo, most: float = MOST
+) -> tuple[Progress, float]:
+    """Return the best point that a method finds on one shard, without any engine, and the passes it took.
+
+    Parameters
+    ----------
+    solver : Solver
+        One that certifies as it goes.
+    problem : Problem
+    shard : Shard
+    info : DataInfo
+        Its reference has the relative gap that is wanted.
+    most : float
+        Passes at most, but for the last step's and one.
+
+    Raises
+    ------
+    Cancelled
+        The shard's fit is to end.
+    """
+    state, query = solver.init_global(problem, info)
+    local, best = solver.init_local(problem, shard), None
+    while state.status is None and (best is None or state.passes < most):
+        if shard.cancelled():
+            raise Cancelled
+        step = solver.local_step(problem, shard, local, query)
+        local = step.local
+        state, query = solver.global_step(problem, state, View(step.payload, 1, 1))
+        found: Progress | None = state.progress
+        if found is not None and (best is None or found.certificate.gap <= best.certificate.gap):
+            best = found
+        if best is not None and best.certificate.satisfied:
+            break
+    assert best is not None  # the first pass is over all rows, which are finite
+    return best, float(state.passes)

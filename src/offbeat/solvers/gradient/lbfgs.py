@@ -1,0 +1,95 @@
+"""L-BFGS: gradients only, with curvature from how they changed.
+
+Sources: Liu & Nocedal 1989 (Math. Program. 45:503); Nocedal & Wright 2006, algorithm 7.4 (two-loop recursion). The
+initial matrix is diagonal: the known curvature of the penalty plus a level for the loss, from eq. 7.20 applied
+to it alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from offbeat.data.shard import Point, Shard, Workspace
+from offbeat.errors import ProblemError
+from offbeat.problem import Floats, Problem
+from offbeat.sideways import evaluation
+from offbeat.sideways.board import Board
+from offbeat.sideways.protocol import DataInfo, Step
+from offbeat.solvers._common import descent
+from offbeat.solvers._common.descent import DescentState
+
+
+@dataclass(frozen=True)
+class LBFGS:
+    """L-BFGS for smooth penalties, any number of columns and outputs.
+
+    Parameters
+    ----------
+    memory : int
+        How many of the last steps the model of the curvature is made of.
+
+    Examples
+    --------
+    >>> from offbeat import Problem, losses, penalties, solve, solvers
+    >>> from offbeat.datasets import make_classification
+    >>> X, y = make_classification(1000, 5, seed=0)
+    >>> solve(Problem(losses.Logistic(), penalties.L2(1e-3)), X, y, solver=solvers.LBFGS()).status
+    'converged'
+    """
+
+    memory: int = 10
+
+    name = "lbfgs"
+    max_staleness = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse an empty memory."""
+        if self.memory < 1:
+            raise ProblemError(f"memory of LBFGS is {self.memory}; give a whole number from 1")
+
+    def check(self, problem: Problem) -> None:
+        """Raise `ProblemError` for penalties with kinks or bounds."""
+        descent.check_smooth("LBFGS", problem)
+
+    def init_local(self, problem: Problem, shard: Shard, contribution: Floats | None = None) -> Workspace:
+        """Return scratch memory."""
+        return Workspace()
+
+    def init_global(self, problem: Problem, info: DataInfo) -> tuple[DescentState, Point]:
+        """Return the first state and query."""
+        return descent.start(info)
+
+    def local_step(self, problem: Problem, shard: Shard, local: Any, query: Any) -> Step:
+        """Evaluate the query on the shard."""
+        return evaluation.local_step(problem, shard, local, query)
+
+    def global_step(self, problem: Problem, state: DescentState, board: Board) -> tuple[DescentState, Point]:
+        """Try another length of the step, or accept it and turn."""
+        return descent.step(problem, state, board, descent.Method(descent.Rule(), self._learn, _direct))
+
+    def _learn(self, state: DescentState, s: Floats, y: Floats) -> DescentState:
+        """Remember a step and the change of the gradient, if the curvature along it is positive beyond rounding."""
+        if not float(s @ y) > 1e-14 * float(np.linalg.norm(s) * np.linalg.norm(y)):
+            return state
+        of_loss = y - state.bend * s
+        along = float(s @ of_loss)
+        level = float(of_loss @ of_loss) / along if along > 0.0 else state.level
+        pairs = (*state.pairs, (s, y))[-self.memory :]
+        return replace(state, pairs=pairs, level=min(max(level, 1e-8 * state.level), 1e8 * state.level))
+
+
+def _direct(state: DescentState, gradient: Floats) -> Floats:
+    """Return minus the inverse of the model times the gradient."""
+    q = -gradient
+    shares = []
+    for s, y in reversed(state.pairs):
+        share = float(s @ q) / float(s @ y)
+        shares.append(share)
+        q = q - share * y
+    q = q / (state.level + state.bend)
+    for (s, y), share in zip(state.pairs, reversed(shares), strict=True):
+        q = q + (share - float(y @ q) / float(s @ y)) * s
+    return q

@@ -1,0 +1,109 @@
+"""The shard's side of `SAGA`: what a step starts from, and what it tells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from offbeat.data.shard import Shard, Workspace
+from offbeat.data.source import CSR
+from offbeat.problem import Floats, Problem
+from offbeat.sideways.protocol import Step
+from offbeat.solvers.saga import epochs
+from offbeat.solvers.saga.epochs import Done
+from offbeat.solvers.saga.messages import Contribution, Facts, Query
+
+STEP = (
+    1.0  # over the largest curvature of a row; 1/3 is what proofs ask for, and takes up to three times as many passes
+)
+STEP_QUADRATIC = 0.5  # where every row has the curvature that others have at most
+
+
+Run = Callable[[epochs.Plan, Shard, Workspace, Query, Contribution], Done]
+
+
+class Local(NamedTuple):
+    """A shard's contribution, which has all that it knows; None at first."""
+
+    workspace: Workspace
+    last: Contribution | None
+
+
+def new_local(shard: Shard, contribution: Floats | None) -> Local:
+    """Return a shard without slopes, or with those of its contribution."""
+    if contribution is None:
+        return Local(Workspace(), None)
+    k = shard.source.shape[1]
+    return Local(Workspace(), Contribution.unflat(contribution, k + 1, k if shard.source.sparse else 0))
+
+
+def local_step(problem: Problem, shard: Shard, local: Local, query: Query, run: Run) -> Step:
+    """Set the slopes at the start, or run epochs from the query on."""
+    last = local.last
+    if last is None or query.number == 0:
+        new = _started(problem, shard, local.workspace, query)
+        return Step(Local(local.workspace, new), new.flat(), 1.0, "start")
+    cost = 0.0
+    if last.facts.level <= 0.0:
+        cost, level = 1.0, _steepest(problem, shard, local.workspace, query)
+        last = last._replace(facts=last.facts._replace(level=level))
+    length = query.damp * (STEP_QUADRATIC if problem.loss.quadratic else STEP) / last.facts.level
+    done = run(epochs.plan(problem, shard, length, query), shard, local.workspace, query, last)
+    facts = done.facts._replace(
+        passes=last.facts.passes + (cost + query.epochs) * shard.n_rows, steps=last.facts.steps + query.epochs,
+        weight=0.0, bend=0.0, step=length * shard.n_rows,
+    )  # fmt: skip
+    new = _contribution(shard, query, last, done._replace(facts=facts))
+    return Step(Local(local.workspace, new), new.flat(), query.epochs + cost, "epoch")
+
+
+def _contribution(shard: Shard, query: Query, last: Contribution, done: Done) -> Contribution:
+    n = shard.n_rows
+    position = last.position + (done.x - query.point) if query.through else n * done.x
+    none = np.zeros_like(last.squares)  # told once
+    return Contribution(done.gradient, n * query.point, position, none, none, done.facts, done.table)
+
+
+def _started(problem: Problem, shard: Shard, workspace: Workspace, query: Query) -> Contribution:
+    """Return the slopes of all rows at the query, and what the first step has to tell of the columns."""
+    from offbeat.kernels import row_sums
+
+    k, loss = shard.source.shape[1], problem.loss
+    table, head, done = np.zeros(shard.n_rows), np.zeros(4), 0
+    gradient, squares, counts = np.zeros(k + 1), np.zeros(query.copies.size), np.zeros(query.copies.size)
+    for block, targets, ranges in shard.blocks(1.0, workspace):
+        rows = int(ranges[-1, 1])
+        part = table[done : done + rows]
+        if isinstance(block, CSR):
+            row_sums.sparse_slopes(loss, tuple(block), tuple(targets), epochs.about_zero(query), part, head)
+            row_sums.sparse_gradient(tuple(block), part, gradient)
+            row_sums.sparse_columns(tuple(block), targets.weight, query.center, squares, counts)
+        else:
+            row_sums.dense_slopes(loss, block, tuple(targets), query.point, query.center, part, head)
+            row_sums.dense_gradient(block, part, query.center, gradient)
+        done += rows
+    if shard.source.sparse:
+        gradient[:-1] -= query.center * gradient[-1]
+    position = np.zeros(k + 1) if query.through else shard.n_rows * query.point
+    conjugate, weight, bend, bad = head.tolist()
+    facts = Facts(conjugate, 0.0, 0.0, weight, bend, 0.0, 0.0, bad, float(shard.n_rows), 0.0)
+    table = table if query.room else np.empty(0)
+    return Contribution(gradient, shard.n_rows * query.point, position, squares, counts, facts, table)
+
+
+def _steepest(problem: Problem, shard: Shard, workspace: Workspace, query: Query) -> float:
+    """Return the largest curvature of a row of the shard."""
+    from offbeat.kernels import row_sums
+
+    loss, most = problem.loss, 0.0
+    bound = epochs.bound(loss)
+    for block, targets, _ in shard.blocks(1.0, workspace):
+        if isinstance(block, CSR):
+            at = epochs.about_zero(query)
+            found = row_sums.sparse_steepest(loss, bound, tuple(block), tuple(targets), at, query.center, query.metric)
+        else:
+            found = row_sums.dense_steepest(loss, bound, block, tuple(targets), query.point, query.center, query.metric)
+        most = max(most, found)
+    return most if most > 0.0 else 1.0
