@@ -19,6 +19,7 @@ from scipy.linalg.lapack import dpotrf, dpotrs
 from offbeat.data.shard import Shard
 from offbeat.problem import Floats, Problem
 from offbeat.sideways.evaluation import HESSIAN_COLUMNS
+from offbeat.solvers._common.quasi_newton import lbfgs_direction
 from offbeat.solvers.admm import local_prox
 from offbeat.solvers.admm.local_prox import Local, Query, Solved, Spot, evaluate, own_rho, settled
 
@@ -90,18 +91,9 @@ class Limited:
         return self, 0.0
 
     def direction(self, residual: Floats, rho: float) -> Floats:
-        """Return the direction of the two-loop recursion (Nocedal & Wright 2006, algorithm 7.4)."""
-        q = -residual
-        kept = []
-        for s, y in reversed(self.pairs):
-            bent = y + rho * s
-            share = float(s @ q) / float(s @ bent)
-            q = q - share * bent
-            kept.append((s, bent, share))
-        q = q / (self.level + rho)
-        for s, bent, share in reversed(kept):
-            q = q + (share - float(bent @ q) / float(s @ bent)) * s
-        return q
+        """Return the direction of descent of L-BFGS; ``rho`` adds its share to each change of the gradient."""
+        pairs = [(s, y + rho * s) for s, y in self.pairs]
+        return lbfgs_direction(residual, pairs, self.level + rho)
 
     def learned(self, step: Floats, change: Floats) -> Limited:
         """Return the model with one more pair."""

@@ -1,8 +1,7 @@
 """L-BFGS: gradients only, with curvature from how they changed.
 
-Sources: Liu & Nocedal 1989 (Math. Program. 45:503); Nocedal & Wright 2006, algorithm 7.4 (two-loop recursion). The
-initial matrix is diagonal: the known curvature of the penalty plus a level for the loss, from eq. 7.20 applied
-to it alone.
+Source: Liu & Nocedal 1989 (Math. Program. 45:503). The initial matrix is diagonal: the known curvature of the penalty
+plus a level for the loss, from Nocedal & Wright 2006, eq. 7.20, applied to it alone.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from offbeat.sideways.board import Board
 from offbeat.sideways.protocol import DataInfo, Step
 from offbeat.solvers._common import descent
 from offbeat.solvers._common.descent import DescentState
+from offbeat.solvers._common.quasi_newton import lbfgs_direction
 
 
 @dataclass(frozen=True)
@@ -82,14 +82,5 @@ class LBFGS:
 
 
 def _direct(state: DescentState, gradient: Floats) -> Floats:
-    """Return minus the inverse of the model times the gradient."""
-    q = -gradient
-    shares = []
-    for s, y in reversed(state.pairs):
-        share = float(s @ q) / float(s @ y)
-        shares.append(share)
-        q = q - share * y
-    q = q / (state.level + state.bend)
-    for (s, y), share in zip(state.pairs, reversed(shares), strict=True):
-        q = q + (share - float(y @ q) / float(s @ y)) * s
-    return q
+    """Return the direction of descent for a gradient."""
+    return lbfgs_direction(gradient, state.pairs, state.level + state.bend)
