@@ -22,7 +22,8 @@ from offbeat import Problem, engines, losses, penalties, solvers, topology
 from offbeat.data.load import as_dataset
 from offbeat.engines import faults
 from offbeat.fit.inspection import Options, inspect
-from offbeat.fit.solve import Settings, fit
+from offbeat.fit.settings import FitArguments, Settings
+from offbeat.fit.solve import fit
 from offbeat.sideways.protocol import internal_to_original
 
 N = 16
@@ -73,13 +74,13 @@ def after(problem: Problem, X: Any, y: Any, solver: Any, network: float, **optio
     """Return the objective of what a method has after so many virtual seconds."""
     last, dataset, how = Last(), as_dataset(X, y), Options(tol=0.0)
     engine = engines.Simulated(N, compute=PASS, latency=network, faults=options.pop("faults", ()))
-    settings = Settings(
-        solver, engine, time_limit=END, max_iter=math.inf, random_state=0, progress=False, stealing=None,
-        watch=last.watch, **options,
+    arguments = FitArguments(
+        solver, engine, Settings(stealing=None, **options), time_limit=END, max_iter=math.inf, random_state=0,
+        progress=False, watch=last.watch,
     )  # fmt: skip
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        solution = fit(problem, dataset, how, settings)
+        solution = fit(problem, dataset, how, arguments)
     if last.candidate is None:
         return objective(problem, X, y, solution.coef, float(solution.intercept))
     info = inspect(problem, dataset, dataset.shards(N), engines.Serial(), how)
@@ -89,8 +90,8 @@ def after(problem: Problem, X: Any, y: Any, solver: Any, network: float, **optio
 
 def optimum(problem: Problem, X: Any, y: Any) -> float:
     """Return the optimal objective, certified."""
-    settings = Settings(solvers.ADMM(), engines.Serial(), max_iter=20_000, progress=False)
-    return fit(problem, as_dataset(X, y), Options(tol=1e-9), settings).certificate.dual
+    arguments = FitArguments(solvers.ADMM(), engines.Serial(), max_iter=20_000, progress=False)
+    return fit(problem, as_dataset(X, y), Options(tol=1e-9), arguments).certificate.dual
 
 
 def data() -> tuple[Any, Any]:

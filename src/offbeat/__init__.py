@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         topology,
     )
     from offbeat.fit.paths import Path, solve_path
+    from offbeat.fit.settings import Settings
     from offbeat.fit.solution import Solution
     from offbeat.fit.solve import solve
     from offbeat.problem import Certificate, Problem
@@ -33,6 +34,7 @@ _HOMES = {
     "Certificate": "problem",
     "Path": "fit.paths",
     "Problem": "problem",
+    "Settings": "fit.settings",
     "Solution": "fit.solution",
     "solve": "fit.solve",
     "solve_path": "fit.paths",
@@ -51,8 +53,8 @@ _MODULES = (
 )
 
 __all__ = [
-    "Certificate", "Path", "Problem", "Solution", "__version__", "datasets", "diagnostics", "engines", "errors",
-    "linear_model", "losses", "penalties", "sideways", "solve", "solve_path", "solvers", "topology",
+    "Certificate", "Path", "Problem", "Settings", "Solution", "__version__", "datasets", "diagnostics", "engines",
+    "errors", "linear_model", "losses", "penalties", "sideways", "solve", "solve_path", "solvers", "topology",
 ]  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from sklearn import config_context
 from sklearn.base import clone
 from sklearn.model_selection import cross_val_score
 
-from offbeat import engines, solvers
+from offbeat import Settings, engines, solvers
 from offbeat.errors import ConvergenceWarning, DataError, ProblemError, TargetError
 from offbeat.linear_model import ElasticNet, Lasso, LinearRegression, LogisticRegression, PoissonRegressor, Ridge
 
@@ -133,7 +133,7 @@ def test_deterministic(classes: Pair) -> None:
         (LogisticRegression(max_iter=None), "max_iter is None"),
         (LogisticRegression(solver="lbfgs"), "solver is 'lbfgs'"),
         (LogisticRegression(engine="dask"), "engine is 'dask'"),
-        (LogisticRegression(staleness=1.0, solver=solvers.LBFGS()), "needs rounds"),
+        (LogisticRegression(settings=Settings(staleness=1.0), solver=solvers.LBFGS()), "needs rounds"),
         (LogisticRegression(class_weight="even"), "class_weight is 'even'"),
         (Ridge(alpha=-1.0), "alpha is -1.0"),
         (Lasso(alpha=float("inf")), "alpha is inf"),

@@ -19,7 +19,7 @@ from offbeat.data.load import as_dataset
 from offbeat.data.shard import Shard
 from offbeat.errors import ConvergenceWarning
 from offbeat.fit.inspection import Options, inspect
-from offbeat.fit.settings import Settings
+from offbeat.fit.settings import FitArguments, Settings
 from offbeat.fit.solution import Solution
 from offbeat.fit.solve import fit, solve
 from offbeat.sideways.board import Board
@@ -112,7 +112,8 @@ def watched(problem: Problem, solver: Any, tol: float = 1e-6, **settings: Any) -
     def keep(point: Any, _: Any) -> None:
         seen.append(np.append(point.coef, point.intercept))
 
-    options = Settings(solver, watch=keep, **{"max_iter": 15.0, "random_state": 5} | settings)
+    how = Settings(**{name: settings.pop(name) for name in ("staleness", "topology", "stealing") if name in settings})
+    options = FitArguments(solver, settings=how, watch=keep, **{"max_iter": 15.0, "random_state": 5} | settings)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         solution = fit(problem, as_dataset(given.X, given.y), Options(tol=tol), options)

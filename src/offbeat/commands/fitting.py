@@ -19,7 +19,7 @@ from offbeat.commands.terminal import INTERRUPTED, NOT_CERTIFIED, OK, stop
 from offbeat.engines import Serial, Threads
 from offbeat.errors import ConvergenceWarning, ProblemError
 from offbeat.fit.inspection import Options
-from offbeat.fit.settings import Settings
+from offbeat.fit.settings import FitArguments
 from offbeat.fit.solution import Solution
 from offbeat.fit.solve import fit
 from offbeat.models.fitted import Model
@@ -86,13 +86,13 @@ def run(problem: Problem, split: Split, how: HowToFit) -> Solution:
     engine: Any = "auto"
     if how.workers is not None:
         engine = Threads(how.workers) if how.workers > 1 else Serial()
-    settings = Settings(
+    arguments = FitArguments(
         solver=find_solver(how.solver), engine=engine, max_iter=how.max_iter, time_limit=how.time_limit,
         progress=how.progress, checkpoint=how.checkpoint, checkpoint_every=how.checkpoint_every, resume=how.resume,
     )  # fmt: skip
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the summary and the exit code say it
-        return fit(problem, split.train, Options(how.intercept, how.standardize, how.tol), settings)
+        return fit(problem, split.train, Options(how.intercept, how.standardize, how.tol), arguments)
 
 
 def require_point(solution: Solution) -> None:

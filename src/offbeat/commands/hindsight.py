@@ -27,7 +27,7 @@ class Seen:
         self._count, self._stride = 0, 1
 
     def watch(self, candidate: Candidate, time: float) -> None:
-        """Take note of a candidate: for `Settings.watch`."""
+        """Take note of a candidate: for `FitArguments.watch`."""
         if self._count % self._stride == 0:
             self._kept.append((time, candidate))
             if len(self._kept) >= KEPT:

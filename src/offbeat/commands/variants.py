@@ -20,7 +20,7 @@ from offbeat.engines.simulation.faults import Fault
 from offbeat.engines.simulation.models import Model
 from offbeat.errors import ConvergenceWarning, ProblemError
 from offbeat.fit.inspection import Options
-from offbeat.fit.settings import Settings
+from offbeat.fit.settings import FitArguments, Settings
 from offbeat.fit.solve import fit
 from offbeat.problem import Problem
 from offbeat.sideways.protocol import Solver
@@ -196,15 +196,15 @@ def simulate(variants: Sequence[Variant], task: Task, *, quiet: bool = False) ->
 
 def _run(variant: Variant, task: Task, meter: _Meter) -> Result:
     seen = Seen()
-    settings = Settings(
-        solver=variant.solver, engine=variant.machines.engine(meter.look), staleness=variant.staleness,
-        topology=variant.topology, max_iter=task.max_iter, time_limit=task.time_limit,
-        random_state=variant.machines.seed, progress=False, stealing=variant.stealing, watch=seen.watch,
+    arguments = FitArguments(
+        solver=variant.solver, engine=variant.machines.engine(meter.look),
+        settings=Settings(variant.staleness, variant.topology, variant.stealing), max_iter=task.max_iter,
+        time_limit=task.time_limit, random_state=variant.machines.seed, progress=False, watch=seen.watch,
     )  # fmt: skip
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # the table says it
-            solution = fit(task.problem, task.dataset, task.options, settings)
+            solution = fit(task.problem, task.dataset, task.options, arguments)
     except ProblemError as error:
         return Result(variant, f"failed: {error}", Trace())
     trace = seen.certified(solution.trace, task.problem, task.dataset, task.options)

@@ -39,7 +39,9 @@ penalty : {"l2", "l1", "elastic_net"} or Regularizer of dask-glm, default="l2"
         ``lamduh``, ``regularizer``, ``tol``, ``max_iter`` take the place of the parameters; ``normalize=False``
         penalises the coefficients of the columns as they are. What steers one algorithm of dask-glm has no counterpart.
     engine : Engine or "auto", default="auto"
-        Where to fit: see `offbeat.engines`."""
+        Where to fit: see `offbeat.engines`.
+    settings : Settings, optional
+        An object of `offbeat.Settings`: how the fit is run, such as whether workers wait for each other."""
 
 
 def parameters_of_dask_ml(cls: Class) -> Class:

@@ -21,7 +21,7 @@ from offbeat.compat._docs import parameters_of_dask_ml
 from offbeat.data.dataset import Data
 from offbeat.errors import ProblemError
 from offbeat.fit.inspection import Options
-from offbeat.fit.settings import Settings
+from offbeat.fit.settings import FitArguments, Settings
 from offbeat.fit.solution import Solution
 from offbeat.linear_model._shared.base import LinearModel, Start, warm_solver
 from offbeat.linear_model._shared.translate import mixed
@@ -48,8 +48,6 @@ class DaskML(LinearModel):
     """What the loss of dask-ml is in units of the loss here."""
 
     # Parameters of Offbeat's estimators that dask-ml's have not.
-    staleness = 0.0
-    topology = None
     time_limit = None
     callbacks = None
     memory_budget = None
@@ -74,6 +72,7 @@ class DaskML(LinearModel):
         solver_kwargs: Mapping[str, Any] | None = None,
         *,
         engine: Any = "auto",
+        settings: Settings | None = None,
     ) -> None:
         self.penalty = penalty
         self.dual = dual
@@ -91,6 +90,7 @@ class DaskML(LinearModel):
         self.n_jobs = n_jobs
         self.solver_kwargs = solver_kwargs
         self.engine = engine
+        self.settings = settings
 
     @available_if(lambda model: False)  # type: ignore[untyped-decorator]
     def partial_fit(self, *batch: Any) -> Any:
@@ -110,13 +110,13 @@ class DaskML(LinearModel):
             options, standardize=bool(kwargs.get("normalize", True)), tol=float(kwargs.get("tol", options.tol))
         )
 
-    def _settings(self, problem: Problem, dataset: Data, *, warm: bool) -> Settings:
-        settings = super()._settings(problem, dataset, warm=False)
+    def _arguments(self, problem: Problem, dataset: Data, *, warm: bool) -> FitArguments:
+        arguments = super()._arguments(problem, dataset, warm=False)
         chosen = self.solver
         if isinstance(chosen, str):
             chosen = SOLVERS[chosen]() if chosen != "auto" else "auto"
         chosen = warm_solver(problem, dataset, chosen) if warm and chosen == "auto" else chosen
-        return replace(settings, solver=chosen, max_iter=float(_kwargs(self).get("max_iter", settings.max_iter)))
+        return replace(arguments, solver=chosen, max_iter=float(_kwargs(self).get("max_iter", arguments.max_iter)))
 
 
 def _kwargs(model: Any) -> Mapping[str, Any]:

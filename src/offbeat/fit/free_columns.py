@@ -14,7 +14,7 @@ from offbeat.data.dataset import Data
 from offbeat.engines.interrupt import interruptible, raise_if
 from offbeat.errors import ConvergenceWarning
 from offbeat.fit.inspection import Options
-from offbeat.fit.settings import Settings
+from offbeat.fit.settings import FitArguments
 from offbeat.fit.solve import fit
 from offbeat.penalties import L1
 from offbeat.problem import Evaluation, Floats, Problem, Separable
@@ -68,7 +68,7 @@ def fit_free(problem: Problem, dataset: Data, options: Options, strength: float)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             with interruptible() as interrupted:
-                solution = fit(lasso, dataset, options, Settings())
+                solution = fit(lasso, dataset, options, FitArguments())
             raise_if(interrupted, solution)
         passes += solution.passes
         options = replace(options, start=(solution.coef, np.atleast_1d(solution.intercept)))

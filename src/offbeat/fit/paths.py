@@ -24,7 +24,7 @@ from offbeat.errors import ConvergenceWarning, ProblemError
 from offbeat.fit import choice
 from offbeat.fit.free_columns import ABOVE, fit_free, free_quadratic, steepest, unpenalised
 from offbeat.fit.inspection import Options, inspect
-from offbeat.fit.settings import Allowance, Settings, check_limits, check_on_interrupt
+from offbeat.fit.settings import Allowance, FitArguments, Settings, check_limits, check_on_interrupt, settings_of
 from offbeat.fit.solution import ADVICE, in_range, not_finite
 from offbeat.fit.solve import fit
 from offbeat.problem import Certificate, Evaluation, Floats, Problem, Separable
@@ -158,6 +158,7 @@ def solve_path(
     standardize: bool = False,
     tol: float = 1e-6,
     memory_budget: int | str | None = None,
+    settings: Settings | None = None,
     max_iter: float = math.inf,
     time_limit: float | None = None,
     on_interrupt: Literal["raise", "return"] = "raise",
@@ -175,6 +176,8 @@ def solve_path(
         which all coefficients with penalty are zero down to ``eps`` times it.
     n_alphas : int
     eps : float
+    settings : Settings, optional
+        How each fit is run, where a path is made of fits: the loss is not quadratic, and the columns are not many.
     max_iter : float
         Most passes over the data, for the whole path.
     time_limit : float, optional
@@ -228,7 +231,7 @@ def solve_path(
         elif by_columns:
             found = _column_path(problem, dataset, engine, begun, strengths, allowed)
         else:
-            found = _warm_path(problem, dataset, options, strengths, allowed)
+            found = _warm_path(problem, dataset, options, strengths, allowed, settings_of(settings))
     if on_interrupt == "raise" and allowed.over == "interrupted":
         raise KeyboardInterrupt
     _warn_of_short(found.certificates, len(strengths), allowed)
@@ -381,17 +384,19 @@ def _warn_of_short(certificates: Sequence[Certificate], wanted: int, allowed: Al
         warnings.warn(message, ConvergenceWarning, stacklevel=3)
 
 
-def _warm_path(problem: Problem, dataset: Dataset, options: Options, alphas: Floats, allowed: Allowance) -> Path:
+def _warm_path(
+    problem: Problem, dataset: Dataset, options: Options, alphas: Floats, allowed: Allowance, settings: Settings
+) -> Path:
     """Return the path of any loss, each fit started from the one before."""
     coefs: list[Floats] = []
     intercepts, certificates = [], []
     for alpha in alphas:
         one = Problem(problem.loss, problem.penalty._replace(alpha=float(alpha)))
         passes, seconds = allowed.part(1)
-        settings = Settings(max_iter=min(passes, Settings.max_iter), time_limit=seconds)
+        arguments = FitArguments(settings=settings, max_iter=min(passes, FitArguments.max_iter), time_limit=seconds)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            solution = fit(one, dataset, options, settings)
+            solution = fit(one, dataset, options, arguments)
         options = replace(options, start=(solution.coef, np.atleast_1d(solution.intercept)))
         allowed.spend(solution)
         coefs.append(solution.coef)

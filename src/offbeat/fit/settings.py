@@ -1,4 +1,4 @@
-"""What a fit is told besides its problem and its data."""
+"""`Settings`: how a fit is run; `FitArguments`: all that a fit is told besides its problem and its data."""
 
 from __future__ import annotations
 
@@ -27,19 +27,84 @@ LOG_LINKS = ("poisson", "gamma")
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything about a fit but the data: what `solve` collects from its arguments."""
+    """How a fit is run: which workers wait for which, who exchanges contributions with whom, and what may move.
+
+    By default all workers wait for each other at each update, so that a fit is reproducible.
+
+    Parameters
+    ----------
+    staleness : float, default=0.0
+        How many steps a shard may be ahead of the slowest one: 0 waits for all at each update, ``inf`` for none.
+        Solvers that need rounds take 0 only.
+    topology : Hub, Broadcast, Tree or Gossip, default=Hub()
+        Who exchanges contributions with whom: see `offbeat.topology`.
+    stealing : Stealing, "auto" or None, default="auto"
+        Whether idle workers take over the shards of slow ones; "auto" does so in asynchronous fits with a hub.
+    concurrency : float, default=inf
+        Most steps under way at once, from 1; 1 visits the shards one after another.
+
+    Raises
+    ------
+    ProblemError
+        When a fit begins: a value has no meaning, or not for the solver that is chosen.
+
+    Examples
+    --------
+    >>> import math
+    >>> import offbeat
+    >>> from offbeat import engines, solvers
+    >>> from offbeat.datasets import make_regression
+    >>> from offbeat.linear_model import Ridge
+    >>> X, y = make_regression(200, 3, seed=0)
+    >>> asynchronous = offbeat.Settings(staleness=math.inf)
+    >>> Ridge(solver=solvers.ADMM(), engine=engines.Threads(2), settings=asynchronous).fit(X, y).status_
+    'converged'
+    """
+
+    staleness: float = 0.0
+    topology: Topology = field(default_factory=Hub)
+    stealing: Stealing | Literal["auto"] | None = "auto"
+    concurrency: float = math.inf
+
+
+def settings_of(
+    given: Settings | None, staleness: float = 0.0, topology: Topology | None = None,
+    stealing: Stealing | Literal["auto"] | None = "auto", concurrency: float = math.inf,
+) -> Settings:  # fmt: skip
+    """Return the settings of a fit that was given an object, or single values, or neither.
+
+    Raises
+    ------
+    ProblemError
+        It was given both.
+
+    Examples
+    --------
+    >>> settings_of(None, 1.0, None, "auto", 2.0)
+    Settings(staleness=1.0, topology=Hub(batch=None), stealing='auto', concurrency=2.0)
+    """
+    single = Settings(staleness, topology or Hub(), stealing, concurrency)
+    if given is None:
+        return single
+    if not isinstance(given, Settings):
+        raise ProblemError(f"settings is {given!r}; give an object of offbeat.Settings")
+    if single != Settings():
+        raise ProblemError("staleness, topology, stealing and concurrency are part of settings: give settings only")
+    return given
+
+
+@dataclass(frozen=True)
+class FitArguments:
+    """Everything about a fit but its problem and its data: what `solve` collects from its arguments."""
 
     solver: Solver | Literal["auto"] = "auto"
     engine: Engine | Literal["auto"] = "auto"
-    staleness: float = 0.0
-    topology: Topology = field(default_factory=Hub)
+    settings: Settings = field(default_factory=Settings)
     max_iter: float = 1000.0
     time_limit: float | None = None
     callback: Callable[[Progress, Row], Any] | None = None
     random_state: int | None = None
     progress: bool | None = None
-    stealing: Stealing | Literal["auto"] | None = "auto"
-    concurrency: float = math.inf
     watch: Callable[[Any, float], Any] | None = None
     checkpoint: checkpoints.FilePath | None = None
     checkpoint_every: float = 30.0
@@ -51,7 +116,7 @@ class Settings:
         return math.inf if self.time_limit is None else self.time_limit
 
 
-def check(problem: Problem, dataset: Data, options: Options, settings: Settings) -> None:
+def check(problem: Problem, dataset: Data, options: Options, arguments: FitArguments) -> None:
     """Check what was asked for, before anything is done.
 
     Raises
@@ -63,16 +128,17 @@ def check(problem: Problem, dataset: Data, options: Options, settings: Settings)
     _check_offset(problem, dataset)
     if not options.tol >= 0.0:
         raise ProblemError(f"tol is {options.tol}; it must be a number of at least 0")
-    if settings.checkpoint is not None:
-        checkpoints.check_writable(settings.checkpoint)
-        if not settings.checkpoint_every >= 0.0:
-            raise ProblemError(f"checkpoint_every is {settings.checkpoint_every}; give seconds, at least 0")
-    wanted = settings.checkpoint is not None or settings.resume is not None
+    if arguments.checkpoint is not None:
+        checkpoints.check_writable(arguments.checkpoint)
+        if not arguments.checkpoint_every >= 0.0:
+            raise ProblemError(f"checkpoint_every is {arguments.checkpoint_every}; give seconds, at least 0")
+    settings = arguments.settings
+    wanted = arguments.checkpoint is not None or arguments.resume is not None
     if wanted and not isinstance(settings.topology, Hub):
         raise ProblemError(f"checkpoints need topology=Hub(): in a {settings.topology.name}, nobody knows all of it")
     if not settings.concurrency >= 1:
         raise ProblemError(f"concurrency is {settings.concurrency}; it must be a number of at least 1, or inf")
-    check_limits(settings.max_iter, settings.time_limit)
+    check_limits(arguments.max_iter, arguments.time_limit)
 
 
 def check_limits(max_iter: Any, time_limit: Any) -> None:

@@ -24,7 +24,7 @@ from offbeat.errors import ConvergenceWarning, ProblemError
 from offbeat.fit import checkpoint as checkpoints
 from offbeat.fit import choice
 from offbeat.fit.inspection import Options, inspect
-from offbeat.fit.settings import Settings, check, check_on_interrupt
+from offbeat.fit.settings import FitArguments, Settings, check, check_on_interrupt, settings_of
 from offbeat.fit.solution import Solution, shortfall, solution_of
 from offbeat.problem import Floats, Problem
 from offbeat.sideways.loop import Best, Outcome, Policy, Snapshot, hub_loop
@@ -46,6 +46,7 @@ def solve(
     topology: Topology | None = None,
     stealing: Stealing | Literal["auto"] | None = "auto",
     concurrency: float = math.inf,
+    settings: Settings | None = None,
     tol: float = 1e-6,
     max_iter: float = 1000.0,
     time_limit: float | None = None,
@@ -85,6 +86,8 @@ def solve(
         Whether idle workers take over the shards of slow ones; "auto" does so in asynchronous fits with a hub.
     concurrency : float
         Most steps under way at once; 1 visits the shards one after another.
+    settings : Settings, optional
+        The four above in one object, in place of them.
     tol : float
         Relative duality gap: gap over the objective at ``w = 0``.
     max_iter : float
@@ -146,14 +149,15 @@ def solve(
     """
     check_on_interrupt(on_interrupt)
     dataset = data_of(X, y, sample_weight=sample_weight, offset=offset, memory_budget=memory_budget, engine=engine)
-    settings = Settings(
-        solver, engine, staleness, topology or Hub(), max_iter, time_limit, callback, random_state, progress,
-        stealing, concurrency, checkpoint=checkpoint, checkpoint_every=checkpoint_every, resume=resume,
+    how = settings_of(settings, staleness, topology, stealing, concurrency)
+    arguments = FitArguments(
+        solver, engine, how, max_iter, time_limit, callback, random_state, progress,
+        checkpoint=checkpoint, checkpoint_every=checkpoint_every, resume=resume,
     )  # fmt: skip
     try:
         options = Options(fit_intercept, standardize, tol, _start(start, problem, dataset))
         with interruptible() as interrupted:
-            solution = fit(problem, dataset, options, settings)
+            solution = fit(problem, dataset, options, arguments)
     finally:
         dataset.release()
     if on_interrupt == "raise":
@@ -179,7 +183,7 @@ def _start(start: tuple[Any, Any] | None, problem: Problem, dataset: Data) -> tu
     return coef, intercept
 
 
-def fit(problem: Problem, dataset: Data, options: Options, settings: Settings) -> Solution:
+def fit(problem: Problem, dataset: Data, options: Options, arguments: FitArguments) -> Solution:
     """Solve a problem on a data set that is ready: what `solve` and the estimators share.
 
     Ctrl-C ends it with the best solution so far, without a warning; the caller keeps what it is for and raises.
@@ -189,18 +193,19 @@ def fit(problem: Problem, dataset: Data, options: Options, settings: Settings) -
     problem : Problem
     dataset : Data
     options : Options
-    settings : Settings
+    arguments : FitArguments
 
     Returns
     -------
     solution : Solution
     """
     started = time.perf_counter()
-    check(problem, dataset, options, settings)
-    solver, reason = choice.solver(problem, dataset, settings.solver, staleness=settings.staleness)
+    check(problem, dataset, options, arguments)
+    settings = arguments.settings
+    solver, reason = choice.solver(problem, dataset, arguments.solver, staleness=settings.staleness)
     solver.check(problem)
     choice.check_staleness(solver, settings.staleness)
-    engine = choice.engine(dataset, settings.engine, problem.n_outputs)
+    engine = choice.engine(dataset, arguments.engine, problem.n_outputs)
     workers = engine.n_workers
     stealing = choice.stealing(settings.stealing, settings.staleness, settings.topology, engine, dataset)
     trace = Trace()
@@ -209,8 +214,8 @@ def fit(problem: Problem, dataset: Data, options: Options, settings: Settings) -
     trace.metadata.update(({"clock": "virtual"} if engine.virtual else {}) | shape)
     with ExitStack() as stack:
         interrupted = stack.enter_context(interruptible())
-        display = stack.enter_context(Display(solver.name, options.tol, dataset.n_rows, verbose=settings.progress))
-        cancelled = _Cancelled(interrupted, started, math.inf if engine.virtual else settings.limit)
+        display = stack.enter_context(Display(solver.name, options.tol, dataset.n_rows, verbose=arguments.progress))
+        cancelled = _Cancelled(interrupted, started, math.inf if engine.virtual else arguments.limit)
         count = workers * (stealing.shards_per_worker if stealing else 1)
         shards = stack.enter_context(
             _placed(engine, dataset.shards(1 if getattr(solver, "whole", False) else count, cancelled))
@@ -218,12 +223,12 @@ def fit(problem: Problem, dataset: Data, options: Options, settings: Settings) -
         info = _inspected(problem, dataset, shards, engine, options)
         cancelled.timed = True
         at_once = int(min(workers, len(shards), settings.concurrency))
-        info = replace(info, at_once=at_once, staleness=settings.staleness, seed=settings.random_state or 0)
+        info = replace(info, at_once=at_once, staleness=settings.staleness, seed=arguments.random_state or 0)
         display.scale = info.reference.objective
-        files = settings.resume, settings.checkpoint
+        files = arguments.resume, arguments.checkpoint
         info, snapshot, keep = checkpoints.continuing(problem, solver, info, options, dataset, shards, *files)
-        callback = _in_original(settings.callback, info, interrupted)
-        policy = _policy(settings, info, engine, stealing, workers, kept=keep is not None, callback=callback)
+        callback = _in_original(arguments.callback, info, interrupted)
+        policy = _policy(arguments, info, engine, stealing, workers, kept=keep is not None, callback=callback)
 
         def record(row: Row) -> None:
             trace.append(row)
@@ -241,15 +246,16 @@ def fit(problem: Problem, dataset: Data, options: Options, settings: Settings) -
 
 
 def _policy(
-    settings: Settings, info: DataInfo, engine: Engine, stealing: Stealing | None, workers: int, *, kept: bool,
+    arguments: FitArguments, info: DataInfo, engine: Engine, stealing: Stealing | None, workers: int, *, kept: bool,
     callback: Any,
 ) -> Policy:  # fmt: skip
     """Return when shards run and when the fit stops."""
+    settings = arguments.settings
     return Policy(
         info.n_shards, min(workers, info.n_shards), settings.staleness, settings.topology,
-        max_passes=settings.max_iter, time_limit=settings.limit, callback=callback,
+        max_passes=arguments.max_iter, time_limit=arguments.limit, callback=callback,
         concurrency=settings.concurrency, stealing=stealing, retry=engine.retry, usual=engine.usual, depth=engine.depth,
-        save_every=settings.checkpoint_every if kept else math.inf, watch=settings.watch,
+        save_every=arguments.checkpoint_every if kept else math.inf, watch=arguments.watch,
     )  # fmt: skip
 
 

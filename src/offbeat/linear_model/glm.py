@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from offbeat.data.arrays.vectors import target_vector
 from offbeat.engines.placing import lies_elsewhere
+from offbeat.fit.settings import Settings
 from offbeat.linear_model._shared import translate
 from offbeat.linear_model._shared.deviance import LOSSES, explained_deviance, half_deviances
 from offbeat.linear_model._shared.docs import documented
@@ -19,7 +20,6 @@ from offbeat.linear_model._streams.batches import whole_or_not
 from offbeat.linear_model._streams.glm import RunningStream
 from offbeat.losses import Gamma, Poisson
 from offbeat.problem import Floats, Problem
-from offbeat.sideways.topologies import Hub
 
 
 class GeneralizedLinearRegressor(RunningStream, LinearRegressor):
@@ -35,8 +35,7 @@ class GeneralizedLinearRegressor(RunningStream, LinearRegressor):
         fit_intercept: bool = True,
         solver: Any = "auto",
         engine: Any = "auto",
-        staleness: float = 0.0,
-        topology: Hub | None = None,
+        settings: Settings | None = None,
         tol: float = 1e-4,
         max_iter: float = 1000,
         time_limit: float | None = None,
@@ -47,7 +46,7 @@ class GeneralizedLinearRegressor(RunningStream, LinearRegressor):
         memory_budget: int | str | None = None,
     ) -> None:
         super().__init__(
-            fit_intercept=fit_intercept, solver=solver, engine=engine, staleness=staleness, topology=topology,
+            fit_intercept=fit_intercept, solver=solver, engine=engine, settings=settings,
             tol=tol, max_iter=max_iter, time_limit=time_limit, random_state=random_state, verbose=verbose,
             warm_start=warm_start, callbacks=callbacks, memory_budget=memory_budget,
         )  # fmt: skip

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from offbeat.data.dataset import Dataset
 from offbeat.engines.interrupt import interruptible, raise_if
 from offbeat.errors import ConvergenceWarning, ProblemError
-from offbeat.fit.settings import Allowance
+from offbeat.fit.settings import Allowance, Settings
 from offbeat.fit.solution import Solution, shortfall
 from offbeat.linear_model._shared import translate
 from offbeat.linear_model._shared.base import Start, _number
@@ -22,7 +22,6 @@ from offbeat.linear_model._shared.docs import documented
 from offbeat.linear_model._shared.predict import linear_predictor
 from offbeat.linear_model._shared.regressor import LinearRegressor
 from offbeat.problem import Floats
-from offbeat.sideways.topologies import Hub
 
 MAX_ROUNDS = 100
 FLOOR = 1e-6  # of the spread of y: a perfect fit has no scale
@@ -86,8 +85,7 @@ class HuberRegressor(LinearRegressor):
         fit_intercept: bool = True,
         solver: Any = "auto",
         engine: Any = "auto",
-        staleness: float = 0.0,
-        topology: Hub | None = None,
+        settings: Settings | None = None,
         tol: float = 1e-4,
         max_iter: float = 1000,
         time_limit: float | None = None,
@@ -98,7 +96,7 @@ class HuberRegressor(LinearRegressor):
         memory_budget: int | str | None = None,
     ) -> None:
         super().__init__(
-            fit_intercept=fit_intercept, solver=solver, engine=engine, staleness=staleness, topology=topology,
+            fit_intercept=fit_intercept, solver=solver, engine=engine, settings=settings,
             tol=tol, max_iter=max_iter, time_limit=time_limit, random_state=random_state, verbose=verbose,
             warm_start=warm_start, callbacks=callbacks, memory_budget=memory_budget,
         )  # fmt: skip

@@ -6,12 +6,12 @@ from typing import Any, Self
 
 from scipy import sparse
 
+from offbeat.fit.settings import Settings
 from offbeat.linear_model._shared import translate
 from offbeat.linear_model._shared.docs import documented
 from offbeat.linear_model._shared.regressor import LinearRegressor
 from offbeat.linear_model._streams.least_squares import SquaredStream
 from offbeat.problem import Problem
-from offbeat.sideways.topologies import Hub
 
 
 class SparseRegressor(LinearRegressor):
@@ -64,8 +64,7 @@ class ElasticNet(SquaredStream, SparseRegressor):
         positive: bool = False,
         solver: Any = "auto",
         engine: Any = "auto",
-        staleness: float = 0.0,
-        topology: Hub | None = None,
+        settings: Settings | None = None,
         tol: float = 1e-4,
         max_iter: float = 1000,
         time_limit: float | None = None,
@@ -76,7 +75,7 @@ class ElasticNet(SquaredStream, SparseRegressor):
         memory_budget: int | str | None = None,
     ) -> None:
         super().__init__(
-            fit_intercept=fit_intercept, solver=solver, engine=engine, staleness=staleness, topology=topology,
+            fit_intercept=fit_intercept, solver=solver, engine=engine, settings=settings,
             tol=tol, max_iter=max_iter, time_limit=time_limit, random_state=random_state, verbose=verbose,
             warm_start=warm_start, callbacks=callbacks, memory_budget=memory_budget,
         )  # fmt: skip
@@ -149,8 +148,7 @@ class Lasso(SquaredStream, SparseRegressor):
         positive: bool = False,
         solver: Any = "auto",
         engine: Any = "auto",
-        staleness: float = 0.0,
-        topology: Hub | None = None,
+        settings: Settings | None = None,
         tol: float = 1e-4,
         max_iter: float = 1000,
         time_limit: float | None = None,
@@ -161,7 +159,7 @@ class Lasso(SquaredStream, SparseRegressor):
         memory_budget: int | str | None = None,
     ) -> None:
         super().__init__(
-            fit_intercept=fit_intercept, solver=solver, engine=engine, staleness=staleness, topology=topology,
+            fit_intercept=fit_intercept, solver=solver, engine=engine, settings=settings,
             tol=tol, max_iter=max_iter, time_limit=time_limit, random_state=random_state, verbose=verbose,
             warm_start=warm_start, callbacks=callbacks, memory_budget=memory_budget,
         )  # fmt: skip

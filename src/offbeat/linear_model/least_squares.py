@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Self
 
+from offbeat.fit.settings import Settings
 from offbeat.linear_model._shared import translate
 from offbeat.linear_model._shared.docs import documented
 from offbeat.linear_model._shared.regressor import LinearRegressor
 from offbeat.linear_model._streams.least_squares import SquaredStream
 from offbeat.problem import Problem
-from offbeat.sideways.topologies import Hub
 
 
 @documented
@@ -52,8 +52,7 @@ class LinearRegression(SquaredStream, LinearRegressor):
         positive: bool = False,
         solver: Any = "auto",
         engine: Any = "auto",
-        staleness: float = 0.0,
-        topology: Hub | None = None,
+        settings: Settings | None = None,
         tol: float = 1e-4,
         max_iter: float = 1000,
         time_limit: float | None = None,
@@ -64,7 +63,7 @@ class LinearRegression(SquaredStream, LinearRegressor):
         memory_budget: int | str | None = None,
     ) -> None:
         super().__init__(
-            fit_intercept=fit_intercept, solver=solver, engine=engine, staleness=staleness, topology=topology,
+            fit_intercept=fit_intercept, solver=solver, engine=engine, settings=settings,
             tol=tol, max_iter=max_iter, time_limit=time_limit, random_state=random_state, verbose=verbose,
             warm_start=warm_start, callbacks=callbacks, memory_budget=memory_budget,
         )  # fmt: skip
@@ -134,8 +133,7 @@ class Ridge(SquaredStream, LinearRegressor):
         positive: bool = False,
         solver: Any = "auto",
         engine: Any = "auto",
-        staleness: float = 0.0,
-        topology: Hub | None = None,
+        settings: Settings | None = None,
         tol: float = 1e-4,
         max_iter: float = 1000,
         time_limit: float | None = None,
@@ -146,7 +144,7 @@ class Ridge(SquaredStream, LinearRegressor):
         memory_budget: int | str | None = None,
     ) -> None:
         super().__init__(
-            fit_intercept=fit_intercept, solver=solver, engine=engine, staleness=staleness, topology=topology,
+            fit_intercept=fit_intercept, solver=solver, engine=engine, settings=settings,
             tol=tol, max_iter=max_iter, time_limit=time_limit, random_state=random_state, verbose=verbose,
             warm_start=warm_start, callbacks=callbacks, memory_budget=memory_budget,
         )  # fmt: skip

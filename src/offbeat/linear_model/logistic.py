@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, log_expit
 
 from offbeat.data.dataset import Data
+from offbeat.fit.settings import Settings
 from offbeat.fit.solution import Solution
 from offbeat.linear_model._shared import translate
 from offbeat.linear_model._shared.classifier import LinearClassifier, check_classes
@@ -17,7 +18,6 @@ from offbeat.linear_model._shared.labels import class_weights
 from offbeat.linear_model._shared.placed import lazily
 from offbeat.linear_model._streams.classes import ClassStream
 from offbeat.problem import Problem
-from offbeat.sideways.topologies import Hub
 
 
 class ProbabilisticClassifier(LinearClassifier):
@@ -135,8 +135,7 @@ class LogisticRegression(ClassStream, ProbabilisticClassifier):
         class_weight: Any = None,
         solver: Any = "auto",
         engine: Any = "auto",
-        staleness: float = 0.0,
-        topology: Hub | None = None,
+        settings: Settings | None = None,
         tol: float = 1e-4,
         max_iter: float = 1000,
         time_limit: float | None = None,
@@ -147,7 +146,7 @@ class LogisticRegression(ClassStream, ProbabilisticClassifier):
         memory_budget: int | str | None = None,
     ) -> None:
         super().__init__(
-            fit_intercept=fit_intercept, solver=solver, engine=engine, staleness=staleness, topology=topology,
+            fit_intercept=fit_intercept, solver=solver, engine=engine, settings=settings,
             tol=tol, max_iter=max_iter, time_limit=time_limit, random_state=random_state, verbose=verbose,
             warm_start=warm_start, callbacks=callbacks, memory_budget=memory_budget,
         )  # fmt: skip

@@ -17,7 +17,7 @@ from sklearn.utils.metadata_routing import (
 
 from offbeat.data.dataset import Dataset
 from offbeat.errors import DataError, ProblemError
-from offbeat.fit.settings import Allowance
+from offbeat.fit.settings import Allowance, Settings
 from offbeat.fit.solution import Solution
 from offbeat.linear_model._cv import folds as _folds
 from offbeat.linear_model._cv import grid
@@ -29,7 +29,6 @@ from offbeat.linear_model._shared.base import Start, _number
 from offbeat.linear_model._shared.docs import documented
 from offbeat.linear_model.logistic import ProbabilisticClassifier
 from offbeat.problem import Floats
-from offbeat.sideways.topologies import Hub
 
 
 @documented
@@ -100,8 +99,7 @@ class LogisticRegressionCV(ProbabilisticClassifier):
         class_weight: Any = None,
         solver: Any = "auto",
         engine: Any = "auto",
-        staleness: float = 0.0,
-        topology: Hub | None = None,
+        settings: Settings | None = None,
         tol: float = 1e-4,
         max_iter: float = 1000,
         time_limit: float | None = None,
@@ -111,7 +109,7 @@ class LogisticRegressionCV(ProbabilisticClassifier):
         memory_budget: int | str | None = None,
     ) -> None:
         super().__init__(
-            fit_intercept=fit_intercept, solver=solver, engine=engine, staleness=staleness, topology=topology,
+            fit_intercept=fit_intercept, solver=solver, engine=engine, settings=settings,
             tol=tol, max_iter=max_iter, time_limit=time_limit, random_state=random_state, verbose=verbose,
             callbacks=callbacks, memory_budget=memory_budget,
         )  # fmt: skip

@@ -11,7 +11,7 @@ from offbeat.data.dataset import Data
 from offbeat.diagnostics.trace import Trace
 from offbeat.engines.interrupt import interruptible, raise_if
 from offbeat.errors import ConvergenceWarning
-from offbeat.fit.settings import Allowance
+from offbeat.fit.settings import Allowance, Settings
 from offbeat.fit.solution import Solution
 from offbeat.linear_model._shared import translate
 from offbeat.linear_model._shared.base import Limits, Start, _number
@@ -19,7 +19,6 @@ from offbeat.linear_model._shared.classifier import LinearClassifier
 from offbeat.linear_model._shared.docs import documented
 from offbeat.linear_model._shared.labels import class_weights
 from offbeat.problem import Certificate, Floats
-from offbeat.sideways.topologies import Hub
 
 
 @documented
@@ -82,8 +81,7 @@ class LinearSVC(LinearClassifier):
         class_weight: Any = None,
         solver: Any = "auto",
         engine: Any = "auto",
-        staleness: float = 0.0,
-        topology: Hub | None = None,
+        settings: Settings | None = None,
         tol: float = 1e-4,
         max_iter: float = 10_000,
         time_limit: float | None = None,
@@ -94,7 +92,7 @@ class LinearSVC(LinearClassifier):
         memory_budget: int | str | None = None,
     ) -> None:
         super().__init__(
-            fit_intercept=fit_intercept, solver=solver, engine=engine, staleness=staleness, topology=topology,
+            fit_intercept=fit_intercept, solver=solver, engine=engine, settings=settings,
             tol=tol, max_iter=max_iter, time_limit=time_limit, random_state=random_state, verbose=verbose,
             warm_start=warm_start, callbacks=callbacks, memory_budget=memory_budget,
         )  # fmt: skip

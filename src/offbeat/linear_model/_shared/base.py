@@ -27,12 +27,11 @@ from offbeat.engines.placing import lies_elsewhere, placed
 from offbeat.errors import DataError, ProblemError, TargetError
 from offbeat.fit import choice
 from offbeat.fit.inspection import Options
-from offbeat.fit.settings import Settings
+from offbeat.fit.settings import FitArguments, Settings, settings_of
 from offbeat.fit.solution import Solution
 from offbeat.fit.solve import fit
 from offbeat.linear_model._shared.predict import linear_predictor
 from offbeat.problem import Floats, Problem
-from offbeat.sideways.topologies import Hub
 
 Start = tuple[Floats, Floats]
 Limits = tuple[float, float | None]
@@ -56,8 +55,7 @@ class LinearModel(BaseEstimator):
         fit_intercept: bool = True,
         solver: Any = "auto",
         engine: Any = "auto",
-        staleness: float = 0.0,
-        topology: Hub | None = None,
+        settings: Settings | None = None,
         tol: float = 1e-4,
         max_iter: float = 1000,
         time_limit: float | None = None,
@@ -70,8 +68,7 @@ class LinearModel(BaseEstimator):
         self.fit_intercept = fit_intercept
         self.solver = solver
         self.engine = engine
-        self.staleness = staleness
-        self.topology = topology
+        self.settings = settings
         self.tol = tol
         self.max_iter = max_iter
         self.time_limit = time_limit
@@ -177,10 +174,10 @@ class LinearModel(BaseEstimator):
 
         ``limits``, on passes and seconds, are those of this fit, where it is one of several.
         """
-        settings = self._settings(problem, dataset, warm=start is not None)
+        arguments = self._arguments(problem, dataset, warm=start is not None)
         if limits is not None:
-            settings = replace(settings, max_iter=limits[0], time_limit=limits[1])
-        return fit(problem, dataset, self._options(start), settings)
+            arguments = replace(arguments, max_iter=limits[0], time_limit=limits[1])
+        return fit(problem, dataset, self._options(start), arguments)
 
     def _set_coef(self, solution: Solution) -> None:
         """Set ``coef_`` and ``intercept_``."""
@@ -195,12 +192,11 @@ class LinearModel(BaseEstimator):
         self.status_ = solution.status
         self.n_iter_: Any = max(1, math.ceil(solution.passes))
 
-    def _settings(self, problem: Problem, dataset: Data, *, warm: bool) -> Settings:
-        return Settings(
+    def _arguments(self, problem: Problem, dataset: Data, *, warm: bool) -> FitArguments:
+        return FitArguments(
             warm_solver(problem, dataset, self.solver) if warm else self.solver,
             self.engine,
-            self.staleness,
-            self.topology or Hub(),
+            settings_of(self.settings),
             _number("max_iter", self.max_iter),
             self.time_limit,
             _together(self.callbacks),

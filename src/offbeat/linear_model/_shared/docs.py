@@ -16,10 +16,8 @@ solver : Solver or "auto", default="auto"
         An object of `offbeat.solvers`; "auto" chooses by loss, penalty and shape, and says why in the trace.
     engine : Engine or "auto", default="auto"
         An object of `offbeat.engines`; "auto" takes all cores for large data and the calling thread for small.
-    staleness : float, default=0.0
-        How many rounds a worker may run ahead of the slowest, for solvers that bear it; 0 waits for all.
-    topology : Hub, optional
-        How workers exchange what they know.
+    settings : Settings, optional
+        An object of `offbeat.Settings`: how the fit is run, such as whether workers wait for each other.
     tol : float, default=1e-4
         Relative duality gap at which to stop: gap over the objective at ``coef_ = 0``.
     max_iter : float, default={max_iter}
