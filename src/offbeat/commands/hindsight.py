@@ -5,16 +5,15 @@ from __future__ import annotations
 import math
 
 from offbeat.data.dataset import Dataset
-from offbeat.data.shard import Workspace
 from offbeat.diagnostics.trace import Trace
 from offbeat.engines import Threads
+from offbeat.fit.evaluate import evaluate
 from offbeat.fit.inspection import Options, inspect
-from offbeat.problem import Problem
+from offbeat.problem import Certificate, Problem
 from offbeat.sideways import evaluation
-from offbeat.sideways.board import Board
 from offbeat.sideways.evaluation import Iterate
-from offbeat.sideways.messages import Message, Row
-from offbeat.sideways.protocol import Candidate, DataInfo
+from offbeat.sideways.messages import Row
+from offbeat.sideways.protocol import Candidate
 
 KEPT = 48  # candidates of a fit, at most: each costs a pass
 
@@ -54,19 +53,15 @@ class Seen:
         info = inspect(problem, dataset, shards, engine, options)
         whole = dataset.shards(engine.n_workers)  # fewer and larger: the sum is the same
 
-        def evaluate(candidate: Candidate) -> Board:
-            point = evaluation.query(info, Iterate(candidate.coef, candidate.intercept))
-            parts = engine.map(lambda shard: evaluation.local_step(problem, shard, Workspace(), point).payload, whole)
-            board = Board(len(whole))
-            for number, payload in enumerate(parts):
-                board.put(Message(0, 0, 0, number, 1, "", payload))
-            return board
-
         found: list[Row] = []
         dual = -math.inf
         for time, candidate in self._kept:
-            row, dual = _row(problem, info, candidate, evaluate(candidate), max(dual, candidate.dual), time)
-            found.append(row)
+            x = Iterate(candidate.coef, candidate.intercept)
+            at, _ = evaluate(problem, info, whole, engine, evaluation.query(info, x))
+            certificate = evaluation.progress(problem, info, x, at).certificate
+            certificate = evaluation.improved(certificate, max(dual, candidate.dual), info)
+            dual = max(dual, candidate.dual, certificate.dual)
+            found.append(_row(certificate, time))
         return Trace([*(_unless_old(row, found) for row in trace), *found], trace.metadata)
 
 
@@ -76,12 +71,6 @@ def _unless_old(row: Row, found: list[Row]) -> Row:
     return row._replace(primal=math.nan, dual=math.nan, gap=math.nan) if row.gap > best else row
 
 
-def _row(
-    problem: Problem, info: DataInfo, candidate: Candidate, board: Board, dual: float, time: float
-) -> tuple[Row, float]:
-    """Return the row of a candidate, and the best lower bound so far."""
-    x = Iterate(candidate.coef, candidate.intercept)
-    at, _ = evaluation.gather(info, board, evaluation.query(info, x))
-    certificate = evaluation.improved(evaluation.progress(problem, info, x, at).certificate, dual, info)
-    row = Row(time, primal=certificate.primal, dual=certificate.dual, gap=certificate.gap, note="seen afterwards")
-    return row, max(dual, certificate.dual)
+def _row(certificate: Certificate, time: float) -> Row:
+    """Return the row of a candidate in the trace."""
+    return Row(time, primal=certificate.primal, dual=certificate.dual, gap=certificate.gap, note="seen afterwards")

@@ -12,12 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offbeat.data.dataset import Data
-from offbeat.data.shard import Moments, Point, Shard, Workspace, moments_of
+from offbeat.data.shard import Moments, Shard, Workspace, moments_of
 from offbeat.engines.base import Engine
+from offbeat.fit.evaluate import evaluate
 from offbeat.problem import Floats, Problem, Reference
 from offbeat.sideways import evaluation
-from offbeat.sideways.board import Board
-from offbeat.sideways.messages import Message
 from offbeat.sideways.protocol import DataInfo, original_to_internal
 
 SAMPLE_ROWS = 4096
@@ -100,18 +99,10 @@ def inspect(problem: Problem, dataset: Data, shards: list[Shard], engine: Engine
     return replace(info, start=start, warm=True)
 
 
-def _payload(problem: Problem, point: Point, shard: Shard) -> Floats:
-    return evaluation.local_step(problem, shard, Workspace(), point).payload
-
-
 def _null_gradient(problem: Problem, info: DataInfo, shards: list[Shard], engine: Engine, fraction: float) -> Floats:
     """Return the loss gradient at ``w = 0`` on a sample: what gradients are small relative to."""
     point = evaluation.query(info, evaluation.Iterate(*info.start), fraction=fraction)
-    board = Board(len(shards))
-    for i, payload in enumerate(engine.map(partial(_payload, problem, point), shards)):
-        board.put(Message(0, 0, 0, i, 1, "step", payload))
-    at, _ = evaluation.gather(info, board, point)
-    return at.gradient
+    return evaluate(problem, info, shards, engine, point)[0].gradient
 
 
 def _look(fraction: float, shard: Shard) -> tuple[Moments, Tally | None]:

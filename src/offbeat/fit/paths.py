@@ -17,11 +17,11 @@ import numpy as np
 
 from offbeat.data.dataset import Dataset
 from offbeat.data.load import as_dataset
-from offbeat.data.shard import Point, Workspace
 from offbeat.engines.base import Engine
 from offbeat.engines.interrupt import interruptible
 from offbeat.errors import ConvergenceWarning, ProblemError
 from offbeat.fit import choice
+from offbeat.fit.evaluate import evaluate
 from offbeat.fit.free_columns import ABOVE, fit_free, free_quadratic, steepest, unpenalised
 from offbeat.fit.inspection import Options, inspect
 from offbeat.fit.settings import Allowance, FitArguments, Settings, check_limits, check_on_interrupt, settings_of
@@ -29,9 +29,7 @@ from offbeat.fit.solution import ADVICE, in_range, not_finite
 from offbeat.fit.solve import fit
 from offbeat.problem import Certificate, Evaluation, Floats, Problem, Separable
 from offbeat.sideways import evaluation
-from offbeat.sideways.board import Board
 from offbeat.sideways.evaluation import Iterate
-from offbeat.sideways.messages import Message
 from offbeat.sideways.protocol import DataInfo, internal_to_original
 from offbeat.solvers.lasso.paths import column_path
 from offbeat.solvers.newton.quadratic import Quadratic, refined, rounding
@@ -100,17 +98,14 @@ def start(problem: Problem, dataset: Dataset, options: Options, engine: Engine, 
     info = inspect(problem, dataset, shards, engine, options)
     point = evaluation.query(info, Iterate(*info.start), hessian=gram and problem.loss.quadratic, exact=True)
 
-    def look(info: DataInfo, point: Point) -> tuple[Evaluation, Floats | None]:
-        payloads = engine.map(lambda shard: evaluation.local_step(problem, shard, Workspace(), point)[1], shards)
-        board = Board(len(shards))
-        for i, payload in enumerate(payloads):
-            board.put(Message(0, i, 0, i, 1, point.label, payload))
-        return evaluation.gather(info, board, point)
-
-    at, hessian = look(info, point)
+    at, hessian = evaluate(problem, info, shards, engine, point)
     if not evaluation.finite(at):
         raise not_finite(dataset)
-    return Start(info, at, hessian, lambda info, x: look(info, evaluation.query(info, x))[0])
+
+    def look(info: DataInfo, x: Iterate) -> Evaluation:
+        return evaluate(problem, info, shards, engine, evaluation.query(info, x))[0]
+
+    return Start(info, at, hessian, look)
 
 
 def largest_alpha(penalty: Separable, slope: float) -> float:

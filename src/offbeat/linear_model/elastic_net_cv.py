@@ -22,12 +22,12 @@ from offbeat.data.dataset import Dataset
 from offbeat.diagnostics.trace import Trace
 from offbeat.errors import ProblemError
 from offbeat.fit import choice, paths
-from offbeat.fit.paths import Path, Start
+from offbeat.fit.paths import Path, Start, start
 from offbeat.fit.settings import Allowance
 from offbeat.linear_model._cv import folds as _folds
 from offbeat.linear_model._cv import grid as _grid_fit
 from offbeat.linear_model._cv.folds import Fold
-from offbeat.linear_model._cv.gram import FoldGrams, fold_grams, mean_squared_errors, null_gradient, row_errors
+from offbeat.linear_model._cv.gram import FoldGrams, fold_grams, mean_squared_errors, row_errors
 from offbeat.linear_model._shared import translate
 from offbeat.linear_model._shared.base import _number
 from offbeat.linear_model._shared.docs import documented
@@ -182,7 +182,8 @@ class ElasticNetCV(SparseRegressor):
 
     def _null(self, dataset: Dataset) -> Start:
         engine = choice.engine(dataset, self.engine)
-        return null_gradient(translate.elastic_net(1.0, 0.5, self.positive), dataset, engine, self._options())
+        problem = translate.elastic_net(1.0, 0.5, self.positive)
+        return start(problem, dataset, self._options(), engine, gram=False)
 
     def _strengths(self, whole: Start, ratio: float) -> Floats:
         """Return the values of ``alpha`` to try for one ratio, largest first."""

@@ -18,6 +18,7 @@ from offbeat.data.dataset import Dataset
 from offbeat.data.shard import STREAM_BYTES, Point, Shard, Sums, Workspace, head_size
 from offbeat.data.source import CSR
 from offbeat.engines.base import Engine
+from offbeat.fit.evaluate import evaluate
 from offbeat.fit.inspection import LEAST, Options, inspect
 from offbeat.fit.paths import Path, Start
 from offbeat.fit.solution import not_finite
@@ -25,11 +26,11 @@ from offbeat.linear_model._cv.folds import Fold
 from offbeat.linear_model._shared.predict import as_matrix
 from offbeat.problem import Evaluation, Floats, Problem, Reference
 from offbeat.sideways import evaluation
+from offbeat.sideways.board import View
 from offbeat.sideways.evaluation import Iterate
 from offbeat.sideways.protocol import DataInfo
 from offbeat.solvers._common import selection
 from offbeat.solvers._common.selection import Query, Selection
-from offbeat.solvers.newton.batch import Part
 from offbeat.solvers.newton.quadratic import rounding
 
 SAMPLE_ROWS = 512  # for medians
@@ -98,8 +99,7 @@ def fold_grams(
         raise not_finite(dataset)
 
     def look(info: DataInfo, x: Iterate) -> Evaluation:
-        at = evaluation.query(info, x)
-        return _means(info, dataset, masks.everything, at, sums(at, [masks.everything])[0])[0]
+        return evaluate(problem, info, shards, engine, evaluation.query(info, x))[0]
 
     return FoldGrams(
         replace(start, look=look),
@@ -186,18 +186,6 @@ def _sample(shard: Shard, fraction: float) -> Floats:
     return np.concatenate(found) if found else np.empty((0, k))
 
 
-def null_gradient(problem: Problem, dataset: Dataset, engine: Engine, options: Options) -> Start:
-    """Return loss and gradient at ``w = 0`` without the Gram matrix, for data that is too wide for one."""
-    shards = dataset.shards(engine.n_workers)
-    info = inspect(problem, dataset, shards, engine, options)
-    point = evaluation.query(info, evaluation.Iterate(*info.start))
-    whole = _sums(problem, shards, engine, point, [np.ones(dataset.n_rows, dtype=np.bool_)])[0]
-    at, _ = evaluation.gather(info, Part(whole), point)  # type: ignore[arg-type]
-    if not evaluation.finite(at):
-        raise not_finite(dataset)
-    return Start(info, at, None)
-
-
 def _mask(rows: NDArray[np.int64], n_rows: int) -> Mask:
     mask = np.zeros(n_rows, dtype=np.bool_)
     mask[rows] = True
@@ -224,7 +212,7 @@ def _means(
     flat = flat.copy()
     if dataset.weight.size:
         flat[head_size(1) - 1] = dataset.weight[mask].sum()  # means over weights instead of rows
-    return evaluation.gather(info, Part(flat), point)  # type: ignore[arg-type]
+    return evaluation.gather(info, View(flat, 1, 1), point)
 
 
 def _start(info: DataInfo, dataset: Dataset, mask: Mask, point: Point, flat: Floats) -> Start:
