@@ -133,5 +133,5 @@ def test_errors_of_the_system(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("offbeat.commands.training.load_split", fail)
+    monkeypatch.setattr("offbeat.commands.training_data.load_split", fail)
     assert line in refusal(*FIT, code=code)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from offbeat import engines, losses, penalties, solve, solvers, topology
-from offbeat.commands import cluster, variants
+from offbeat.commands import cluster_options, simulation_variants
 from offbeat.datasets import make_classification
 from offbeat.engines import faults
 from offbeat.errors import ProblemError
@@ -84,11 +84,11 @@ def test_the_same_seed_gives_the_same_answer() -> None:
 
 
 def test_faults_of_every_kind_are_survived() -> None:
-    every = [part for form in cluster.FORMS.values() for part in ("--fault", form.example)]
+    every = [part for form in cluster_options.FORMS.values() for part in ("--fault", form.example)]
     found = by_name(answer("simulate", "--generate", "400x4", "--workers", "8", "-q", *BARRIER, *every))
     assert {variant["status"] for variant in found.values()} == {"converged"}
     assert found["barrier, pinned"]["messages_lost"] > 0
-    assert len(found["barrier, pinned"]["faults"]) == len(cluster.FORMS)
+    assert len(found["barrier, pinned"]["faults"]) == len(cluster_options.FORMS)
     assert found["even cluster, barrier"]["messages_lost"] == 0
 
 
@@ -194,7 +194,7 @@ def test_time_can_be_that_of_a_trace() -> None:
     ],
 )
 def test_faults(text: str, fault: Any) -> None:
-    assert cluster.parse_fault(text) == fault
+    assert cluster_options.parse_fault(text) == fault
 
 
 @pytest.mark.parametrize(
@@ -205,20 +205,20 @@ def test_faults(text: str, fault: Any) -> None:
 )  # fmt: skip
 def test_faults_that_are_none(text: str) -> None:
     with pytest.raises(ProblemError, match="--fault"):
-        cluster.parse_fault(text)
+        cluster_options.parse_fault(text)
 
 
 def test_models_topologies_and_the_rest() -> None:
-    assert cluster.parse_model("--compute", "0.5") == faults.Constant(0.5)
-    assert cluster.parse_model("--compute", "exponential:0.5,0.1") == faults.Exponential(0.5, 0.1)
-    assert cluster.parse_model("--compute", "heavy:0.5") == faults.HeavyTailed(0.5)
-    assert cluster.parse_topology("hub:1") == topology.Hub(1)
-    assert cluster.parse_topology("broadcast") == topology.Broadcast()
-    assert cluster.parse_topology("gossip") == topology.Gossip()
-    assert cluster.parse_rate("1.5k") == 1500.0
-    assert cluster.parse_size("1,000x20") == (1000, 20)
+    assert cluster_options.parse_model("--compute", "0.5") == faults.Constant(0.5)
+    assert cluster_options.parse_model("--compute", "exponential:0.5,0.1") == faults.Exponential(0.5, 0.1)
+    assert cluster_options.parse_model("--compute", "heavy:0.5") == faults.HeavyTailed(0.5)
+    assert cluster_options.parse_topology("hub:1") == topology.Hub(1)
+    assert cluster_options.parse_topology("broadcast") == topology.Broadcast()
+    assert cluster_options.parse_topology("gossip") == topology.Gossip()
+    assert cluster_options.parse_rate("1.5k") == 1500.0
+    assert cluster_options.parse_size("1,000x20") == (1000, 20)
     for model in (faults.Constant(2.0), faults.HeavyTailed(2.0), faults.Exponential(2.0), faults.Measured((2.0,))):
-        assert cluster.scaled(model, 3.0).typical == pytest.approx(3.0 * model.typical)
+        assert cluster_options.scaled(model, 3.0).typical == pytest.approx(3.0 * model.typical)
 
 
 @pytest.mark.parametrize(
@@ -277,8 +277,8 @@ def test_help_shows_how_faults_are_written() -> None:
 
 
 def test_even_a_thousand_workers_have_a_plan() -> None:
-    machines = variants.Machines(16, faults.Constant(0.01), faults.Constant(0.0), 1e9, {0: 10.0})
-    base = variants.Variant("", machines.resized(1000), solvers.LBFGS())
-    made = variants.in_modes(base, variants.MODES, math.inf)
+    machines = simulation_variants.Machines(16, faults.Constant(0.01), faults.Constant(0.0), 1e9, {0: 10.0})
+    base = simulation_variants.Variant("", machines.resized(1000), solvers.LBFGS())
+    made = simulation_variants.in_modes(base, simulation_variants.MODES, math.inf)
     assert [variant.machines.workers for variant in made] == [1000] * 3
     assert made[1].machines.compute.typical == pytest.approx(0.01 * 16 / 1000)

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from offbeat.commands import terminal
-from offbeat.commands.planning import Plan
-from offbeat.commands.variants import Result
+from offbeat.commands.simulation_plan import Plan
+from offbeat.commands.simulation_variants import Result
 from offbeat.diagnostics.compare import Comparison, check_format, write_comparison
 from offbeat.diagnostics.progress import UNKNOWN, duration
 

@@ -89,10 +89,10 @@ def load(rows: int | None) -> tuple[Data, Split]:
 
 
 def _fit(data: Data, split: Split, out: Path, *, as_json: bool) -> int:
-    from offbeat.commands import fitting, summary, training
+    from offbeat.commands import fitting, problem_options, summary
     from offbeat.models.file import save_model
 
-    problem = training.make_problem(MODEL, None)
+    problem = problem_options.make_problem(MODEL, None)
     solution = fitting.run(problem, split, HowToFit(progress=True))
     fitting.require_point(solution)
     settings: dict[str, Any] = {

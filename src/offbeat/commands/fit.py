@@ -250,17 +250,17 @@ def fit(
 
 def _fit(data: DataRequest, request: ModelRequest, how: HowToFit, outputs: Outputs) -> int:
     """Read, fit, save, score, print; return the exit code."""
-    from offbeat.commands import fitting, summary, training
+    from offbeat.commands import fitting, problem_options, summary, training_data
     from offbeat.models.file import save_model
 
     quiet = how.progress is False
     for path in (outputs.model, outputs.report):
         if path is not None:
             terminal.check_writable(path)
-    training.make_problem(request, None)  # options that disagree are found before the data is read
+    problem_options.make_problem(request, None)  # options that disagree are found before the data is read
     with terminal.working(f"reading {data.table} ...", quiet=quiet), terminal.noted_warnings():
-        split = training.load_split(data, request.loss)
-    problem = training.make_problem(request, None if split.classes is None else len(split.classes))
+        split = training_data.load_split(data, request.loss)
+    problem = problem_options.make_problem(request, None if split.classes is None else len(split.classes))
     solution = fitting.run(problem, split, how)
     fitting.require_point(solution)
     reading = {**data.reading.settings(), **split.train.reading.settings()}

@@ -177,7 +177,7 @@ def make_reading(
 
 @dataclass(frozen=True)
 class SimulationRequest:
-    """Options of a simulation as they were given: texts that `offbeat.commands.cluster` understands.
+    """Options of a simulation as they were given: texts that `offbeat.commands.cluster_options` understands.
 
     Parameters
     ----------

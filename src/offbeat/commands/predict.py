@@ -148,7 +148,7 @@ def _predict(folder: Path, data: NewData, out: Path | None, *, as_json: bool) ->
 
 def _open(model: Model, data: NewData) -> tuple[Opened, Dataset]:
     """Read the rows in the way that the model was fitted."""
-    from offbeat.commands.training import read_vector
+    from offbeat.commands.training_data import read_vector
     from offbeat.data.load import as_dataset, open_data
 
     numbers = {column.name for column in (model.encoder.columns if model.encoder else ()) if not column.categorical}

@@ -32,7 +32,7 @@ from offbeat.commands.options import (
 from offbeat.data.files.reading import Reading
 
 if TYPE_CHECKING:
-    from offbeat.commands.variants import Result
+    from offbeat.commands.simulation_variants import Result
 
 CLUSTER = "Cluster"
 METHOD = "Method"
@@ -182,14 +182,14 @@ def _simulate(
     as_json: bool,
 ) -> int:  # fmt: skip
     """Make the variants, run them, show and draw them; return the exit code."""
-    from offbeat.commands import comparing, planning
-    from offbeat.commands.variants import simulate as run
+    from offbeat.commands import comparing, simulation_plan
+    from offbeat.commands.simulation_variants import simulate as run
 
     comparing.check_picture(out)
     quiet = how.progress is False
-    planning.check(data, model, how, request)  # options that are wrong are found before data is read
+    simulation_plan.check(data, model, how, request)  # options that are wrong are found before data is read
     with terminal.working("reading data ...", quiet=quiet):
-        plan = planning.make(data, model, how, request)
+        plan = simulation_plan.make(data, model, how, request)
     for said in plan.notes:
         terminal.note(said)
     results: list[Result] = list(run(plan.variants, plan.task, quiet=quiet))

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from offbeat.commands import cluster
-from offbeat.commands.hindsight import Seen
+from offbeat.commands import cluster_options
+from offbeat.commands.simulation_certificates import CandidateLog
 from offbeat.data.dataset import Dataset
 from offbeat.diagnostics.progress import QUIET, duration
 from offbeat.diagnostics.trace import Trace
@@ -59,7 +59,7 @@ class Machines:
 
     def resized(self, workers: int) -> Machines:
         """Return a cluster of as many of the same workers, which share the same rows."""
-        return replace(self, workers=workers, compute=cluster.scaled(self.compute, self.workers / workers))
+        return replace(self, workers=workers, compute=cluster_options.scaled(self.compute, self.workers / workers))
 
 
 @dataclass(frozen=True)
@@ -195,7 +195,7 @@ def simulate(variants: Sequence[Variant], task: Task, *, quiet: bool = False) ->
 
 
 def _run(variant: Variant, task: Task, meter: _Meter) -> Result:
-    seen = Seen()
+    seen = CandidateLog()
     arguments = FitArguments(
         solver=variant.solver, engine=variant.machines.engine(meter.look),
         settings=Settings(variant.staleness, variant.topology, variant.stealing), max_iter=task.max_iter,

@@ -1,4 +1,8 @@
-"""How close to the optimum an asynchronous fit was when: what it seldom stops to find out, found out afterwards."""
+"""Duality gaps over the time of an asynchronous fit, computed after the fit.
+
+An asynchronous fit certifies its point seldom, as each certificate costs a pass. A simulation keeps some of the points
+that the solver offered, and certifies these once the fit has ended.
+"""
 
 from __future__ import annotations
 
@@ -15,27 +19,27 @@ from offbeat.sideways.evaluation import Iterate
 from offbeat.sideways.messages import Row
 from offbeat.sideways.protocol import Candidate
 
-KEPT = 48  # candidates of a fit, at most: each costs a pass
+MAX_CANDIDATES = 48  # of a fit: each costs a pass over the data
 
 
-class Seen:
-    """Keeps some of the candidates of a fit, evenly over all of it, and certifies them when it is over."""
+class CandidateLog:
+    """Keeps some of the candidates of a fit, evenly spread over its updates, and certifies them after the fit."""
 
     def __init__(self) -> None:
         self._kept: list[tuple[float, Candidate]] = []
         self._count, self._stride = 0, 1
 
     def watch(self, candidate: Candidate, time: float) -> None:
-        """Take note of a candidate: for `FitArguments.watch`."""
+        """Keep a candidate, or not; `FitArguments.watch` calls this."""
         if self._count % self._stride == 0:
             self._kept.append((time, candidate))
-            if len(self._kept) >= KEPT:
+            if len(self._kept) >= MAX_CANDIDATES:
                 self._kept = self._kept[::2]
                 self._stride *= 2
         self._count += 1
 
     def certified(self, trace: Trace, problem: Problem, dataset: Dataset, options: Options) -> Trace:
-        """Return the trace with an update for each candidate that was kept, up to the end of the fit.
+        """Return the trace with a certified row for each candidate that was kept.
 
         Parameters
         ----------
@@ -62,15 +66,16 @@ class Seen:
             certificate = evaluation.improved(certificate, max(dual, candidate.dual), info)
             dual = max(dual, candidate.dual, certificate.dual)
             found.append(_row(certificate, time))
-        return Trace([*(_unless_old(row, found) for row in trace), *found], trace.metadata)
+        return Trace([*(_without_old_gap(row, found) for row in trace), *found], trace.metadata)
 
 
-def _unless_old(row: Row, found: list[Row]) -> Row:
-    """Return a row of the trace without its gap, if the fit was known to be closer before: certificates take time."""
+def _without_old_gap(row: Row, found: list[Row]) -> Row:
+    """Return a row of the trace without its gap, if a candidate of an earlier time has a smaller one."""
     best = min((other.gap for other in found if other.time <= row.time), default=math.inf)
     return row._replace(primal=math.nan, dual=math.nan, gap=math.nan) if row.gap > best else row
 
 
 def _row(certificate: Certificate, time: float) -> Row:
     """Return the row of a candidate in the trace."""
-    return Row(time, primal=certificate.primal, dual=certificate.dual, gap=certificate.gap, note="seen afterwards")
+    note = "certified after the fit"
+    return Row(time, primal=certificate.primal, dual=certificate.dual, gap=certificate.gap, note=note)

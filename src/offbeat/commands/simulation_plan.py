@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from offbeat import datasets, solvers
-from offbeat.commands import cluster, terminal, training
+from offbeat.commands import cluster_options, problem_options, terminal, training_data
 from offbeat.commands.fitting import find_solver
 from offbeat.commands.options import DataRequest, HowToFit, LossName, ModelRequest, SimulationRequest
-from offbeat.commands.variants import MODES, VARIED, Machines, Task, Variant, in_modes, varied
+from offbeat.commands.simulation_variants import MODES, VARIED, Machines, Task, Variant, in_modes, varied
 from offbeat.data.dataset import Dataset
 from offbeat.data.load import as_dataset
 from offbeat.diagnostics.trace import Trace
@@ -44,7 +44,7 @@ def check(data: DataRequest | None, model: ModelRequest, how: HowToFit, request:
     """Raise `ProblemError` for options that cannot be understood or do not fit together."""
     if data is not None and request.generate is not None:
         raise ProblemError("give a table or --generate, not both")
-    training.make_problem(model, None)
+    problem_options.make_problem(model, None)
     find_solver(how.solver)
     _generated_size(request)
     if not how.max_iter > 0:
@@ -59,7 +59,7 @@ def check(data: DataRequest | None, model: ModelRequest, how: HowToFit, request:
         raise ProblemError(f"--seed is {request.seed}; it must be at least 0")
     _machines(how, request).engine()
     _modes(request)
-    cluster.parse_topology(request.topology)
+    cluster_options.parse_topology(request.topology)
     if request.vary is not None:
         _varied(request.vary)
 
@@ -73,7 +73,7 @@ def make(data: DataRequest | None, model: ModelRequest, how: HowToFit, request: 
         Something cannot be read, found or used.
     """
     dataset, classes = _dataset(data, model, request)
-    problem = training.make_problem(model, classes)
+    problem = problem_options.make_problem(model, classes)
     solver, reason = choice.solver(problem, dataset, find_solver(how.solver))
     solver.check(problem)
     machines = _machines(how, request)
@@ -81,7 +81,7 @@ def make(data: DataRequest | None, model: ModelRequest, how: HowToFit, request: 
     if request.calibrate is not None:
         machines = replace(machines, compute=_calibrated(request, machines, dataset, notes))
     base = Variant(
-        "", machines, solver, topology=cluster.parse_topology(request.topology),
+        "", machines, solver, topology=cluster_options.parse_topology(request.topology),
         stealing=Stealing(shards_per_worker=request.shards_per_worker),
     )  # fmt: skip
     if solver.max_staleness == 0 and request.vary is None:
@@ -125,7 +125,7 @@ def _modes(request: SimulationRequest) -> list[str]:
     """Return the modes asked for; none for the default."""
     if request.modes is None:
         return []
-    modes = cluster.parse_list("--modes", request.modes, str)
+    modes = cluster_options.parse_list("--modes", request.modes, str)
     if wrong := [mode for mode in modes if mode not in MODES]:
         raise ProblemError(f"--modes has {wrong[0]!r}; give some of {', '.join(MODES)}")
     return modes
@@ -139,14 +139,14 @@ def _varied(text: str) -> tuple[str, list[tuple[Any, str]]]:
         raise ProblemError(f"--vary {text} is not understood: write NAME=A,B,... with one of {', '.join(VARIED)}")
     convert: Callable[[str], Any] = {
         "workers": _whole,
-        "straggler": lambda part: cluster.number(part, low=1e-9),
-        "staleness": lambda part: math.inf if part == "inf" else cluster.number(part),
-        "latency": lambda part: cluster.parse_model("--vary latency", part),
-        "bandwidth": cluster.parse_rate,
-        "topology": cluster.parse_topology,
+        "straggler": lambda part: cluster_options.number(part, low=1e-9),
+        "staleness": lambda part: math.inf if part == "inf" else cluster_options.number(part),
+        "latency": lambda part: cluster_options.parse_model("--vary latency", part),
+        "bandwidth": cluster_options.parse_rate,
+        "topology": cluster_options.parse_topology,
         "solver": find_solver,
     }[key]
-    found = cluster.parse_list(f"--vary {key}", values, lambda part: (convert(part), _shown(key, part)))
+    found = cluster_options.parse_list(f"--vary {key}", values, lambda part: (convert(part), _shown(key, part)))
     if key == "solver" and any(value == "auto" for value, _ in found):
         raise ProblemError("--vary solver needs names of solvers; auto is none")
     return key, found
@@ -164,14 +164,14 @@ def _shown(key: str, text: str) -> str:
 
 
 def _machines(how: HowToFit, request: SimulationRequest) -> Machines:
-    slow = dict(cluster.parse_straggler(text) for text in request.straggler)
+    slow = dict(cluster_options.parse_straggler(text) for text in request.straggler)
     return Machines(
         16 if how.workers is None else how.workers,
-        cluster.parse_model("--compute", request.compute),
-        cluster.parse_model("--latency", request.latency),
-        cluster.parse_rate(request.bandwidth),
+        cluster_options.parse_model("--compute", request.compute),
+        cluster_options.parse_model("--latency", request.latency),
+        cluster_options.parse_rate(request.bandwidth),
         slow,
-        tuple(cluster.parse_fault(text) for text in request.fault),
+        tuple(cluster_options.parse_fault(text) for text in request.fault),
         request.seed,
     )
 
@@ -187,19 +187,19 @@ def _calibrated(request: SimulationRequest, machines: Machines, dataset: Dataset
         notes.append(f"{request.calibrate.name} does not say of how many rows it is: taken to be of these {n_rows:,}.")
     model = measured(trace, n_rows, n_columns, dataset.n_rows / machines.workers)
     if n_columns != dataset.n_columns:  # a pass costs what it reads
-        model = cluster.scaled(model, dataset.n_columns / n_columns)  # type: ignore[assignment]
+        model = cluster_options.scaled(model, dataset.n_columns / n_columns)  # type: ignore[assignment]
     return model
 
 
 def _generated_size(request: SimulationRequest) -> tuple[int, int]:
-    return cluster.parse_size(request.generate or GENERATED)
+    return cluster_options.parse_size(request.generate or GENERATED)
 
 
 def _dataset(data: DataRequest | None, model: ModelRequest, request: SimulationRequest) -> tuple[Dataset, int | None]:
     """Return the rows, and how many classes there are, if any."""
     if data is not None:
         with terminal.noted_warnings():
-            split = training.load_split(data, model.loss)
+            split = training_data.load_split(data, model.loss)
         return split.train, None if split.classes is None else len(split.classes)
     makers: dict[LossName, Any] = {
         LossName.SQUARED: datasets.make_regression, LossName.HUBER: datasets.make_regression,
