@@ -25,7 +25,7 @@ from offbeat.sideways.messages import Message
 from offbeat.sideways.protocol import DataInfo
 from offbeat.solvers import ADMM
 from offbeat.solvers.admm import smooth as admm_smooth
-from offbeat.solvers.admm.local_prox import Contribution
+from offbeat.solvers.admm.local_prox import AdmmContribution
 
 LOSSES = [losses.Hinge(), losses.Logistic(), losses.Squared(), losses.Huber(), losses.Poisson()]
 PENALTIES = [penalties.L2(0.05), penalties.L1(0.02), penalties.ElasticNet(0.05, 0.5)]
@@ -220,7 +220,7 @@ def test_a_local_state_is_rebuilt_from_the_contribution(problem: Problem) -> Non
     kept.round()
     lost.round(rebuilt=True)
     for one, other in zip(kept.payloads, lost.payloads, strict=True):
-        a, b = Contribution.unflat(one), Contribution.unflat(other)
+        a, b = AdmmContribution.unflat(one), AdmmContribution.unflat(other)
         if problem.loss.quadratic:
             assert_allclose(b.dual, a.dual, atol=1e-12)
             assert_allclose(b.pull, a.pull, atol=1e-12)
@@ -260,7 +260,7 @@ def test_a_quadratic_loss_reads_the_rows_once() -> None:
 
 
 def test_many_columns_are_solved_with_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(admm_smooth, "DENSE_COLUMNS", 2)
+    monkeypatch.setattr(admm_smooth, "MAX_HESSIAN_COLUMNS", 2)
     for problem in (PROBLEMS[3], PROBLEMS[7], PROBLEMS[12]):
         solution = run(problem, engine=engines.Simulated(3))
         assert solution.status == "converged"

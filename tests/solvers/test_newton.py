@@ -13,7 +13,7 @@ from offbeat.data.shard import Point
 from offbeat.problem import Evaluation, Reference, Separable
 from offbeat.sideways.evaluation import Iterate
 from offbeat.sideways.protocol import DataInfo
-from offbeat.solvers.admm.smooth import Dense
+from offbeat.solvers.admm.smooth import HessianModel
 from offbeat.solvers.newton.newton import Base, Newton, NewtonState
 
 
@@ -55,7 +55,7 @@ def test_damping_ends_where_the_model_is_flat_or_not_finite(value: float) -> Non
 @pytest.mark.parametrize("value", [np.nan, np.inf, -1.0])
 def test_a_local_model_without_a_factor_falls_back_on_its_diagonal(value: float) -> None:
     hessian = np.diag([2.0, value, 3.0])
-    model, _ = Dense(hessian).ready(0.5, 10)
+    model, _ = HessianModel(hessian).prepared(0.5, 10)
     d = model.direction(np.ones(3), 0.5)
     np.testing.assert_allclose(d[[0, 2]], [-1.0 / 2.5, -1.0 / 3.5])
     assert d[1] < 0.0

@@ -52,7 +52,15 @@ SOLVERS = {
 }
 """Modules of `offbeat.solvers`, before its families had packages of their own."""
 
-CLASSES: dict[str, str] = {}
+CLASSES: dict[str, str] = {
+    "offbeat.solvers.admm.hinge:Duals": "offbeat.solvers.admm.hinge:HingeDuals",
+    "offbeat.solvers.admm.local_prox:Contribution": "offbeat.solvers.admm.local_prox:AdmmContribution",
+    "offbeat.solvers.admm.local_prox:Facts": "offbeat.solvers.admm.local_prox:AdmmScalars",
+    "offbeat.solvers.admm.local_prox:Local": "offbeat.solvers.admm.local_prox:AdmmLocal",
+    "offbeat.solvers.admm.local_prox:Query": "offbeat.solvers.admm.local_prox:AdmmQuery",
+    "offbeat.solvers.admm.smooth:Dense": "offbeat.solvers.admm.smooth:HessianModel",
+    "offbeat.solvers.admm.smooth:Limited": "offbeat.solvers.admm.smooth:LimitedMemoryModel",
+}
 """Classes that were renamed, as ``module:Class``; the module is the one of today."""
 
 

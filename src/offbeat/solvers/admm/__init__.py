@@ -1,5 +1,6 @@
-"""Consensus: every shard solves its own problem, drawn towards the others.
+"""Consensus ADMM: every shard solves a local problem, and the hub pulls their solutions together.
 
-Reading order: `admm` (the hub's side), `local_prox` (what a shard does and sends), `smooth` and `hinge` (its local
-solvers), `bounds` (what contributions of different ages prove), `asip` (the method as it was published).
+Reading order: `admm` (the solver and the hub's step), `local_prox` (a shard's step, state and contribution), `smooth`
+and `hinge` (the local solvers), `bounds` (a lower bound from contributions of different ages), `asip` (ASIP-ADMM as
+published, a baseline).
 """

@@ -1,11 +1,9 @@
 """ASIP-ADMM as published (Gonzalez et al. 2015, arXiv 1510.07092, section 4.3): a baseline.
 
-Worker: ``mu += rho (x - z)``, then ``x`` by mini-batch SGD on ``f_i(x) + mu.(x - z) + rho ||x - z||^2 / 2`` from where
-it is. Everybody: ``z = prox_{R / rho}(mean x + mean mu / rho)`` of the last messages, of whatever age. The parameter is
-fixed, nothing is known of convergence when messages are old, and no lower bound comes with it: the loop stops such a
-fit on certificates of its iterates.
-
-``f_i`` is the mean over the shard's rows; shards count by their share of the rows.
+A worker updates ``mu += rho (x - z)``. Then it moves ``x`` by mini-batch SGD on ``f_i(x) + mu.(x - z) + rho ||x - z||^2
+/ 2``, where ``f_i`` is the mean loss of its rows. The hub computes ``z = prox_{R / rho}(mean x + mean mu / rho)`` from
+the last message of each worker, whatever its age. Means are weighted by rows. ``rho`` is fixed. No proof of convergence
+is known for old messages. The method yields no lower bound, so the loop certifies its iterates.
 """
 
 from __future__ import annotations
@@ -23,12 +21,12 @@ from offbeat.sideways import evaluation
 from offbeat.sideways.board import Board
 from offbeat.sideways.protocol import Candidate, DataInfo, State, Step
 
-RHO = 0.01
-RATE = 0.1
-BATCH = 32
-STEPS = 10_000
-TOLERANCE = 1e-5
-FACTS = 4  # numbers behind the vectors: share, passes, primal residual squared, size of x squared
+DEFAULT_RHO = 0.01
+LEARNING_RATE = 0.1
+BATCH_ROWS = 32
+MAX_SGD_STEPS_PER_BLOCK = 10_000
+SGD_TOLERANCE = 1e-5  # length of a step, below which SGD stops
+N_SCALARS = 4  # in a contribution, after the vectors: share of rows, passes, squared primal residual, squared norm of x
 
 
 class AsipQuery(NamedTuple):
@@ -59,33 +57,33 @@ class AsipLocal:
 
 @dataclass(frozen=True)
 class AsipState(State):
-    """Where the consensus stands."""
+    """State of the hub: its query holds the consensus."""
 
     info: DataInfo
     query: AsipQuery
 
 
-def start(info: DataInfo, rho: float | None, inner: int, seconds: float | None) -> tuple[AsipState, AsipQuery]:
+def initial(info: DataInfo, rho: float | None, inner: int, seconds: float | None) -> tuple[AsipState, AsipQuery]:
     """Return the first state and query."""
     query = AsipQuery(
         evaluation.start(info).flat(), info.center, info.scale, float(info.n_rows), info.reference.fit_intercept,
-        RHO if rho is None else rho, inner, info.seed, math.inf if seconds is None else seconds,
+        DEFAULT_RHO if rho is None else rho, inner, info.seed, math.inf if seconds is None else seconds,
     )  # fmt: skip
     return AsipState(info, query), query
 
 
-def local(contribution: Floats | None) -> AsipLocal:
-    """Return the local state of a shard: a new one, or the one that goes with its last contribution."""
+def initial_local(contribution: Floats | None) -> AsipLocal:
+    """Return a new local state, or the one that a contribution was made from."""
     if contribution is None:
         return AsipLocal()
-    m = (contribution.size - FACTS - 1) // 2
+    m = (contribution.size - N_SCALARS - 1) // 2
     share, passes = float(contribution[2 * m]), float(contribution[2 * m + 1])
     x, mu = contribution[:m] / share, contribution[m : 2 * m] / share
     return AsipLocal(x, mu, int(contribution[-1]), passes / share)
 
 
 def local_step(problem: Problem, shard: Shard, here: AsipLocal, query: AsipQuery) -> Step:
-    """Update the multiplier and take mini-batch steps."""
+    """Update the multiplier ``mu``, then ``x`` by mini-batch steps. Return the step with its contribution."""
     x = query.z.copy() if here.x is None else here.x.copy()
     mu = np.zeros_like(x) if here.mu is None else here.mu
     mu = mu + query.rho * (x - query.z)
@@ -99,40 +97,42 @@ def local_step(problem: Problem, shard: Shard, here: AsipLocal, query: AsipQuery
 
 
 def _descend(
-    problem: Problem, shard: Shard, x: Floats, mu: Floats, query: AsipQuery, local: tuple[int, Workspace]
+    problem: Problem, shard: Shard, x: Floats, mu: Floats, query: AsipQuery, how: tuple[int, Workspace]
 ) -> float:
-    """Take mini-batch steps from ``x``, in place; return how many passes over the shard they were."""
+    """Move ``x`` in place by mini-batch steps. Return their cost in passes over the shard."""
     from offbeat.kernels import local_sgd
 
-    clock, workspace = local
+    clock, workspace = how
     rng = np.random.default_rng((query.seed, shard.start, clock))
     passes = max(min(float(query.inner), query.allowance), 0.0)
     columns = (query.center, 1.0 / query.scale, float(query.intercept))
     pull, seen = (mu, query.z, query.rho), 0
     for block, targets, ranges in shard.blocks(1.0, workspace):
         rows = int(ranges[-1, 1])
-        size = min(BATCH, rows)
-        count = min(max(int(passes * rows / size), 1), STEPS)
+        size = min(BATCH_ROWS, rows)
+        count = min(max(int(passes * rows / size), 1), MAX_SGD_STEPS_PER_BLOCK)
         starts = rng.integers(0, rows - size + 1, count)
         take: Any = local_sgd.sparse_sgd if isinstance(block, CSR) else local_sgd.dense_sgd
         data = tuple(block) if isinstance(block, CSR) else block
-        seen += size * take(problem.loss, data, tuple(targets), x, columns, pull, (starts, size, RATE, TOLERANCE))
+        seen += size * take(
+            problem.loss, data, tuple(targets), x, columns, pull, (starts, size, LEARNING_RATE, SGD_TOLERANCE)
+        )
     return float(seen) / max(shard.n_rows, 1)
 
 
 def global_step(state: AsipState, board: Board) -> tuple[AsipState, AsipQuery]:
-    """Take the proximal step of the penalty at the mean of the messages."""
+    """Return the state and query with the new consensus: the prox of the penalty at the mean of the messages."""
     total, info, query = board.total(), state.info, state.query
     if not np.all(np.isfinite(total)):
         return replace(state, status="diverged", note="a contribution is not finite"), query
     m = query.z.size
-    share, passes, apart, size = total[2 * m : 2 * m + FACTS].tolist()
+    share, passes, apart, size = total[2 * m : 2 * m + N_SCALARS].tolist()
     mean = (total[:m] + total[m : 2 * m] / query.rho) / share
     z = np.append(info.penalty.prox(np.ascontiguousarray(mean[:-1]), 1.0 / (query.rho * share)), mean[-1])
     moved = float(np.linalg.norm(z - query.z))
     primal, dual = math.sqrt(apart), query.rho * moved
     length = max(math.sqrt(size), float(np.linalg.norm(z)), 1e-300)
-    guess = (primal + moved) / length  # distances only: the gap may be anything
+    guess = (primal + moved) / length  # a guess from distances: no bound of the gap is known
     candidate = Candidate(z[:-1].copy(), z[-1:].copy(), guess * guess, -math.inf, primal, dual)
     query = query._replace(z=z)
     return replace(state, query=query, candidate=candidate, passes=passes), query

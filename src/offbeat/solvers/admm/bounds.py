@@ -1,7 +1,8 @@
-"""What contributions of different ages prove and suggest: a lower bound of the optimum, and a guess of the gap.
+"""A lower bound of the optimum and an estimate of the gap, from contributions of different ages.
 
-Whatever their ages, the shards' gradients ``y_i`` and conjugates belong to one dual point: ``theta`` of each row as its
-shard last left it. So ``-sum conj_i - R*(-sum y_i)`` is a lower bound once it is feasible for the intercept.
+The shards' gradients ``y_i`` and conjugates belong to one dual point, whatever their ages: each row has the ``theta``
+of its shard's last step. So ``-sum conj_i - R*(-sum y_i)`` is a lower bound, once the dual point is feasible for the
+intercept.
 """
 
 from __future__ import annotations
@@ -12,15 +13,15 @@ import numpy as np
 
 from offbeat.problem import Floats, Problem
 from offbeat.sideways.protocol import Candidate, DataInfo
-from offbeat.solvers.admm.local_prox import Contribution
+from offbeat.solvers.admm.local_prox import AdmmContribution
 
 
-def dual(problem: Problem, info: DataInfo, sums: Contribution) -> float:
-    """Return a lower bound of the optimal objective, ``-inf`` when there is none.
+def lower_bound(problem: Problem, info: DataInfo, sums: AdmmContribution) -> float:
+    """Return a lower bound of the optimal objective, or ``-inf`` when there is none.
 
-    An unpenalised intercept needs ``sum v theta = 0``. For a smooth loss, ``theta + d h`` has it (see
-    `Problem.certify`), where ``z_i`` is that of each shard's own ``x``. For the hinge, the conjugate is linear within
-    its domain: the ``theta`` of the class with the larger sum are scaled down.
+    An unpenalised intercept requires ``sum v theta = 0``. For a smooth loss, ``theta + d h`` satisfies this with a
+    suitable ``d`` (see `Problem.certify`), at the predictors of each shard's own ``x``. For the hinge, the conjugate is
+    linear in its domain. So the ``theta`` of the class with the larger sum are scaled down.
     """
     gradient, conjugate = sums.dual[:-1], sums.facts.conjugate
     excess = float(sums.dual[-1])
@@ -40,11 +41,11 @@ def dual(problem: Problem, info: DataInfo, sums: Contribution) -> float:
             else:
                 lost, part, share = gradient - sums.repair[:-1], conjugate - sums.facts.along, 1.0 + zero / one
             gradient, conjugate = gradient - share * lost, conjugate - share * part
-    return bound(info, gradient, conjugate)
+    return feasible_dual_value(info, gradient, conjugate)
 
 
-def bound(info: DataInfo, gradient: Floats, conjugate: float) -> float:
-    """Return the dual objective, scaled into the domain of the penalty's conjugate."""
+def feasible_dual_value(info: DataInfo, gradient: Floats, conjugate: float) -> float:
+    """Return the dual objective, after scaling the dual point into the domain of the penalty's conjugate."""
     if not info.penalty.has_dual:
         return -math.inf
     slope = -np.ascontiguousarray(gradient)
@@ -54,27 +55,27 @@ def bound(info: DataInfo, gradient: Floats, conjugate: float) -> float:
     return value if math.isfinite(value) else -math.inf
 
 
-def candidate(problem: Problem, info: DataInfo, sums: Contribution, z: Floats, old: Floats) -> Candidate:
-    """Return the consensus as a candidate, with a guess of its gap that is rather too large.
+def candidate(problem: Problem, info: DataInfo, sums: AdmmContribution, z: Floats, old: Floats) -> Candidate:
+    """Return the consensus as a candidate, with an estimate of its gap that tends to be too large.
 
-    Tangents at the shards' points bound the loss at ``z`` from below; what they miss is taken to be quadratic in the
-    distance, with the curvature of the start.
+    The loss at ``z`` is estimated from the tangents at the shards' points ``x_i``, which are lower bounds, plus a
+    quadratic in ``z - x_i`` with the curvature at the start.
     """
     facts, coef = sums.facts, z[:-1].copy()
     moved = float((z - old) @ (z - old))
-    missed = max(facts.spread + facts.curvature * float(z @ z) - 2.0 * float(z @ sums.place), 0.0)
+    beyond_tangents = max(facts.spread + facts.curvature * float(z @ z) - 2.0 * float(z @ sums.place), 0.0)
     primal_residual = math.sqrt(max(facts.primal, 0.0))  # a running sum may round below zero
     dual_residual = math.sqrt(facts.rho * facts.rho * moved / info.n_shards)
-    lower = dual(problem, info, sums)
+    lower = lower_bound(problem, info, sums)
     if math.isfinite(lower):
-        primal = float(z @ sums.dual) - facts.conjugate + info.penalty.value(coef) + missed
-        estimate = _ratio(max(primal - lower, 0.0), info.reference.objective)
+        primal = float(z @ sums.dual) - facts.conjugate + info.penalty.value(coef) + beyond_tangents
+        estimate = _relative(max(primal - lower, 0.0), info.reference.objective)
     else:
         norm = info.penalty.optimality(coef, np.ascontiguousarray(sums.dual[:-1]))
-        rest = math.sqrt(facts.curvature * missed)
-        estimate = _ratio(math.hypot(norm, float(sums.dual[-1])) + rest, info.reference.gradient_norm)
+        rest = math.sqrt(facts.curvature * beyond_tangents)
+        estimate = _relative(math.hypot(norm, float(sums.dual[-1])) + rest, info.reference.gradient_norm)
     return Candidate(coef, z[-1:].copy(), estimate, lower, primal_residual, dual_residual)
 
 
-def _ratio(value: float, reference: float) -> float:
+def _relative(value: float, reference: float) -> float:
     return value / reference if math.isfinite(reference) and reference > 0.0 else value

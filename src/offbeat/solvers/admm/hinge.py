@@ -1,7 +1,8 @@
 """Local solves of consensus ADMM for the hinge: dual coordinate ascent, warm-started.
 
-The dual variables of a shard make an exact pair: ``x = c - y / rho`` with ``y = sum v theta a / n``, and the conjugate
-at ``theta`` is known to the last bit. So the dual bound of a fit holds however inexact its local solves are.
+The primal point follows exactly from the dual variables: ``x = c - y / rho`` with ``y = sum v theta a / n``, where
+``c`` is the centre of the proximal term. The conjugate at ``theta`` is exact too. So the lower bound of a fit is valid
+even if its local solves are inexact.
 """
 
 from __future__ import annotations
@@ -14,21 +15,21 @@ import numpy as np
 from offbeat.data.shard import Shard
 from offbeat.data.source import CSR
 from offbeat.problem import Floats
-from offbeat.solvers.admm.local_prox import Local, Query, Solved, least_curvature, own_rho, target
+from offbeat.solvers.admm.local_prox import AdmmLocal, AdmmQuery, LocalSolution, least_curvature, own_rho, prox_center
 
-ACCURACY = 0.5  # of a local solve: root of its gap over the movement
+SOLVE_ACCURACY = 0.5  # square root of the local gap, over the movement in a solve
 
 
 @dataclass(frozen=True)
-class Duals:
-    """Dual variables of a shard's rows, in [0, 1]."""
+class HingeDuals:
+    """Dual variables of a shard's rows, each in [0, 1]."""
 
     alpha: Floats
 
 
 @dataclass(frozen=True)
-class _Sums:
-    """What the dual variables stand for: gradient and conjugate, in all and of class 0; the weight of the rows."""
+class _DualSums:
+    """Sums over a shard's rows: gradient and conjugate of all rows and of those of class 0; total weight."""
 
     gradient: Floats
     conjugate: float
@@ -37,30 +38,34 @@ class _Sums:
     weight: float
 
 
-def begin(shard: Shard, query: Query, local: Local) -> Solved:
-    """Return the first step of a shard: a subgradient at the consensus."""
+def evaluate_start(shard: Shard, query: AdmmQuery, local: AdmmLocal) -> LocalSolution:
+    """Return the first local solution: dual variables set to a subgradient at the consensus."""
     alpha = np.zeros(shard.n_rows)
-    sums = _sums(shard, query, local, alpha, query.z)
+    sums = _dual_sums(shard, query, local, alpha, query.z)
     curvature = max(sums.weight, least_curvature(query))
-    local = replace(_settled(local, query.z.copy(), sums, Duals(alpha)), curvature=curvature)
-    return Solved(local, 1.0, 1.0, "start")
+    local = replace(_local_at(local, query.z.copy(), sums, HingeDuals(alpha)), curvature=curvature)
+    return LocalSolution(local, 1.0, 1.0, "start")
 
 
-def solve(shard: Shard, query: Query, local: Local) -> Solved:
-    """Return the shard after an inexact proximal step.
+def solve_local(shard: Shard, query: AdmmQuery, local: AdmmLocal) -> LocalSolution:
+    """Solve the proximal problem of a shard inexactly, by epochs of dual coordinate ascent.
 
     Parameters
     ----------
     shard : Shard
-    query : Query
-    local : Local
+    query : AdmmQuery
+    local : AdmmLocal
+
+    Returns
+    -------
+    LocalSolution
     """
     rho = own_rho(query, local.curvature)
-    center = target(query, local, rho)
+    center = prox_center(query, local, rho)
     reads, y = 0.0, local.y
     if local.memory is None:
         alpha = np.zeros(shard.n_rows)
-        y, reads = _sums(shard, query, local, alpha, local.x).gradient, 1.0
+        y, reads = _dual_sums(shard, query, local, alpha, local.x).gradient, 1.0
     else:
         alpha = local.memory.alpha.copy()
     rng = np.random.default_rng((query.seed, shard.start, int(local.steps)))
@@ -73,15 +78,16 @@ def solve(shard: Shard, query: Query, local: Local) -> Solved:
         x, gap = _epoch(shard, query, local, alpha, x, rho, (rng, share))
         reads += share
         moved = float(np.linalg.norm(x - query.z)) + float(np.linalg.norm(x - local.x))
-        if gap <= 0.5 * rho * (ACCURACY * moved) ** 2:
+        if gap <= 0.5 * rho * (SOLVE_ACCURACY * moved) ** 2:
             break
-    sums = _sums(shard, query, local, alpha)
+    sums = _dual_sums(shard, query, local, alpha)
     x = center - sums.gradient / rho
     reads += 1.0
-    return Solved(_settled(local, x, sums, Duals(alpha)), reads, reads, f"prox, {reads:.2g} passes")
+    return LocalSolution(_local_at(local, x, sums, HingeDuals(alpha)), reads, reads, f"prox, {reads:.2g} passes")
 
 
-def _settled(local: Local, x: Floats, sums: _Sums, memory: Duals) -> Local:
+def _local_at(local: AdmmLocal, x: Floats, sums: _DualSums, memory: HingeDuals) -> AdmmLocal:
+    """Return the local state at a new point."""
     return replace(
         local, x=x, y=sums.gradient, repair=sums.gradient_zero, conjugate=sums.conjugate,
         along=sums.conjugate_zero, memory=memory,
@@ -89,9 +95,9 @@ def _settled(local: Local, x: Floats, sums: _Sums, memory: Duals) -> Local:
 
 
 def _epoch(
-    shard: Shard, query: Query, local: Local, alpha: Floats, x: Floats, rho: float, how: tuple[Any, float]
+    shard: Shard, query: AdmmQuery, local: AdmmLocal, alpha: Floats, x: Floats, rho: float, how: tuple[Any, float]
 ) -> tuple[Floats, float]:
-    """Visit a share of the rows in random order; return the new point and the gap on the way."""
+    """Visit a share of the rows in random order. Update ``alpha`` in place; return the new point and its local gap."""
     from offbeat.kernels import ascent
 
     rng, share = how
@@ -110,8 +116,8 @@ def _epoch(
     return np.append(point[:-1] * query.scale, point[-1]), gap / share / query.n_rows
 
 
-def _sums(shard: Shard, query: Query, local: Local, alpha: Floats, at: Floats | None = None) -> _Sums:
-    """Return what the dual variables stand for; with a point, they are set to the subgradient there first."""
+def _dual_sums(shard: Shard, query: AdmmQuery, local: AdmmLocal, alpha: Floats, at: Floats | None = None) -> _DualSums:
+    """Return the sums of the dual variables. If a point is given, set these to a subgradient there first."""
     from offbeat.kernels import ascent
 
     k = len(query.scale)
@@ -128,7 +134,7 @@ def _sums(shard: Shard, query: Query, local: Local, alpha: Floats, at: Floats | 
         done += rows
     out /= query.n_rows
     out[:, : k + 1] *= np.append(1.0 / query.scale, float(query.intercept))
-    return _Sums(
+    return _DualSums(
         out.sum(axis=0)[: k + 1], float(out[:, k + 1].sum()), out[0, : k + 1].copy(), float(out[0, k + 1]),
         float(out[:, k + 2].sum()),
     )  # fmt: skip

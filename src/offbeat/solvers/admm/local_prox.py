@@ -1,9 +1,9 @@
-"""What a shard does and sends in consensus ADMM: its proximal step, its contribution, its local state.
+"""The shard's side of consensus ADMM: its query, local state, contribution, and evaluation of its loss.
 
-Shard ``i`` holds ``f_i``, its share of the mean loss. A contribution says where the shard stands without reference to
-any penalty parameter but its own: ``pull = rho p - y`` with the relaxed position ``p`` and the gradient ``y`` of
-``f_i`` at ``x``. In the notation of Douglas & Rachford ``s = p - y / rho``; the hub needs ``sum pull / sum rho``.
-All vectors are in internal coordinates, with the intercept last.
+Shard ``i`` holds ``f_i``, its share of the mean loss. Its contribution depends on no penalty parameter but its own:
+``pull = rho p - y``, with the relaxed position ``p`` and the gradient ``y`` of ``f_i`` at ``x``. In Douglas-Rachford
+notation ``s = p - y / rho``; the hub needs ``sum pull / sum rho``. All vectors are in internal coordinates, with the
+intercept last.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from offbeat.data.shard import Point, Shard, Workspace
 from offbeat.problem import Floats, Problem
 from offbeat.sideways.protocol import Step
 
-FLOOR = 1e-6  # of an even share of the curvature: what a shard without weight counts for
+MIN_CURVATURE_SHARE = 1e-6  # least curvature of a shard, over an even share; shards without weight have it
 
 
-class Query(NamedTuple):
-    """What a shard needs for its step: the consensus, the units, the strength of the proximal term.
+class AdmmQuery(NamedTuple):
+    """What a shard needs for its step: the consensus ``z``, the coordinates, the penalty parameter.
 
-    ``rho`` is the penalty parameter of every shard, or NaN: ``level`` times the curvature of the shard, then.
-    ``seconds`` is the time that a local solve may take, ``allowance`` the same in gradient passes over the shard, as
-    the engine converts it.
+    ``rho`` is the penalty parameter of every shard. If it is NaN, a shard uses ``level`` times its own curvature.
+    ``seconds`` is the time limit of a local solve; ``allowance`` is the same limit in gradient passes over the shard,
+    set by the engine.
     """
 
     z: Floats
@@ -44,14 +44,16 @@ class Query(NamedTuple):
     allowance: float = math.inf
 
 
-class Facts(NamedTuple):
-    """Numbers that a contribution carries besides vectors; all add up over shards.
+class AdmmScalars(NamedTuple):
+    """Scalars of a contribution. All are summed over shards.
 
-    ``conjugate`` is ``sum v (l*(theta) - theta o) / n``; ``along`` is ``x . repair`` (smooth losses) or the part of
-    the conjugate that is due to class 0 (hinge); ``primal``, ``size`` and ``spread`` are ``||x - z||^2`` times rho,
-    ``||x||^2`` times rho, and ``||x||^2`` times the curvature; ``slope`` is ``||y||^2``; ``passes`` counts reads
-    of the shard's share of the rows, ``steps`` the steps; ``lag`` is 2 to the power of minus the steps, so that the
-    slowest shard rules the sum; ``first`` is 1 for the evaluation at the start.
+    - ``conjugate``: ``sum v (l*(theta) - theta o) / n``, with weights ``v`` and offsets ``o``;
+    - ``along``: ``x . repair`` (smooth losses), or the conjugate of the rows of class 0 (hinge);
+    - ``primal``, ``size``, ``spread``: ``rho ||x - z||^2``, ``rho ||x||^2``, ``curvature ||x||^2``;
+    - ``slope``: ``||y||^2``;
+    - ``passes``: reads of the shard, as passes over all rows; ``steps``: number of steps;
+    - ``lag``: ``2^-steps``, so that the slowest shard dominates the sum;
+    - ``first``: 1 for the evaluation at the start, else 0.
     """
 
     rho: float
@@ -69,31 +71,35 @@ class Facts(NamedTuple):
     present: float = 1.0
 
 
-class Contribution(NamedTuple):
-    """What a shard puts on the board; sums of contributions have the same form. ``place`` is the curvature times x."""
+class AdmmContribution(NamedTuple):
+    """Contribution of a shard, or a sum of contributions.
+
+    ``pull`` is ``rho p - y``, ``dual`` is ``y``, ``place`` is ``curvature x``. ``repair`` is ``sum v h a / n``, which
+    makes the dual point feasible for the intercept (smooth losses), or the gradient of the rows of class 0 (hinge).
+    """
 
     pull: Floats
     dual: Floats
     place: Floats
     repair: Floats
-    facts: Facts
+    facts: AdmmScalars
 
     def flat(self) -> Floats:
-        """Return all in one array."""
+        """Return all fields in one array."""
         return np.concatenate([*self[:4], self.facts])
 
     @classmethod
-    def unflat(cls, flat: Floats) -> Contribution:
+    def unflat(cls, flat: Floats) -> AdmmContribution:
         """Return what `flat` packed."""
-        n = len(Facts._fields)
+        n = len(AdmmScalars._fields)
         m = (flat.size - n) // 4
         pull, dual, place, repair = flat[: 4 * m].reshape(4, m)
-        return cls(pull, dual, place, repair, Facts(*flat[4 * m :].tolist()))
+        return cls(pull, dual, place, repair, AdmmScalars(*flat[4 * m :].tolist()))
 
 
 @dataclass(frozen=True)
-class Local:
-    """Where a shard stands. ``memory`` is what the solver of its kind of loss keeps: it can be made again."""
+class AdmmLocal:
+    """Local state of a shard. ``memory`` belongs to the local solver of its loss, which can build it again."""
 
     p: Floats
     x: Floats
@@ -109,47 +115,47 @@ class Local:
 
     @property
     def value(self) -> float:
-        """The loss at ``x``, where ``y`` is the gradient there."""
+        """The loss ``f_i`` at ``x``, by Fenchel's equality with the gradient ``y``."""
         return float(self.x @ self.y) - self.conjugate
 
 
-class Solved(NamedTuple):
-    """A local solve: the shard at its new ``x``, the work it took, how often it read the rows, what it did."""
+class LocalSolution(NamedTuple):
+    """Result of a local solve: the new local state, the work in gradient passes, the reads of the rows, a label."""
 
-    local: Local
+    local: AdmmLocal
     work: float
     reads: float
     kind: str
 
 
-def blank(shard: Shard) -> Local:
-    """Return the local state of a shard that has done nothing yet."""
+def initial_local(shard: Shard) -> AdmmLocal:
+    """Return the local state of a shard before its first step."""
     zeros = np.zeros(shard.source.shape[1] + 1)
-    return Local(zeros, zeros, zeros, zeros, 0.0, 0.0, 0.0)
+    return AdmmLocal(zeros, zeros, zeros, zeros, 0.0, 0.0, 0.0)
 
 
-def restored(contribution: Floats) -> Local:
-    """Return the local state that goes with a contribution."""
-    c = Contribution.unflat(np.array(contribution))
+def restored_local(contribution: Floats) -> AdmmLocal:
+    """Return the local state that a contribution was made from."""
+    c = AdmmContribution.unflat(np.array(contribution))
     facts = c.facts
     p = (c.pull + c.dual) / facts.rho
     x = c.place / facts.curvature
     known = (facts.conjugate, facts.along, facts.curvature, facts.passes, facts.steps)
-    return Local(p, x, c.dual, c.repair, *known)
+    return AdmmLocal(p, x, c.dual, c.repair, *known)
 
 
-def own_rho(query: Query, curvature: float) -> float:
+def own_rho(query: AdmmQuery, curvature: float) -> float:
     """Return the penalty parameter of a shard."""
     return query.level * curvature if math.isnan(query.rho) else query.rho
 
 
-def target(query: Query, local: Local, rho: float) -> Floats:
-    """Return the point whose proximal point is sought: ``2 z - s``."""
+def prox_center(query: AdmmQuery, local: AdmmLocal, rho: float) -> Floats:
+    """Return the centre of the proximal term: ``2 z - s``."""
     return 2.0 * query.z - local.p + local.y / rho
 
 
-def sent(shard: Shard, query: Query, solved: Solved) -> Step:
-    """Return the step with its contribution, after a local solve."""
+def contribute(shard: Shard, query: AdmmQuery, solved: LocalSolution) -> Step:
+    """Return the step of a shard after its local solve: the relaxed position and the contribution."""
     local, z, a = solved.local, query.z, query.relaxation
     rho = own_rho(query, local.curvature)
     first, share = local.steps == 0.0, shard.n_rows / query.n_rows
@@ -157,17 +163,17 @@ def sent(shard: Shard, query: Query, solved: Solved) -> Step:
     local = replace(local, p=p, passes=local.passes + share * solved.reads, steps=local.steps + 1.0)
     apart = float((local.x - z) @ (local.x - z))
     length = float(local.x @ local.x)
-    facts = Facts(
+    facts = AdmmScalars(
         rho, local.conjugate, local.along, rho * apart, rho * length, local.curvature * length,
         float(local.y @ local.y), local.curvature, local.passes, local.steps,
         0.5**local.steps, float(first),
     )  # fmt: skip
-    flat = Contribution(rho * p - local.y, local.y, local.curvature * local.x, local.repair, facts).flat()
+    flat = AdmmContribution(rho * p - local.y, local.y, local.curvature * local.x, local.repair, facts).flat()
     return Step(local, flat, solved.work, solved.kind)
 
 
-class Spot(NamedTuple):
-    """The loss of a shard at a point: value, gradient, what repairs the dual, and the Hessian if it was asked for."""
+class LocalEvaluation(NamedTuple):
+    """The loss of a shard at ``x``: value, gradient, repair of the dual point, and the Hessian or None."""
 
     x: Floats
     value: float
@@ -177,9 +183,9 @@ class Spot(NamedTuple):
 
 
 def evaluate(
-    problem: Problem, shard: Shard, query: Query, x: Floats, workspace: Workspace, *, hessian: bool = False
-) -> Spot:
-    """Return the loss of a shard at a point, in internal coordinates."""
+    problem: Problem, shard: Shard, query: AdmmQuery, x: Floats, workspace: Workspace, *, hessian: bool = False
+) -> LocalEvaluation:
+    """Evaluate the loss of a shard at a point, in internal coordinates."""
     coef = np.ascontiguousarray(x[:-1] / query.scale)
     point = Point(coef, x[-1:].copy(), query.center, 1.0, hessian, True, query.scale, False)
     sums = shard.evaluate(problem.loss, point, workspace)
@@ -187,20 +193,20 @@ def evaluate(
     head, unit = sums.head, np.append(1.0 / query.scale, float(query.intercept))
     gradient = np.append(sums.gradient, head[1]) * unit / query.n_rows
     repair = np.append(sums.repair, head[-2]) * np.append(1.0 / query.scale, 1.0) / query.n_rows
-    edge = np.append(np.ones(len(query.scale)), float(query.intercept))
-    bend = None if sums.hessian is None else sums.hessian * edge[:, None] * edge / query.n_rows
-    return Spot(x, float(head[0]) / query.n_rows, gradient, repair, bend)
+    kept = np.append(np.ones(len(query.scale)), float(query.intercept))
+    second = None if sums.hessian is None else sums.hessian * kept[:, None] * kept / query.n_rows
+    return LocalEvaluation(x, float(head[0]) / query.n_rows, gradient, repair, second)
 
 
-def settled(local: Local, spot: Spot, memory: Any) -> Local:
-    """Return the local state at an evaluated point."""
-    conjugate = float(spot.x @ spot.gradient) - spot.value
-    along = float(spot.x @ spot.repair) if spot.repair.size else 0.0
+def local_at(local: AdmmLocal, at: LocalEvaluation, memory: Any) -> AdmmLocal:
+    """Return the local state at an evaluated point, with the memory of its solver."""
+    conjugate = float(at.x @ at.gradient) - at.value
+    along = float(at.x @ at.repair) if at.repair.size else 0.0
     return replace(
-        local, x=spot.x, y=spot.gradient, repair=spot.repair, conjugate=conjugate, along=along, memory=memory
+        local, x=at.x, y=at.gradient, repair=at.repair, conjugate=conjugate, along=along, memory=memory
     )  # fmt: skip
 
 
-def least_curvature(query: Query) -> float:
-    """Return what a shard without curvature is taken to have."""
-    return FLOOR / query.n_shards
+def least_curvature(query: AdmmQuery) -> float:
+    """Return the curvature that a shard counts with when its own is smaller."""
+    return MIN_CURVATURE_SHARE / query.n_shards

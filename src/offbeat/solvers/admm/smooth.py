@@ -1,10 +1,10 @@
-"""Local solves of consensus ADMM for smooth losses: Newton's method with a kept Hessian, or L-BFGS.
+"""Local solves of consensus ADMM for smooth losses: Newton's method with a reused Hessian, or L-BFGS.
 
-A step starts where the last one ended, with the gradient known there, and reads the rows once for each point it tries.
-The Hessian is kept, with its factorisation, until it contracts badly; that of a quadratic loss says everything, and its
-steps read no rows at all. Solves are inexact: they stop when what is left of the local gradient is small next to the
-distance from the consensus and to the step just made (a relative criterion in the sense of Eckstein & Yao 2018,
-Math. Program. 170:417).
+A solve starts at the last point, whose gradient is known, and reads the rows once for each trial point. The Hessian and
+its Cholesky factor are reused until the gradient decreases too slowly. For a quadratic loss they give the exact
+solution, and no row is read. Solves are inexact: they stop when the local gradient is small relative to the distance
+from the consensus and to the movement of this solve (a relative error criterion as in Eckstein & Yao 2018, Math.
+Program. 170:417).
 """
 
 from __future__ import annotations
@@ -19,32 +19,40 @@ from scipy.linalg.lapack import dpotrf, dpotrs
 from offbeat.data.shard import Shard
 from offbeat.problem import Floats, Problem
 from offbeat.sideways.evaluation import HESSIAN_COLUMNS
+from offbeat.solvers._common.constants import SUFFICIENT_DECREASE
 from offbeat.solvers._common.quasi_newton import lbfgs_direction
 from offbeat.solvers.admm import local_prox
-from offbeat.solvers.admm.local_prox import Local, Query, Solved, Spot, evaluate, own_rho, settled
+from offbeat.solvers.admm.local_prox import (
+    AdmmLocal,
+    AdmmQuery,
+    LocalEvaluation,
+    LocalSolution,
+    evaluate,
+    local_at,
+    own_rho,
+)
 
-DENSE_COLUMNS = 500  # up to so many, the Hessian of a shard is made and kept
-ENOUGH = 0.5  # accuracy of a local solve, relative to the movement: below 1, or inexact steps may circle
-GOOD = 0.1  # accuracy at which the Hessian is left alone
-SLOW = 0.25  # contraction of the local gradient at which a kept Hessian is no longer good enough
-MEMORY = 10
-LIMITED_STEPS = 3  # of L-BFGS for one of Newton
-TRIALS = 30
-FEW_TRIALS = 3  # before the model is blamed
-ARMIJO = 1e-4
+MAX_HESSIAN_COLUMNS = 500  # with more columns, L-BFGS replaces Newton's method
+SOLVE_ACCURACY = 0.5  # of the local gradient, relative to the movement; it must be below 1, or the iterates may cycle
+KEEP_HESSIAN_ACCURACY = 0.1  # with a local gradient below this, the Hessian is not renewed
+MAX_CONTRACTION = 0.25  # ratio of local gradients over a step, above which the Hessian is renewed
+MAX_PAIRS = 10  # of steps and changes of the gradient that L-BFGS stores
+LBFGS_STEPS_PER_NEWTON_STEP = 3
+MAX_LINE_SEARCH_STEPS = 30
+MAX_STEPS_WITH_OLD_MODEL = 3  # trial points of a line search, before a reused model is renewed
 
 
 @dataclass(frozen=True)
-class Dense:
-    """A Hessian, and the factor of ``Hessian + rho``; ``stale`` when it should be made again."""
+class HessianModel:
+    """A Hessian and the Cholesky factor of ``Hessian + rho I``; ``stale`` if it should be renewed."""
 
     hessian: Floats
     rho: float = math.nan
     factor: Floats | None = None
     stale: bool = False
 
-    def ready(self, rho: float, rows: int) -> tuple[Dense, float]:
-        """Return the model with its factor for this ``rho``, and the work of making it."""
+    def prepared(self, rho: float, rows: int) -> tuple[HessianModel, float]:
+        """Return the model with its factor for this ``rho``, and the work of the factorisation in gradient passes."""
         if self.factor is not None and rho == self.rho:
             return self, 0.0
         m = len(self.hessian)
@@ -55,15 +63,16 @@ class Dense:
         d: Floats = dpotrs(self.factor, -residual, lower=1)[0]
         return d
 
-    def learned(self, step: Floats, change: Floats) -> Dense:
-        """Return the model itself: it is made anew or not at all."""
+    def updated(self, step: Floats, change: Floats) -> HessianModel:
+        """Return the model itself: a Hessian is not updated, only renewed."""
         return self
 
 
 def _factor(hessian: Floats, rho: float) -> Floats:
-    """Return the Cholesky factor of ``hessian + rho``, and of the diagonal alone where there is none.
+    """Return the Cholesky factor of ``hessian + rho I``, or of its diagonal if the factorisation fails.
 
-    Rounding may need some more on the diagonal, where ``rho`` is far below the largest eigenvalue.
+    If ``rho`` is far below the largest eigenvalue, rounding may make the matrix indefinite. A multiple of the identity
+    is added then.
     """
     diagonal = np.diag(hessian)
     level = float(diagonal.sum())
@@ -79,15 +88,15 @@ def _factor(hessian: Floats, rho: float) -> Floats:
 
 
 @dataclass(frozen=True)
-class Limited:
-    """The last steps and changes of the gradient of the shard's loss, whatever ``rho`` was at the time."""
+class LimitedMemoryModel:
+    """L-BFGS model of the shard's loss: its last steps and changes of the gradient. It does not depend on ``rho``."""
 
     level: float
     pairs: tuple[tuple[Floats, Floats], ...] = ()
     stale: bool = False
 
-    def ready(self, rho: float, rows: int) -> tuple[Limited, float]:
-        """Return the model itself."""
+    def prepared(self, rho: float, rows: int) -> tuple[LimitedMemoryModel, float]:
+        """Return the model itself: nothing is to be factorised."""
         return self, 0.0
 
     def direction(self, residual: Floats, rho: float) -> Floats:
@@ -95,158 +104,173 @@ class Limited:
         pairs = [(s, y + rho * s) for s, y in self.pairs]
         return lbfgs_direction(residual, pairs, self.level + rho)
 
-    def learned(self, step: Floats, change: Floats) -> Limited:
-        """Return the model with one more pair."""
+    def updated(self, step: Floats, change: Floats) -> LimitedMemoryModel:
+        """Return the model with one more pair, if the curvature along the step is positive."""
         curvature, length = float(step @ change), float(step @ step)
         if not curvature > 1e-12 * length > 0.0:
             return self
-        return Limited(curvature / length, (*self.pairs, (step, change))[-MEMORY:])
+        return LimitedMemoryModel(curvature / length, (*self.pairs, (step, change))[-MAX_PAIRS:])
 
 
-Model: TypeAlias = Dense | Limited
+CurvatureModel: TypeAlias = HessianModel | LimitedMemoryModel
 
 
 @dataclass
-class _Task:
-    """One local solve: what is asked, and what it has cost so far."""
+class _LocalProblem:
+    """The proximal problem of a shard, and the cost of solving it so far."""
 
     problem: Problem
     shard: Shard
-    query: Query
-    local: Local
+    query: AdmmQuery
+    local: AdmmLocal
     rho: float
     center: Floats
     work: float = 0.0
     reads: float = 0.0
 
-    def look(self, x: Floats, *, hessian: bool = False) -> Spot:
-        """Evaluate a point, and count the cost."""
+    def evaluate(self, x: Floats, *, hessian: bool = False) -> LocalEvaluation:
+        """Evaluate the loss at a point, and count the cost."""
         self.reads += 1.0
-        self.work += cost(len(x) - 1, hessian=hessian)
+        self.work += evaluation_work(len(x) - 1, hessian=hessian)
         return evaluate(self.problem, self.shard, self.query, x, self.local.workspace, hessian=hessian)
 
-    def residual(self, spot: Spot) -> Floats:
-        """Return the gradient of the local problem."""
-        return spot.gradient + self.rho * (spot.x - self.center)
+    def residual(self, at: LocalEvaluation) -> Floats:
+        """Return the gradient of the loss plus the proximal term."""
+        return at.gradient + self.rho * (at.x - self.center)
 
-    def decrease(self, old: Spot, new: Spot) -> float:
-        """Return by how much the local objective changed."""
+    def decrease(self, old: LocalEvaluation, new: LocalEvaluation) -> float:
+        """Return the change of the loss plus the proximal term, negative for a decrease."""
         d = new.x - old.x
         return new.value - old.value + self.rho * (float(d @ (old.x - self.center)) + 0.5 * float(d @ d))
 
-    def spent(self) -> bool:
-        """Whether the allowance is used up."""
+    def out_of_budget(self) -> bool:
+        """Whether another evaluation would exceed the allowance."""
         return self.work + 1.0 > self.query.allowance
 
-    def solved(self, spot: Spot, residual: Floats, accuracy: float) -> bool:
-        """Whether what is left of the gradient is small next to the distance from the consensus and to the step."""
-        moved = float(np.linalg.norm(spot.x - self.query.z)) + float(np.linalg.norm(spot.x - self.local.x))
-        rounding = 1e-14 * (float(np.linalg.norm(spot.gradient)) + self.rho * float(np.linalg.norm(self.center)))
+    def accurate(self, at: LocalEvaluation, residual: Floats, accuracy: float) -> bool:
+        """Whether the local gradient is small relative to the distance from the consensus and to the movement."""
+        moved = float(np.linalg.norm(at.x - self.query.z)) + float(np.linalg.norm(at.x - self.local.x))
+        rounding = 1e-14 * (float(np.linalg.norm(at.gradient)) + self.rho * float(np.linalg.norm(self.center)))
         return float(np.linalg.norm(residual)) <= accuracy * self.rho * moved + rounding
 
 
-def cost(columns: int, *, hessian: bool = False) -> float:
-    """Return the work of an evaluation, in gradient passes."""
+def evaluation_work(columns: int, *, hessian: bool = False) -> float:
+    """Return the work of one evaluation, in gradient passes."""
     return 1.0 + columns / HESSIAN_COLUMNS if hessian else 1.0
 
 
-def begin(problem: Problem, shard: Shard, query: Query, local: Local) -> Solved:
-    """Return the first step of a shard: an evaluation at the consensus."""
+def evaluate_start(problem: Problem, shard: Shard, query: AdmmQuery, local: AdmmLocal) -> LocalSolution:
+    """Return the first local solution: the loss evaluated at the consensus."""
     k = len(query.scale)
-    dense = k <= DENSE_COLUMNS
-    spot = evaluate(problem, shard, query, query.z, local.workspace, hessian=dense)
-    curvature = max(float(spot.repair[-1]), local_prox.least_curvature(query))
-    model = _model(spot, curvature)
-    local = replace(settled(local, spot, model), curvature=curvature)
-    return Solved(local, cost(k, hessian=dense), 1.0, "start")
+    dense = k <= MAX_HESSIAN_COLUMNS
+    at = evaluate(problem, shard, query, query.z, local.workspace, hessian=dense)
+    curvature = max(float(at.repair[-1]), local_prox.least_curvature(query))
+    model = _curvature_model(at, curvature)
+    local = replace(local_at(local, at, model), curvature=curvature)
+    return LocalSolution(local, evaluation_work(k, hessian=dense), 1.0, "start")
 
 
-def _model(spot: Spot, curvature: float) -> Model:
-    return Limited(curvature) if spot.hessian is None else Dense(spot.hessian)
+def _curvature_model(at: LocalEvaluation, curvature: float) -> CurvatureModel:
+    return LimitedMemoryModel(curvature) if at.hessian is None else HessianModel(at.hessian)
 
 
-def solve(problem: Problem, shard: Shard, query: Query, local: Local) -> Solved:
-    """Return the shard after an inexact proximal step.
+def solve_local(problem: Problem, shard: Shard, query: AdmmQuery, local: AdmmLocal) -> LocalSolution:
+    """Solve the proximal problem of a shard inexactly, by Newton or L-BFGS steps.
 
     Parameters
     ----------
     problem : Problem
     shard : Shard
-    query : Query
-    local : Local
+    query : AdmmQuery
+    local : AdmmLocal
+
+    Returns
+    -------
+    LocalSolution
     """
     rho = own_rho(query, local.curvature)
-    task = _Task(problem, shard, query, local, rho, local_prox.target(query, local, rho))
-    spot = Spot(local.x, local.value, local.y, local.repair, None)
+    task = _LocalProblem(problem, shard, query, local, rho, local_prox.prox_center(query, local, rho))
+    at = LocalEvaluation(local.x, local.value, local.y, local.repair, None)
     model: Any = local.memory
     if model is None:
-        model = Limited(local.curvature)
-        if len(query.scale) <= DENSE_COLUMNS:
-            spot = task.look(local.x, hessian=True)
-            model = _model(spot, local.curvature)
-    if problem.loss.quadratic and isinstance(model, Dense):
-        return _solve_quadratic(task, spot, model)
-    for _ in range(query.inner * (LIMITED_STEPS if isinstance(model, Limited) else 1)):
-        spot, model, done = _advance(task, spot, model)
+        model = LimitedMemoryModel(local.curvature)
+        if len(query.scale) <= MAX_HESSIAN_COLUMNS:
+            at = task.evaluate(local.x, hessian=True)
+            model = _curvature_model(at, local.curvature)
+    if problem.loss.quadratic and isinstance(model, HessianModel):
+        return _solve_quadratic(task, at, model)
+    for _ in range(query.inner * (LBFGS_STEPS_PER_NEWTON_STEP if isinstance(model, LimitedMemoryModel) else 1)):
+        at, model, done = _iterate(task, at, model)
         if done:
             break
-    return Solved(settled(local, spot, model), task.work, task.reads, _label(task))
+    return LocalSolution(local_at(local, at, model), task.work, task.reads, _step_kind(task))
 
 
-def _label(task: _Task) -> str:
+def _step_kind(task: _LocalProblem) -> str:
     return f"prox, {task.reads:.0f} passes" if task.reads > 1.0 else "prox"
 
 
-def _solve_quadratic(task: _Task, spot: Spot, model: Dense) -> Solved:
-    """Return the exact proximal point: no row is read."""
+def _solve_quadratic(task: _LocalProblem, at: LocalEvaluation, model: HessianModel) -> LocalSolution:
+    """Return the exact proximal point of a quadratic loss. No row is read."""
     rows = task.shard.n_rows
-    model, work = model.ready(task.rho, rows)
-    d = model.direction(task.residual(spot), task.rho)
+    model, work = model.prepared(task.rho, rows)
+    d = model.direction(task.residual(at), task.rho)
     bent = model.hessian @ d
-    value = spot.value + float(spot.gradient @ d) + 0.5 * float(d @ bent)
-    spot = Spot(spot.x + d, value, spot.gradient + bent, spot.repair, None)
+    value = at.value + float(at.gradient @ d) + 0.5 * float(d @ bent)
+    at = LocalEvaluation(at.x + d, value, at.gradient + bent, at.repair, None)
     work += task.work + len(d) / max(rows, 1)
-    return Solved(settled(task.local, spot, model), work, task.reads, "prox from the Gram matrix")
+    return LocalSolution(local_at(task.local, at, model), work, task.reads, "prox from the Gram matrix")
 
 
-def _advance(task: _Task, spot: Spot, model: Model) -> tuple[Spot, Model, bool]:
-    """Return the next point, the model there, and whether that is enough."""
-    model, work = model.ready(task.rho, task.shard.n_rows)
+def _iterate(
+    task: _LocalProblem, at: LocalEvaluation, model: CurvatureModel
+) -> tuple[LocalEvaluation, CurvatureModel, bool]:
+    """Take one step. Return the new point, the model there, and whether the solve is done."""
+    model, work = model.prepared(task.rho, task.shard.n_rows)
     task.work += work
-    residual = task.residual(spot)
+    residual = task.residual(at)
     d = model.direction(residual, task.rho)
-    trial = _search(task, spot, model, d, float(d @ residual))
-    if trial is None:  # rounding, or a model that misleads
-        return _start_again(task, spot, model)
-    model = model.learned(trial.x - spot.x, trial.gradient - spot.gradient)
+    trial = _line_search(task, at, model, d, float(d @ residual))
+    if trial is None:  # rounding, or a poor model
+        return _reset_model(task, at, model)
+    model = model.updated(trial.x - at.x, trial.gradient - at.gradient)
     left = task.residual(trial)
     if trial.hessian is not None:
-        model = Dense(trial.hessian)
-    slow = float(np.linalg.norm(left)) > SLOW * float(np.linalg.norm(residual))
-    if isinstance(model, Dense) and slow and trial.hessian is None and not task.solved(trial, left, GOOD):
+        model = HessianModel(trial.hessian)
+    slow = float(np.linalg.norm(left)) > MAX_CONTRACTION * float(np.linalg.norm(residual))
+    if (
+        isinstance(model, HessianModel)
+        and slow
+        and trial.hessian is None
+        and not task.accurate(trial, left, KEEP_HESSIAN_ACCURACY)
+    ):
         model = replace(model, stale=True)
-    return trial, model, task.spent() or task.solved(trial, left, ENOUGH)
+    return trial, model, task.out_of_budget() or task.accurate(trial, left, SOLVE_ACCURACY)
 
 
-def _search(task: _Task, spot: Spot, model: Model, d: Floats, slope: float) -> Spot | None:
-    """Return the first point along ``d`` where the local objective is low enough; None when there is none."""
+def _line_search(
+    task: _LocalProblem, at: LocalEvaluation, model: CurvatureModel, d: Floats, slope: float
+) -> LocalEvaluation | None:
+    """Backtrack along ``d`` to a sufficient decrease. Return that point, or None when no trial point has it."""
     t = 1.0
-    noise = 1e-12 * (abs(spot.value) + abs(slope))
-    for _ in range(TRIALS if model.stale else FEW_TRIALS):
-        trial = task.look(spot.x + t * d, hessian=model.stale and isinstance(model, Dense))
-        change = task.decrease(spot, trial)
-        if math.isnan(spot.value) or change <= ARMIJO * t * slope + noise:
+    noise = 1e-12 * (abs(at.value) + abs(slope))
+    for _ in range(MAX_LINE_SEARCH_STEPS if model.stale else MAX_STEPS_WITH_OLD_MODEL):
+        trial = task.evaluate(at.x + t * d, hessian=model.stale and isinstance(model, HessianModel))
+        change = task.decrease(at, trial)
+        if math.isnan(at.value) or change <= SUFFICIENT_DECREASE * t * slope + noise:
             return trial
         t *= 0.5 if math.isfinite(change) else 0.1
     return None
 
 
-def _start_again(task: _Task, spot: Spot, model: Model) -> tuple[Spot, Model, bool]:
-    """Return the same point with a true Hessian, or without old pairs."""
-    if isinstance(model, Limited):
-        return spot, Limited(10.0 * model.level, stale=True), not model.pairs and model.stale
+def _reset_model(
+    task: _LocalProblem, at: LocalEvaluation, model: CurvatureModel
+) -> tuple[LocalEvaluation, CurvatureModel, bool]:
+    """Return the same point with a new model: the Hessian there, or an L-BFGS model without pairs."""
+    if isinstance(model, LimitedMemoryModel):
+        return at, LimitedMemoryModel(10.0 * model.level, stale=True), not model.pairs and model.stale
     if model.stale:
-        return spot, model, True
-    spot = task.look(spot.x, hessian=True)
-    assert spot.hessian is not None
-    return spot, Dense(spot.hessian, stale=True), False
+        return at, model, True
+    at = task.evaluate(at.x, hessian=True)
+    assert at.hessian is not None
+    return at, HessianModel(at.hessian, stale=True), False

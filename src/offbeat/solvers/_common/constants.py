@@ -1,0 +1,4 @@
+"""Constants that several families of solvers share."""
+
+SUFFICIENT_DECREASE = 1e-4
+"""Share of the predicted decrease that an accepted step must reach (Armijo; Nocedal & Wright 2006, eq. 3.4)."""
