@@ -240,7 +240,7 @@ def test_other_handlers(before: Any) -> None:
 
 @pytest.mark.parametrize("engine", [engines.Serial(), engines.Threads(2), engines.Simulated(2)], ids=lambda e: e.name)
 def test_an_interrupt_between_blocks_of_a_file(engine: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from offbeat.data.shard import Shard
+    from offbeat.data.shards import Shard
 
     rows = RNG.standard_normal((20_000, 8))
     np.save(tmp_path / "x.npy", rows)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from offbeat import Problem, engines, losses, penalties, solve, solve_path, solvers
-from offbeat.data.shard import Cancelled
+from offbeat.data.shards import Cancelled
 from offbeat.errors import ConvergenceWarning, ProblemError
 from offbeat.fit.settings import Allowance
 from offbeat.linear_model import ElasticNetCV, HuberRegressor, LinearSVC, LogisticRegression, LogisticRegressionCV

@@ -14,7 +14,7 @@ import pytest
 from conformance.oracle import Data
 from offbeat import Problem, engines, losses, penalties, solvers, topology
 from offbeat.data.load import as_dataset
-from offbeat.data.shard import Shard
+from offbeat.data.shards import Shard
 from offbeat.errors import ConvergenceWarning, DataError, ProblemError
 from offbeat.fit.solve import solve
 from offbeat.sideways.schedule import Stealing

@@ -61,7 +61,7 @@ def test_a_fit_is_that_of_the_whole(kind: Any, solver: Any) -> None:
 def test_blocks_do_not_cross_edges_and_are_views() -> None:
     parts = cut(X)
     shard = as_dataset(parts, Y).shards(1)[0]
-    from offbeat.data.shard import Workspace
+    from offbeat.data.shards import Workspace
 
     blocks = [block for block, _, _ in shard.blocks(1.0, Workspace())]
     assert [len(block) for block in blocks] == [3, 37, 1, 49]

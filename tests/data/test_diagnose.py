@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from offbeat.data import diagnose
 from offbeat.data.arrays.in_memory import array_source, sparse_source
 from offbeat.data.diagnose import diagnose_non_finite
 from offbeat.data.source import Source
@@ -25,7 +24,7 @@ def test_nothing_to_find(rng: np.random.Generator) -> None:
 
 @pytest.mark.parametrize("block", [1, 100, 1 << 23])
 def test_counts_and_names(rng: np.random.Generator, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(diagnose, "BLOCK_BYTES", block)
+    monkeypatch.setattr("offbeat.data.source.MAX_BLOCK_BYTES", block)
     X = rng.normal(size=(40, 4))
     X[[7, 9, 30], 1] = np.nan
     X[[20, 21], 3] = [np.inf, -np.inf]

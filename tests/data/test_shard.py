@@ -16,7 +16,8 @@ from offbeat.data.arrays.npy import NpySource
 from offbeat.data.arrays.npy_header import npy_layout
 from offbeat.data.dataset import Dataset
 from offbeat.data.load import as_dataset
-from offbeat.data.shard import HESSIAN_ROWS, Cancelled, Point, Shard, Sums, Workspace
+from offbeat.data.shards import Cancelled, Point, Shard, Sums, Workspace
+from offbeat.data.shards.blocks import MIN_HESSIAN_BUFFER_ROWS
 from offbeat.data.source import Source
 
 N, K = 1500, 4
@@ -144,12 +145,12 @@ def test_a_sample_is_spread_evenly_and_near_its_size(data) -> None:
 
 
 def test_a_sample_gives_the_sums_of_its_rows(data, rng, monkeypatch) -> None:
-    monkeypatch.setattr("offbeat.data.shard.HESSIAN_BYTES", 0)
+    monkeypatch.setattr("offbeat.data.shards.blocks.HESSIAN_BUFFER_BYTES", 0)
     X, y, v, o = (np.concatenate([part] * 4) for part in data)
     shard = Dataset(array_source(X), y, v, o).shards(1)[0]
     point = point_at(rng, fraction=0.3)
     rows = np.concatenate([np.arange(a, b) for a, b in shard.ranges(0.3)])
-    assert len(rows) > HESSIAN_ROWS
+    assert len(rows) > MIN_HESSIAN_BUFFER_ROWS
     expected = plain(X[rows], y[rows], v[rows], o[rows], point)
     check(shard.evaluate(losses.Logistic(), point, Workspace()), expected)
 

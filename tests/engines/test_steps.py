@@ -12,7 +12,7 @@ import pytest
 
 from offbeat import Problem, losses, penalties, solvers
 from offbeat.data.dataset import Dataset
-from offbeat.data.shard import Point
+from offbeat.data.shards import Point
 from offbeat.engines.base import Steps
 from offbeat.engines.serial import Serial
 from offbeat.fit.inspection import Options, inspect

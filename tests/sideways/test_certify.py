@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose
 
 from conformance.oracle import objective
 from offbeat import Problem, engines, losses, penalties, topology
-from offbeat.data.shard import Workspace
+from offbeat.data.shards import Workspace
 from offbeat.sideways import evaluation
 from offbeat.sideways.certify import SHARE, Certifier
 from offbeat.sideways.messages import CERTIFY, Message

@@ -15,7 +15,7 @@ from scipy import sparse
 from conformance.oracle import Data, objective, optimum
 from offbeat import Problem, engines, losses, penalties, solvers, topology
 from offbeat.data.load import as_dataset
-from offbeat.data.shard import Shard
+from offbeat.data.shards import Shard
 from offbeat.errors import ConvergenceWarning, ProblemError
 from offbeat.fit.inspection import Options, inspect
 from offbeat.fit.solution import Solution

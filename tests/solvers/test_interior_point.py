@@ -185,7 +185,7 @@ def test_containers_and_weights_do_not_matter(intercept: bool) -> None:
 
 
 def test_threads_share_the_rows_and_peers_take_them_in_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("offbeat.data.row_threads.LEAST", 100)
+    monkeypatch.setattr("offbeat.data.shards.threads.MIN_VALUES_PER_THREAD", 100)
     given, problem = rows(HINGE), Problem(HINGE, penalties.L2(1e-2))
     values = [
         fit(problem, given, engine=engines.Threads(2)).certificate.primal,

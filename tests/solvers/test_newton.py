@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from offbeat import Problem, losses, penalties, solve, solvers
-from offbeat.data.shard import Point
+from offbeat.data.shards import Point
 from offbeat.problem import Evaluation, Reference, Separable
 from offbeat.sideways.evaluation import Iterate
 from offbeat.sideways.protocol import DataInfo

@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from conformance.oracle import Data, objective, optimum
 from offbeat import Problem, engines, losses, penalties, solve, solvers
 from offbeat.data.load import as_dataset
-from offbeat.data.shard import Point
+from offbeat.data.shards import Point
 from offbeat.datasets import make_sparse_classification
 from offbeat.errors import ProblemError
 from offbeat.fit import choice

@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression as SklearnLogistic
 
 from conformance.oracle import Data, objective
 from offbeat import Problem, engines, losses, penalties, solve, solve_path, solvers
-from offbeat.data import row_threads
+from offbeat.data.shards import threads
 from offbeat.errors import ProblemError
 from offbeat.fit import choice
 from offbeat.fit.paths import lambda_max
@@ -195,7 +195,7 @@ def test_all_rows_are_one_shard_on_every_engine() -> None:
 def test_threads_share_the_rows_of_one_shard(
     gram: bool, loss: Any, convert: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(row_threads, "LEAST", 100)
+    monkeypatch.setattr(threads, "MIN_VALUES_PER_THREAD", 100)
     X, z = words(seed=7)
     y, weight = target(loss, z), np.random.default_rng(0).uniform(0.5, 2.0, len(z))
     problem = Problem(loss, penalties.L1(0.05))
@@ -212,7 +212,7 @@ def test_paths_of_data_that_threads_look_at(monkeypatch: pytest.MonkeyPatch) -> 
     """Of several shards, which the path itself cannot have, and it was refused."""
     monkeypatch.setattr(choice, "SPARSE_SMALL", 0)
     monkeypatch.setattr(engines.Threads, "n_workers", 3)
-    monkeypatch.setattr(row_threads, "LEAST", 100)
+    monkeypatch.setattr(threads, "MIN_VALUES_PER_THREAD", 100)
     X, z = words(n=600, k=700)
     path = solve_path(Problem(losses.Squared(), penalties.L1(1.0)), X, z, n_alphas=8, tol=1e-8)
     for alpha, coef in zip(path.alphas, path.coefs, strict=True):
@@ -276,7 +276,7 @@ def test_rows_of_a_sample_are_rows_of_the_shard() -> None:
 
 def test_only_wanted_columns_are_fetched() -> None:
     from offbeat.data.load import as_dataset
-    from offbeat.data.shard import Workspace
+    from offbeat.data.shards import Workspace
 
     X, y = words()
     shard = as_dataset(X, y).shards(1)[0]

@@ -12,7 +12,7 @@ from scipy import sparse
 
 from offbeat.data.arrays.in_memory import array_source, sparse_source
 from offbeat.data.dataset import Dataset
-from offbeat.data.shard import Cancelled, Point, Shard, Workspace
+from offbeat.data.shards import Cancelled, Point, Shard, Workspace
 from offbeat.data.source import CSR
 from offbeat.losses import Logistic, Multinomial
 from offbeat.solvers._common import selection

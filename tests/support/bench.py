@@ -16,7 +16,7 @@ from sklearn.svm import SVC
 from conformance.oracle import Data, Floats, objective, optimum
 from offbeat import Problem, engines
 from offbeat.data.load import as_dataset
-from offbeat.data.shard import Shard
+from offbeat.data.shards import Shard
 from offbeat.errors import ConvergenceWarning
 from offbeat.fit.inspection import Options, inspect
 from offbeat.fit.settings import FitArguments, Settings

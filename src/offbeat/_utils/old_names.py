@@ -60,6 +60,7 @@ CLASSES: dict[str, str] = {
     "offbeat.solvers.admm.local_prox:Query": "offbeat.solvers.admm.local_prox:AdmmQuery",
     "offbeat.solvers.admm.smooth:Dense": "offbeat.solvers.admm.smooth:HessianModel",
     "offbeat.solvers.admm.smooth:Limited": "offbeat.solvers.admm.smooth:LimitedMemoryModel",
+    "offbeat.data.shard:Point": "offbeat.data.shards.point:Point",
 }
 """Classes that were renamed, as ``module:Class``; the module is the one of today."""
 

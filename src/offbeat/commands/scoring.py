@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from offbeat.data.dataset import Dataset
 from offbeat.data.diagnose import diagnose_non_finite
-from offbeat.data.shard import Workspace, moments_of
+from offbeat.data.shards import Workspace, pooled_moments
 from offbeat.errors import DataError
 from offbeat.fit import choice
 from offbeat.linear_model._shared.deviance import POWERS, explained_deviance, mean_deviance
@@ -183,4 +183,4 @@ def _deviations(dataset: Dataset) -> Floats:
     fraction = 1.0 if dataset.source.resident else min(1.0, SAMPLE_ROWS / dataset.n_rows)
     shards = dataset.shards(engine.n_workers)
     parts = engine.map(lambda shard: shard.moments(fraction, Workspace()), shards)
-    return moments_of(parts)[1]
+    return pooled_moments(parts)[1]

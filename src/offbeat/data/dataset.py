@@ -14,8 +14,8 @@ from offbeat.data.arrays.chunks import in_memory
 from offbeat.data.diagnose import diagnose_non_finite
 from offbeat.data.files.reading import Reading
 from offbeat.data.fingerprint import Checksum, joined, rows_checksum, sums
-from offbeat.data.shard import STREAM_BYTES, Shard
-from offbeat.data.source import CSR, Source
+from offbeat.data.shards import Shard
+from offbeat.data.source import CSR, MAX_BLOCK_BYTES, Source
 from offbeat.errors import DataError
 
 if TYPE_CHECKING:
@@ -249,7 +249,11 @@ class Dataset:
     def block_rows(self, n_shards: int) -> int:
         """Return how many rows a shard reads at once: a few megabytes, within the memory budget."""
         per_row = max(1, self.n_columns * self.source.dtype.itemsize)
-        budget = STREAM_BYTES if self.memory_budget is None else min(STREAM_BYTES, self.memory_budget // (4 * n_shards))
+        budget = (
+            MAX_BLOCK_BYTES
+            if self.memory_budget is None
+            else min(MAX_BLOCK_BYTES, self.memory_budget // (4 * n_shards))
+        )
         return int(max(64, min(self.n_rows, budget // per_row)))
 
     def describe(self) -> dict[str, Any]:

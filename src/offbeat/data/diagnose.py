@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from offbeat.data.source import CSR, Block, Source, finite_sum
+from offbeat.data.source import CSR, Block, Source, finite_sum, rows_per_block
 
-BLOCK_BYTES = 8 << 20
-SHOWN = 5
+MAX_NAMED_COLUMNS = 5
 
 
 def diagnose_non_finite(source: Source, names: Sequence[str] | None = None) -> str | None:
@@ -41,7 +40,7 @@ def diagnose_non_finite(source: Source, names: Sequence[str] | None = None) -> s
     n_rows, n_columns = source.shape
     n_nan, n_infinite = np.zeros(n_columns, np.int64), np.zeros(n_columns, np.int64)
     first: int | None = None
-    step = max(1, BLOCK_BYTES // max(1, n_columns * source.dtype.itemsize))
+    step = rows_per_block(source)
     out = np.empty(0 if source.sparse or source.resident else min(step, n_rows) * n_columns, source.dtype)
     for start in range(0, n_rows, step):
         block = source.read(start, min(start + step, n_rows), out)
@@ -82,12 +81,12 @@ def _count_sparse(block: CSR, n_nan: NDArray[Any], n_infinite: NDArray[Any]) -> 
 def _message(n_nan: NDArray[Any], n_infinite: NDArray[Any], first: int, names: Sequence[str] | None, dtype: Any) -> str:
     bad = np.flatnonzero(n_nan + n_infinite)
     parts = []
-    for column in bad[:SHOWN]:
+    for column in bad[:MAX_NAMED_COLUMNS]:
         counts = [f"{n_nan[column]:,} NaN"] if n_nan[column] else []
         counts += [f"{n_infinite[column]:,} infinite"] if n_infinite[column] else []
         name = str(column) if names is None else repr(names[column])
         parts.append(f"column {name} ({', '.join(counts)})")
-    more = f" and {len(bad) - SHOWN} more columns" if len(bad) > SHOWN else ""
+    more = f" and {len(bad) - MAX_NAMED_COLUMNS} more columns" if len(bad) > MAX_NAMED_COLUMNS else ""
     what = "NaN" if n_nan.any() else f"infinity or a value too large for dtype('{dtype}')"
     where = f"{', '.join(parts)}{more}; the first is in row {first}"
     return f"Input X contains {what}: {where}. Fill or drop them."

@@ -52,6 +52,8 @@ class CSR(NamedTuple):
 
 
 Block: TypeAlias = Floats | CSR
+MAX_BLOCK_BYTES = 8 << 20
+"""Size of the blocks in which a source that is not in memory is read."""
 
 
 @runtime_checkable
@@ -98,6 +100,18 @@ class Source(Protocol):
         block : ndarray of shape (stop - start, shape[1]) in C order, or CSR
         """
         ...
+
+
+def rows_per_block(source: Source) -> int:
+    """Return how many rows to read at once; a block of dense rows then takes at most 8 MB.
+
+    Examples
+    --------
+    >>> from offbeat.data.arrays.in_memory import DenseSource
+    >>> rows_per_block(DenseSource(np.zeros((3, 2))))
+    524288
+    """
+    return max(1, MAX_BLOCK_BYTES // max(1, source.shape[1] * source.dtype.itemsize))
 
 
 def scratch(n_rows: int, n_columns: int, dtype: np.dtype[Any], out: Floats | None) -> Floats:

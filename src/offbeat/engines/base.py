@@ -12,7 +12,7 @@ import numpy as np
 
 from offbeat.data.dataset import Dataset
 from offbeat.data.load import as_dataset
-from offbeat.data.shard import Shard, Workspace
+from offbeat.data.shards import Shard, Workspace
 from offbeat.problem import Problem
 from offbeat.sideways import evaluation
 from offbeat.sideways.loop import Outcome

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from offbeat.data.shard import Shard
+from offbeat.data.shards import Shard
 from offbeat.engines.base import Listener
 from offbeat.engines.port import RealPort, Stop, follow
 from offbeat.sideways.messages import Message

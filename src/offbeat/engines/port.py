@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, Protocol
 
-from offbeat.data.shard import Cancelled
+from offbeat.data.shards import Cancelled
 from offbeat.engines.base import Listener
 from offbeat.sideways.messages import Message, Row, Wait
 from offbeat.sideways.port import BasePort, cost

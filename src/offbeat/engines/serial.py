@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from offbeat.data.shard import Cancelled, Shard
+from offbeat.data.shards import Cancelled, Shard
 from offbeat.engines.base import Listener, Loop, Steps, answer, run_program
 from offbeat.engines.blas import one_blas_thread
 from offbeat.engines.interpreter import interpret

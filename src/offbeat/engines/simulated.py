@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, get_args
 
-from offbeat.data.shard import Shard
+from offbeat.data.shards import Shard
 from offbeat.engines.arguments import check_factors, check_workers
 from offbeat.engines.base import Listener, Loop, Steps, run_program
 from offbeat.engines.blas import one_blas_thread

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
-from offbeat.data.shard import Cancelled, Shard
+from offbeat.data.shards import Cancelled, Shard
 from offbeat.engines.arguments import check_factors, check_workers
 from offbeat.engines.base import Listener, Loop, Steps, answer, run_program
 from offbeat.engines.blas import one_blas_thread

@@ -7,7 +7,7 @@ from functools import partial, reduce
 
 import numpy as np
 
-from offbeat.data.shard import Point, Shard, Workspace
+from offbeat.data.shards import Point, Shard, Workspace
 from offbeat.engines.base import Engine
 from offbeat.problem import Evaluation, Floats, Problem
 from offbeat.sideways import evaluation

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offbeat.data.dataset import Data
-from offbeat.data.shard import Moments, Shard, Workspace, moments_of
+from offbeat.data.shards import ColumnMoments, Shard, Workspace, pooled_moments
 from offbeat.engines.base import Engine
 from offbeat.fit.evaluate import evaluate
 from offbeat.problem import Floats, Problem, Reference
@@ -105,7 +105,7 @@ def _null_gradient(problem: Problem, info: DataInfo, shards: list[Shard], engine
     return evaluate(problem, info, shards, engine, point)[0].gradient
 
 
-def _look(fraction: float, shard: Shard) -> tuple[Moments, Tally | None]:
+def _look(fraction: float, shard: Shard) -> tuple[ColumnMoments, Tally | None]:
     return shard.moments(fraction, Workspace()), _tally(shard)
 
 
@@ -124,10 +124,10 @@ def _tally(shard: Shard) -> Tally | None:
     return seen.astype(np.float64) - 1.0, weights[seen]
 
 
-def _seen(parts: Sequence[Moments]) -> Columns:
+def _seen(parts: Sequence[ColumnMoments]) -> Columns:
     """Return mean, deviation and largest distance from the mean of the rows looked at."""
     with np.errstate(invalid="ignore", over="ignore"):  # columns that are not finite keep centre 0 and scale 1
-        return moments_of(list(parts))
+        return pooled_moments(list(parts))
 
 
 def _looked_again(seen: Columns, fraction: float, shards: list[Shard], engine: Engine) -> Columns:
@@ -147,7 +147,7 @@ def _looked_again(seen: Columns, fraction: float, shards: list[Shard], engine: E
     return mean, deviation, largest
 
 
-def _look_at(columns: NDArray[np.int64], shard: Shard) -> Moments:
+def _look_at(columns: NDArray[np.int64], shard: Shard) -> ColumnMoments:
     return shard.moments(1.0, Workspace(), columns)
 
 

@@ -14,7 +14,7 @@ from typing import Any, Literal, cast
 import numpy as np
 
 from offbeat.data.dataset import Data
-from offbeat.data.shard import Cancelled, Shard
+from offbeat.data.shards import Cancelled, Shard
 from offbeat.diagnostics.progress import Progress as Display
 from offbeat.diagnostics.trace import Trace
 from offbeat.engines.base import Engine, Listener, Steps

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from offbeat.data.shard import Point
+from offbeat.data.shards import Point
 from offbeat.sideways.exchange import Exchange
 from offbeat.sideways.messages import Floats, Message
 from offbeat.sideways.protocol import DataInfo

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from offbeat.data.shard import Point
+from offbeat.data.shards import Point
 from offbeat.problem import Problem
 from offbeat.sideways import evaluation
 from offbeat.sideways.board import Board

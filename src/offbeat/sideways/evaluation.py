@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from offbeat.data.shard import Point, Shard, Sums, Workspace, head_size
+from offbeat.data.shards import Point, Shard, Sums, Workspace, head_size
 from offbeat.problem import DOUBTFUL, ROUNDING, Certificate, Evaluation, Floats, Problem, ratio
 from offbeat.sideways.board import Board
 from offbeat.sideways.protocol import DataInfo, Progress, Step

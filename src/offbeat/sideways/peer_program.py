@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from offbeat.data.shard import Shard
+from offbeat.data.shards import Shard
 from offbeat.problem import Problem
 from offbeat.sideways.loop import Best, Outcome, Policy
 from offbeat.sideways.peers import PeerRun

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from offbeat._utils import codec
-from offbeat.data.shard import Shard, Workspace
+from offbeat.data.shards import Shard, Workspace
 from offbeat.errors import ProblemError
 from offbeat.problem import Problem
 from offbeat.sideways import evaluation

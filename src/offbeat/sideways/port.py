@@ -17,7 +17,7 @@ import math
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, Protocol, TypeAlias
 
-from offbeat.data.shard import Shard
+from offbeat.data.shards import Shard
 from offbeat.errors import ProblemError
 from offbeat.sideways.messages import Floats, Message, Row, Wait
 

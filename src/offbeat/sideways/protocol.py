@@ -8,8 +8,8 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from offbeat.data.conditioning import awkward
-from offbeat.data.shard import Shard
+from offbeat.data.shards import Shard
+from offbeat.data.shards.conditioning import needs_conditioning
 from offbeat.problem import Certificate, Problem, Reference, Separable
 from offbeat.sideways.board import Board
 from offbeat.sideways.messages import Floats
@@ -61,8 +61,8 @@ class DataInfo:
 
     @property
     def conditioned(self) -> bool:
-        """Whether sparse columns are rewritten as they are read: see `offbeat.data.conditioning`."""
-        return self.sparse and bool(np.any(awkward(self.center, self.scale)))
+        """Whether sparse columns are rewritten as they are read: see `offbeat.data.shards.conditioning`."""
+        return self.sparse and bool(np.any(needs_conditioning(self.center, self.scale)))
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from offbeat.data.dataset import Float64s, Traits, facts_of_parts
 from offbeat.data.files.reading import Reading
 from offbeat.data.placed.parts import Facts, Labels, Part, Recipe, blaming, dataset_of, first_rows, survey, targets_of
-from offbeat.data.shard import Shard
+from offbeat.data.shards import Shard
 from offbeat.errors import DataError, TargetError
 
 if TYPE_CHECKING:

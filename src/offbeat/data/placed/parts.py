@@ -16,7 +16,7 @@ from offbeat.data.arrays.vectors import part_weights, target_vector
 from offbeat.data.dataset import VECTORS, Dataset, Float64s
 from offbeat.data.load import as_dataset, role_values, target_values
 from offbeat.data.opening import Opened, open_data
-from offbeat.data.shard import Shard
+from offbeat.data.shards import Shard
 from offbeat.errors import DataError, OffbeatError, TargetError
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import numpy as np
 from distributed import Client, Future
 
 from offbeat.data.placed.parts import Facts, Part, Recipe, spans_of
-from offbeat.data.shard import Shard
+from offbeat.data.shards import Shard
 from offbeat.engines.dask import remote
 from offbeat.engines.dask.given import Column
 from offbeat.engines.dask.members import wait_for

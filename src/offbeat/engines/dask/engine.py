@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 from dask.base import normalize_token
 from distributed import Client
 
-from offbeat.data.shard import Shard
+from offbeat.data.shards import Shard
 from offbeat.engines.base import Listener, Loop, Steps, run_program
 from offbeat.engines.dask import remote
 from offbeat.engines.dask.cluster import RemoteShard, held_for_now, pinned

@@ -17,7 +17,7 @@ from distributed import Client, Future
 
 from offbeat.data.placed.dataset import PlacedDataset, placed_dataset
 from offbeat.data.placed.parts import Facts, Labels, Part, Recipe, shard_of, spans_of
-from offbeat.data.shard import Shard
+from offbeat.data.shards import Shard
 from offbeat.engines.dask.aligning import aligned
 from offbeat.engines.dask.bundles import bundled, bundles, merged
 from offbeat.engines.dask.cluster import LOADING, DaskCluster, check_loaded

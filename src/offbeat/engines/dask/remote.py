@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from distributed import get_worker
 
 from offbeat.data.placed.parts import Part, Recipe, shard_of
-from offbeat.data.shard import Shard
+from offbeat.data.shards import Shard
 from offbeat.engines.base import Steps
 from offbeat.engines.blas import one_blas_thread
 from offbeat.engines.dask.transfers import Moved, Transfers

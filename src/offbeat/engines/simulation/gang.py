@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from typing import Any
 
-from offbeat.data.shard import Cancelled, Shard
+from offbeat.data.shards import Cancelled, Shard
 from offbeat.engines.base import Listener
 from offbeat.engines.simulation.hub import HEADER
 from offbeat.engines.simulation.world import World

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from offbeat.data.shard import Cancelled
+from offbeat.data.shards import Cancelled
 from offbeat.engines.base import Listener, Loop, Steps, answer, nbytes
 from offbeat.engines.interpreter import interpret
 from offbeat.engines.simulation.faults import Join

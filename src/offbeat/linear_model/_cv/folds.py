@@ -12,8 +12,7 @@ from sklearn.model_selection import check_cv
 
 from offbeat.data.arrays.in_memory import CSRSource, DenseSource
 from offbeat.data.dataset import Dataset
-from offbeat.data.shard import STREAM_BYTES
-from offbeat.data.source import CSR, Source
+from offbeat.data.source import CSR, Source, rows_per_block
 from offbeat.errors import DataError
 from offbeat.linear_model._shared.predict import linear_predictor
 from offbeat.problem import Floats
@@ -118,7 +117,7 @@ def left_out(
     constants = [np.concatenate(list(each.ravel())) for each in intercepts]
     out = [np.empty((len(fold.test), *shape), dtype=source.dtype) for fold in folds]
     orders = [np.argsort(fold.test, kind="stable") for fold in folds]
-    step = max(1, STREAM_BYTES // max(1, source.shape[1] * source.dtype.itemsize))
+    step = rows_per_block(source)
     for start in range(0, source.shape[0], step):
         stop = min(start + step, source.shape[0])
         block = source.read(start, stop)

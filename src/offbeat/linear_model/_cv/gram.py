@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offbeat.data.dataset import Dataset
-from offbeat.data.shard import STREAM_BYTES, Point, Shard, Sums, Workspace, head_size
-from offbeat.data.source import CSR
+from offbeat.data.shards import Point, Shard, Sums, Workspace, head_size
+from offbeat.data.source import CSR, rows_per_block
 from offbeat.engines.base import Engine
 from offbeat.fit.evaluate import evaluate
 from offbeat.fit.inspection import LEAST, Options, inspect
@@ -295,7 +295,7 @@ def row_errors(dataset: Dataset, fold: Fold, path: Path) -> Floats:
     source, coefs = dataset.source, np.ascontiguousarray(path.coefs.T)
     weight = dataset.weight if dataset.weight.size else np.ones(dataset.n_rows)
     total, rows = np.zeros(len(path.alphas)), np.unique(fold.test)
-    step = max(1, STREAM_BYTES // max(1, source.shape[1] * source.dtype.itemsize))
+    step = rows_per_block(source)
     for start in range(0, source.shape[0], step):
         some = rows[slice(*np.searchsorted(rows, (start, start + step)))]
         if some.size:

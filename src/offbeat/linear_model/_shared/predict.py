@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from offbeat.data.shard import STREAM_BYTES
-from offbeat.data.source import CSR, Block, Source
+from offbeat.data.source import CSR, Block, Source, rows_per_block
 from offbeat.problem import Floats
 
 
@@ -37,7 +36,7 @@ def linear_predictor(source: Source, coef: Floats, intercept: Floats | float) ->
     z = np.empty((source.shape[0], *coef.shape[1:]), dtype=source.dtype)
     size = source.shape[0]
     if not source.resident:
-        size = max(1, STREAM_BYTES // max(1, source.shape[1] * source.dtype.itemsize))
+        size = rows_per_block(source)
     scratch = None if source.resident or source.sparse else np.empty(size * source.shape[1], source.dtype)
     for start in range(0, source.shape[0], max(size, 1)):
         stop = min(start + size, source.shape[0])

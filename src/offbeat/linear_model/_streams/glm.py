@@ -20,7 +20,7 @@ from scipy import sparse
 
 from offbeat.data.dataset import Dataset
 from offbeat.data.load import as_dataset
-from offbeat.data.shard import Workspace
+from offbeat.data.shards import Workspace
 from offbeat.errors import ProblemError
 from offbeat.fit import choice
 from offbeat.fit.solution import in_range, not_finite

@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 
 from offbeat.data.dataset import Dataset
-from offbeat.data.shard import Point, Shard, Workspace, moments_of
+from offbeat.data.shards import Point, Shard, Workspace, pooled_moments
 from offbeat.fit import choice
 from offbeat.fit.solution import in_range, not_finite
 from offbeat.linear_model._shared.base import _number
@@ -93,7 +93,7 @@ def moments(dataset: Dataset, engine: Any) -> Moments:
     target = float(v @ y) / weight
     with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is looked for below
         k = dataset.n_columns
-        center, spread, _ = moments_of(engine.map(lambda shard: shard.moments(1.0, Workspace()), shards))
+        center, spread, _ = pooled_moments(engine.map(lambda shard: shard.moments(1.0, Workspace()), shards))
         scale = np.where(spread > FLAT * np.abs(center), spread, 1.0)
         point = Point(np.zeros(k), np.array([target]), center, hessian=True, scale=scale, exact=True)
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from offbeat.data.dataset import Dataset
-from offbeat.data.shard import Point, Shard, Sums, Workspace
+from offbeat.data.shards import Point, Shard, Sums, Workspace
 from offbeat.data.source import CSR
 from offbeat.engines.base import Engine
 from offbeat.linear_model._shared.predict import as_matrix

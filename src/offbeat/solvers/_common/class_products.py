@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from offbeat.data.conditioning import blocks, conditioned
-from offbeat.data.shard import Point, Shard, Sums, Targets, Workspace, head_size
+from offbeat.data.shards import Point, Shard, Sums, Targets, Workspace, head_size
+from offbeat.data.shards.conditioning import conditioned_blocks, conditioned_point
 from offbeat.data.source import CSR
 from offbeat.problem import Floats
 
@@ -21,13 +21,13 @@ Shares = NDArray[np.float32]
 
 def evaluate(shard: Shard, workspace: Workspace, at: Point) -> tuple[Floats, Shares]:
     """Return the sums of `Shard.evaluate`, flat, and the probability of each class in each row."""
-    from offbeat.data import sums
+    from offbeat.data.shards import sums
 
     n_classes, done = at.intercept.size, 0
     out = Sums(np.zeros(head_size(n_classes)), np.zeros(at.coef.size), None, None)
     shares = np.empty((shard.n_rows, n_classes), np.float32)
-    inner, how = conditioned(shard, at)
-    for block, targets, ranges in blocks(shard, 1.0, workspace, how):
+    inner, how = conditioned_point(shard, at)
+    for block, targets, ranges in conditioned_blocks(shard, 1.0, workspace, how):
         n = len(targets.y)
         sums.add_classes(block, targets, inner, ranges, out, shares[done : done + n])
         done += n
@@ -45,11 +45,11 @@ def product(shard: Shard, workspace: Workspace, shares: Shares, at: Point, direc
     n_classes = at.intercept.size
     w, b = np.ascontiguousarray(direction[:-n_classes].reshape(at.coef.shape)), direction[-n_classes:]
     out, total, done = np.zeros(at.coef.shape, w.dtype), np.zeros(n_classes), 0
-    inner, how = conditioned(shard, at)
+    inner, how = conditioned_point(shard, at)
     w = w if how is None else w / how.units()[:, None].astype(w.dtype)
     centred = shard.source.sparse and bool(inner.center.any())
     shifted = (b - inner.center @ w).astype(w.dtype) if centred else b
-    for block, targets, _ in blocks(shard, 1.0, workspace, how):
+    for block, targets, _ in conditioned_blocks(shard, 1.0, workspace, how):
         n = len(targets.y)
         kept = shares[done : done + n]
         if isinstance(block, CSR):
@@ -76,8 +76,8 @@ def diagonal(shard: Shard, workspace: Workspace, shares: Shares, at: Point) -> F
 
     n_classes, stored, done = at.intercept.size, 0, 0
     first, second, total = np.zeros(at.coef.shape), np.zeros(at.coef.shape), np.zeros(n_classes)
-    inner, how = conditioned(shard, at)
-    for block, targets, _ in blocks(shard, 1.0, workspace, how):
+    inner, how = conditioned_point(shard, at)
+    for block, targets, _ in conditioned_blocks(shard, 1.0, workspace, how):
         n = len(targets.y)
         kept = shares[done : done + n]
         if isinstance(block, CSR):

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from offbeat.data.shard import Shard, Workspace
+from offbeat.data.shards import Shard, Workspace
 from offbeat.errors import ProblemError
 from offbeat.losses import Squared
 from offbeat.penalties import Zero

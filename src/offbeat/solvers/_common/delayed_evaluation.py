@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from offbeat.data.conditioning import awkward
-from offbeat.data.shard import Point, Shard, Workspace, head_size
+from offbeat.data.shards import Point, Shard, Workspace, head_size
+from offbeat.data.shards.conditioning import needs_conditioning
 from offbeat.problem import Evaluation, Floats, Problem
 from offbeat.sideways.evaluation import Iterate
 from offbeat.sideways.protocol import Candidate, DataInfo
@@ -43,7 +43,7 @@ class Frame(NamedTuple):
         coef = x[: self.size].reshape(-1, self.n_outputs) / self.scale[:, None]
         coef = coef[:, 0] if self.n_outputs == 1 else coef
         repair = repair and self.fit_intercept and self.n_outputs == 1
-        scale = self.scale if hessian or np.any(awkward(self.center, self.scale)) else None
+        scale = self.scale if hessian or np.any(needs_conditioning(self.center, self.scale)) else None
         return Point(
             np.ascontiguousarray(coef),
             x[self.size :].copy(),

@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
-from offbeat.data.shard import Point
+from offbeat.data.shards import Point
 from offbeat.errors import ProblemError
 from offbeat.problem import Evaluation, Floats, Problem
 from offbeat.sideways import evaluation

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from offbeat.data.conditioning import blocks, conditioned
-from offbeat.data.row_threads import on_parts
-from offbeat.data.shard import Point, Shard, Sums, Workspace
+from offbeat.data.shards import Point, Shard, Sums, Workspace
+from offbeat.data.shards.conditioning import conditioned_blocks, conditioned_point
+from offbeat.data.shards.threads import map_on_threads
 from offbeat.data.source import CSR
 from offbeat.problem import Floats, Problem
 from offbeat.sideways.protocol import Step
@@ -67,7 +67,7 @@ def evaluate(problem: Problem, shard: Shard, workspace: Workspace, at: Point) ->
     """Return the sums of `Shard.evaluate`, flat, and the curvature of each row."""
     if problem.n_outputs > 1:
         return class_products.evaluate(shard, workspace, at)
-    sums, bends = zip(*on_parts(lambda part: _evaluate(problem, part, workspace, at), shard), strict=True)
+    sums, bends = zip(*map_on_threads(lambda part: _evaluate(problem, part, workspace, at), shard), strict=True)
     return (sums[0], bends[0]) if len(sums) == 1 else (sum(sums[1:], sums[0]), np.concatenate(bends))
 
 
@@ -77,8 +77,8 @@ def _evaluate(problem: Problem, shard: Shard, workspace: Workspace, at: Point) -
     k = at.coef.size
     head, gradient, repair = np.zeros(HEAD), np.zeros(k), np.zeros(k if at.repair else 0)
     out, bend, done = (head, gradient, repair), np.empty(shard.n_rows), 0
-    inner, how = conditioned(shard, at)
-    for block, targets, ranges in blocks(shard, 1.0, workspace, how):
+    inner, how = conditioned_point(shard, at)
+    for block, targets, ranges in conditioned_blocks(shard, 1.0, workspace, how):
         rows = int(ranges[-1, 1])
         part, goal = bend[done : done + rows], tuple(targets)
         if isinstance(block, CSR):
@@ -105,10 +105,10 @@ def _diagonal(shard: Shard, workspace: Workspace, bend: NDArray[Any], query: Que
 
     if query.at.intercept.size > 1:
         return class_products.diagonal(shard, workspace, bend, query.at)
-    inner, how = conditioned(shard, query.at)
+    inner, how = conditioned_point(shard, query.at)
     center, done, stored = inner.center, 0, 0
     out, total = np.zeros((center.size, 2)), float(bend.sum())
-    for block, _, ranges in blocks(shard, 1.0, workspace, how):
+    for block, _, ranges in conditioned_blocks(shard, 1.0, workspace, how):
         rows = int(ranges[-1, 1])
         part = bend[done : done + rows]
         if isinstance(block, CSR):
@@ -130,11 +130,11 @@ def _product(shard: Shard, workspace: Workspace, bend: NDArray[Any], query: Quer
 
     if query.at.intercept.size > 1:
         return class_products.product(shard, workspace, bend, query.at, query.direction)
-    inner, how = conditioned(shard, query.at)
+    inner, how = conditioned_point(shard, query.at)
     center, w, b = inner.center, query.direction[:-1], float(query.direction[-1])
     w = w if how is None else w / how.units()
     out, done = np.zeros(query.direction.size), 0
-    for block, _, ranges in blocks(shard, 1.0, workspace, how):
+    for block, _, ranges in conditioned_blocks(shard, 1.0, workspace, how):
         rows = int(ranges[-1, 1])
         part = bend[done : done + rows]
         if isinstance(block, CSR):
@@ -154,13 +154,13 @@ def _block(shard: Shard, workspace: Workspace, bend: Floats, query: Query) -> Fl
     from offbeat.kernels import products
 
     columns = query.columns[:-1]
-    inner, how = conditioned(shard, query.at)
+    inner, how = conditioned_point(shard, query.at)
     m, center = columns.size, inner.center[columns]
     out, seen = np.zeros((m + 1, m + 1)), 0
     place = np.full(query.at.coef.size, -1)
     place[columns] = np.arange(m)
     fraction = min(1.0, BLOCK_ROWS * (m + 1) / shard.n_rows) if shard.source.resident else 1.0
-    for block, targets, ranges in blocks(replace(shard, y=bend), fraction, workspace, how):
+    for block, targets, ranges in conditioned_blocks(replace(shard, y=bend), fraction, workspace, how):
         if isinstance(block, CSR):
             products.sparse_block(tuple(block), targets.y, place, ranges, out)
         else:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offbeat.data.arrays.in_memory import CSRSource, DenseSource
-from offbeat.data.shard import Cancelled, Point, Shard, Targets, Workspace, head_size
+from offbeat.data.shards import Cancelled, Point, Shard, Targets, Workspace, head_size
 from offbeat.data.source import CSR, Block
 from offbeat.problem import Floats, Loss
 
@@ -125,7 +125,7 @@ def _read(shard: Shard, fraction: float, workspace: Workspace) -> Iterator[_Rows
             if shard.cancelled():
                 raise Cancelled
             b = min(a + step, last)
-            scratch = None if shard.source.resident else workspace.scratch(shard)
+            scratch = None if shard.source.resident else workspace.read_buffer(shard.source, shard.block_rows)
             block = shard.source.read(shard.start + a, shard.start + b, scratch)
             yield _Rows(block, _targets(shard, slice(a, b)), np.arange(a, b))
 

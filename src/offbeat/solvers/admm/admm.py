@@ -24,7 +24,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from offbeat.data.shard import Shard
+from offbeat.data.shards import Shard
 from offbeat.errors import ProblemError
 from offbeat.problem import Evaluation, Floats, Problem
 from offbeat.sideways import evaluation

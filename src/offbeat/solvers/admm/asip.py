@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from offbeat.data.shard import Shard, Workspace
+from offbeat.data.shards import Shard, Workspace
 from offbeat.data.source import CSR
 from offbeat.problem import Floats, Problem
 from offbeat.sideways import evaluation

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from offbeat.data.shard import Shard
+from offbeat.data.shards import Shard
 from offbeat.data.source import CSR
 from offbeat.problem import Floats
 from offbeat.solvers.admm.local_prox import AdmmLocal, AdmmQuery, LocalSolution, least_curvature, own_rho, prox_center

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from offbeat.data.shard import Point, Shard, Workspace
+from offbeat.data.shards import Point, Shard, Workspace
 from offbeat.problem import Floats, Problem
 from offbeat.sideways.protocol import Step
 

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from scipy.linalg.lapack import dpotrf, dpotrs
 
-from offbeat.data.shard import Shard
+from offbeat.data.shards import Shard
 from offbeat.problem import Floats, Problem
 from offbeat.sideways.evaluation import HESSIAN_COLUMNS
 from offbeat.solvers._common.constants import SUFFICIENT_DECREASE

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from offbeat.data.shard import Shard
+from offbeat.data.shards import Shard
 from offbeat.errors import ProblemError
 from offbeat.problem import Floats, Problem
 from offbeat.sideways.board import Board

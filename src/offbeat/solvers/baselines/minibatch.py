@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from offbeat.data.shard import Shard, Workspace
+from offbeat.data.shards import Shard, Workspace
 from offbeat.problem import Evaluation, Floats, Problem
 from offbeat.sideways.protocol import Candidate, DataInfo
 from offbeat.solvers._common import curvature, delayed_evaluation

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from offbeat.data.shard import Shard, Workspace
+from offbeat.data.shards import Shard, Workspace
 from offbeat.data.source import CSR
 from offbeat.errors import ProblemError
 from offbeat.problem import Evaluation, Floats, Problem

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from offbeat.data.arrays.in_memory import DenseSource
-from offbeat.data.shard import Cancelled, Point, Shard, Workspace
+from offbeat.data.shards import Cancelled, Point, Shard, Workspace
 from offbeat.errors import ProblemError
 from offbeat.penalties import L2
 from offbeat.problem import Floats, Problem, Reference

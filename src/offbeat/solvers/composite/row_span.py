@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from offbeat.data.shard import Cancelled, Shard
+from offbeat.data.shards import Cancelled, Shard
 from offbeat.problem import Floats
 
 CUT = 1e-12  # of the largest squared length of a row: what of another is outside of the span and counts for nothing

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from offbeat.data.shard import Shard
+from offbeat.data.shards import Shard
 from offbeat.problem import Floats, Problem
 
 MOST = 200  # rows on kinks

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from offbeat.data.shard import Shard, Workspace
+from offbeat.data.shards import Shard, Workspace
 from offbeat.errors import ProblemError
 from offbeat.problem import Floats, Problem
 from offbeat.sideways import evaluation

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from offbeat.data.shard import Point, Shard, Workspace
+from offbeat.data.shards import Point, Shard, Workspace
 from offbeat.errors import ProblemError
 from offbeat.problem import Floats, Problem
 from offbeat.sideways import evaluation

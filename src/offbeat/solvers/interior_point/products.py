@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from offbeat.data.row_threads import on_parts
-from offbeat.data.shard import Shard, Workspace
+from offbeat.data.shards import Shard, Workspace
+from offbeat.data.shards.threads import map_on_threads
 from offbeat.data.source import CSR
 from offbeat.problem import Floats
 
@@ -69,7 +69,7 @@ class Products:
 
     def _visited(self, visit: Callable[[Floats, list[Floats], slice, Any], None]) -> tuple[Floats, Floats]:
         z = np.empty(self.n_rows)
-        found = on_parts(partial(self._part, z, visit), self._shard)
+        found = map_on_threads(partial(self._part, z, visit), self._shard)
         return z, np.sum(found, axis=0)
 
     def _part(self, z: Floats, visit: Callable[[Floats, list[Floats], slice, Any], None], part: Shard) -> Floats:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from offbeat.data.shard import Shard
+from offbeat.data.shards import Shard
 from offbeat.problem import Floats, Problem
 from offbeat.solvers.interior_point import steps as interior_steps
 from offbeat.solvers.interior_point.products import Frame, Products

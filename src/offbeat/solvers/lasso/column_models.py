@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from offbeat.data.row_threads import on_parts
-from offbeat.data.shard import Cancelled, Shard, Workspace
+from offbeat.data.shards import Cancelled, Shard, Workspace
+from offbeat.data.shards.threads import map_on_threads
 from offbeat.data.source import CSR
 from offbeat.problem import Floats, Problem
 from offbeat.solvers.lasso.column_store import Columns
@@ -120,7 +120,7 @@ def make_gram(task: Task, h: Floats, old: Gram | None = None) -> Gram:
     def added(part: Shard) -> tuple[Floats, Floats]:
         return _added(task, part, h[part.start - first : part.stop - first], place, known)
 
-    made = on_parts(added, task.shard)
+    made = map_on_threads(added, task.shard)
     matrix, sums = made[0]
     for other in made[1:]:
         matrix += other[0]

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from offbeat.data.shard import Cancelled, Shard, Workspace
+from offbeat.data.shards import Cancelled, Shard, Workspace
 from offbeat.problem import Certificate, Evaluation, Floats, Problem
 from offbeat.sideways.board import Board
 from offbeat.sideways.messages import Message

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from offbeat.data.shard import Point, Shard, Workspace
+from offbeat.data.shards import Point, Shard, Workspace
 from offbeat.errors import ProblemError
 from offbeat.problem import Evaluation, Floats, Problem
 from offbeat.sideways import evaluation

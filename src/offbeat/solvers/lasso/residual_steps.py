@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from offbeat.data.shard import Point
+from offbeat.data.shards import Point
 from offbeat.problem import Floats
 from offbeat.solvers.lasso import column_models
 from offbeat.solvers.lasso.column_models import Task

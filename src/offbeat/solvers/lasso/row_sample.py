@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offbeat.data.arrays.in_memory import CSRSource, DenseSource
-from offbeat.data.shard import Point, Shard, Sums, Workspace
+from offbeat.data.shards import Point, Shard, Sums, Workspace
 from offbeat.data.source import CSR
 from offbeat.problem import Floats, Problem
 from offbeat.sideways.protocol import Step

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from offbeat.data.shard import Point, Shard, Workspace
+from offbeat.data.shards import Point, Shard, Workspace
 from offbeat.problem import Floats, Problem
 from offbeat.sideways import protocol
 from offbeat.solvers._common import hessian_products

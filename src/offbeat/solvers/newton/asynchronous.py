@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from offbeat.data.shard import Shard, Workspace
+from offbeat.data.shards import Shard, Workspace
 from offbeat.problem import Floats, Problem
 from offbeat.sideways.board import Board
 from offbeat.sideways.evaluation import work as work_of

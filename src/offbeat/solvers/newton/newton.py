@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from offbeat.data.shard import Point, Shard
+from offbeat.data.shards import Point, Shard
 from offbeat.errors import ProblemError
 from offbeat.problem import Evaluation, Floats, Problem, Separable
 from offbeat.sideways import evaluation

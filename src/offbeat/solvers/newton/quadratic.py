@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from offbeat.data.conditioning import FAR
-from offbeat.data.shard import HESSIAN_ROWS
+from offbeat.data.shards.blocks import MIN_HESSIAN_BUFFER_ROWS
+from offbeat.data.shards.conditioning import MAX_MEAN_TO_DEVIATION
 from offbeat.problem import Evaluation, Floats, Problem
 from offbeat.sideways import evaluation
 from offbeat.sideways.evaluation import Iterate
@@ -84,11 +84,11 @@ def rounding(info: DataInfo, *, exact: bool = False) -> float:
     """
     if info.single and not exact:
         return 4.0 * float(np.finfo(np.float32).eps)
-    terms = info.n_rows if info.sparse else info.n_rows / HESSIAN_ROWS
+    terms = info.n_rows if info.sparse else info.n_rows / MIN_HESSIAN_BUFFER_ROWS
     unit = float(np.finfo(np.float64).eps) * (ROUNDED + math.sqrt(terms))  # roundings differ in sign
     if not info.sparse:
         return unit
-    return unit * (1.0 + min(float(np.max(np.abs(info.center) / info.scale, initial=0.0)), FAR) ** 2)
+    return unit * (1.0 + min(float(np.max(np.abs(info.center) / info.scale, initial=0.0)), MAX_MEAN_TO_DEVIATION) ** 2)
 
 
 def solve_quadratic(

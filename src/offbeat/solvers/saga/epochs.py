@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offbeat.data.arrays.chunks import in_memory
-from offbeat.data.shard import Shard, Targets, Workspace
+from offbeat.data.shards import Shard, Targets, Workspace
 from offbeat.data.source import CSR, Block
 from offbeat.problem import Floats, Loss, Penalty, Problem
 from offbeat.solvers.saga.messages import Contribution, Facts, Query

@@ -1,4 +1,4 @@
-"""Sums over a shard: dense and sparse rows, one or several outputs."""
+"""Sums of loss, gradient and Hessian over a shard: dense and sparse rows, one or several outputs."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from offbeat.data.conditioning import Conditioning, blocks, conditioned, pieces
-from offbeat.data.shard import Float64s, Point, Shard, Sums, Targets, Workspace, head_size
+from offbeat.data.shards.blocks import Float64s, Ranges, Rows, Targets, Workspace, split_ranges
+from offbeat.data.shards.conditioning import Conditioning, conditioned_blocks, conditioned_point
+from offbeat.data.shards.point import Point, Sums, head_size
 from offbeat.data.source import CSR, Block
 from offbeat.kernels import rows
 
 NO_BUFFER_SHAPE = (0, 1)
 
 
-def evaluate(shard: Shard, loss: Any, point: Point, workspace: Workspace) -> Sums:
+def evaluate(shard: Rows, loss: Any, point: Point, workspace: Workspace) -> Sums:
     """Return the sums at the point; see `Shard.evaluate`."""
     size, n_outputs = point.coef.size, point.intercept.size
     out = Sums(
@@ -24,8 +25,8 @@ def evaluate(shard: Shard, loss: Any, point: Point, workspace: Workspace) -> Sum
         np.zeros(size) if point.repair else None,
         np.zeros((size + n_outputs, size + n_outputs)) if point.hessian else None,
     )
-    inner, how = conditioned(shard, point)
-    for block, targets, ranges in blocks(shard, point.fraction, workspace, how):
+    inner, how = conditioned_point(shard, point)
+    for block, targets, ranges in conditioned_blocks(shard, point.fraction, workspace, how):
         if getattr(loss, "n_classes", 0):
             add_classes(block, targets, inner, ranges, out)
         elif isinstance(block, CSR):
@@ -43,7 +44,7 @@ def _add_dense(
     block: NDArray[Any],
     targets: Targets,
     point: Point,
-    ranges: NDArray[np.int64],
+    ranges: Ranges,
     out: Sums,
     workspace: Workspace,
 ) -> None:
@@ -56,13 +57,13 @@ def _add_dense(
         rows.dense_rows(loss, block, tuple(targets), at, ranges, np.empty(NO_BUFFER_SHAPE, dtype), totals)
         return
     buffer = workspace.weighted(block.shape[1] + 1, dtype)
-    for part in pieces(ranges, len(buffer)):
-        filled = int((part[:, 1] - part[:, 0]).sum())
-        rows.dense_rows(loss, block, tuple(targets), at, part, buffer[:filled], totals)
+    for group in split_ranges(ranges, len(buffer)):
+        filled = int((group[:, 1] - group[:, 0]).sum())
+        rows.dense_rows(loss, block, tuple(targets), at, group, buffer[:filled], totals)
         out.hessian[...] += buffer[:filled].T @ buffer[:filled]
 
 
-def _add_sparse(loss: Any, block: CSR, targets: Targets, point: Point, ranges: NDArray[np.int64], out: Sums) -> None:
+def _add_sparse(loss: Any, block: CSR, targets: Targets, point: Point, ranges: Ranges, out: Sums) -> None:
     at = (point.coef, float(point.intercept[0] - point.center @ point.coef))
     repair = np.empty(0) if out.repair is None else out.repair
     hessian = np.empty((0, 0)) if out.hessian is None else out.hessian
@@ -70,12 +71,23 @@ def _add_sparse(loss: Any, block: CSR, targets: Targets, point: Point, ranges: N
 
 
 def add_classes(
-    block: Block, targets: Targets, point: Point, ranges: NDArray[np.int64], out: Sums,
+    block: Block, targets: Targets, point: Point, ranges: Ranges, out: Sums,
     shares: NDArray[np.float32] | None = None,
 ) -> None:  # fmt: skip
-    """Add the multinomial sums; of dense rows, some hundred at a time.
+    """Add the sums of a loss of several classes over a block.
 
-    ``shares`` receives the probability of each class in each row of the block, where that is asked for.
+    Parameters
+    ----------
+    block : ndarray or CSR
+    targets : Targets
+        Class numbers.
+    point : Point
+    ranges : ndarray of int64, shape (n_ranges, 2)
+        Rows of the block to visit.
+    out : Sums
+        Where to add.
+    shares : ndarray of float32, shape (n_rows, n_classes), optional
+        Receives the probability of each class in each row of the block.
     """
     from offbeat.kernels import classes
 
@@ -88,12 +100,12 @@ def add_classes(
     else:
         dtype = np.dtype(np.float64) if point.exact else block.dtype
         coef, center = point.coef.astype(dtype), point.center.astype(dtype)
-        rest = point.center - center  # what rounding the centre left: it belongs to intercepts and gradient
+        rest = point.center - center  # what is lost by rounding the centre: added to intercepts and gradient
         intercept = (point.intercept - rest @ point.coef).astype(dtype)
         for first, last in ranges:
             for a in range(first, last, classes.ROWS):
                 part = slice(a, min(a + classes.ROWS, last))
-                y, v, offset = (values[part] if values.size else values for values in targets)
+                y, v, offset = targets.rows(part.start, part.stop)
                 centred = block[part] - center
                 z = centred @ coef + intercept
                 if offset.size:
@@ -107,7 +119,7 @@ def add_classes(
 
 
 def centre(out: Sums, center: Float64s) -> None:
-    """Turn sums about zero into sums about the centre."""
+    """Turn sums over columns into sums over columns minus their centres."""
     theta, direction = out.head[1:-2], out.head[-2]
     out.gradient[...] -= np.outer(center, theta).ravel()
     if out.repair is not None:
@@ -120,7 +132,7 @@ def centre(out: Sums, center: Float64s) -> None:
 
 
 def _rescale(out: Sums, point: Point, how: Conditioning | None) -> None:
-    """Bring gradients back to the columns' own units, and the Hessian to those of the point."""
+    """Turn sums over rewritten columns into sums over the columns themselves, and divide the Hessian by the scale."""
     k = len(point.center)
     if how is not None:
         for sums in (out.gradient, out.repair):
