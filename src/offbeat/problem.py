@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offbeat.errors import ProblemError
+from offbeat.losses.questions import n_outputs
 
 ROUNDING = 4.0 * float(np.finfo(np.float64).eps)  # of a sum, relative to the sum of absolute terms
 DOUBTFUL = 1e4  # times it, by which a gap may be negative for rounding
@@ -201,7 +202,7 @@ class Problem:
     @property
     def n_outputs(self) -> int:
         """Predictors per row: the number of classes for `Multinomial`, else 1."""
-        return int(getattr(self.loss, "n_classes", 1))
+        return n_outputs(self.loss)
 
     def separable(self, n_columns: int, scale: Floats | None = None) -> Separable:
         """Return the penalty for coefficients ``u = w * scale`` (flattened over outputs).

@@ -174,7 +174,7 @@ def test_numbers_that_are_not_finite_end_the_fit_and_leave_the_iterate() -> None
 
 
 def test_what_it_does_not_take() -> None:
-    with pytest.raises(ProblemError, match=r"does not solve the hinge loss.*ADMM"):
+    with pytest.raises(ProblemError, match=r"needs a smooth loss, which hinge is not; use ADMM"):
         DelayedProximalGradient().check(Problem(losses.Hinge(), penalties.L2(0.1)))
     with pytest.raises(ProblemError, match="repeats of DelayedProximalGradient is 0"):
         DelayedProximalGradient(repeats=0)

@@ -11,8 +11,8 @@ from numpy.testing import assert_allclose
 
 from conformance.oracle import Data
 from offbeat import Problem, engines, losses, penalties
+from offbeat.losses.questions import curvature_jumps
 from offbeat.solvers import Newton
-from offbeat.solvers._common import curvature
 from offbeat.solvers.newton import asynchronous
 from offbeat.solvers.newton.newton import NewtonState
 from support.bench import Bench, best, data, honest, label, run
@@ -151,8 +151,8 @@ def test_curvature_that_jumps_is_bounded_after_some_doubt() -> None:
 
 def test_losses_with_equal_parameters_are_not_taken_for_each_other() -> None:
     assert losses.Squared() == losses.SquaredHinge()  # as tuples
-    assert not curvature.jumps(losses.Squared())
-    assert curvature.jumps(losses.SquaredHinge())
+    assert not curvature_jumps(losses.Squared())
+    assert curvature_jumps(losses.SquaredHinge())
 
 
 def test_without_an_intercept_it_stays_zero() -> None:

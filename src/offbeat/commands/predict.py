@@ -224,13 +224,14 @@ def _table(model: Model, z: Floats, copied: dict[str, pa.ChunkedArray]) -> pa.Ta
     """Return the predictions as a table, after the columns that were asked for."""
     import pyarrow as pa
 
-    from offbeat.commands.scoring import MARGINS, class_numbers, means
+    from offbeat.commands.scoring import class_numbers
+    from offbeat.losses.questions import means, probabilistic
 
     columns: dict[str, Any] = {}
     if model.loss.classifier:
         classes = model.classes if model.classes is not None else tuple(range(1 if z.ndim == 1 else z.shape[1]))
         columns["prediction"] = pa.array(list(classes)).take(pa.array(class_numbers(z)))
-        if model.loss.name in MARGINS:
+        if not probabilistic(model.loss):
             columns["decision"] = z
         else:
             mean = means(model.loss, z)

@@ -12,14 +12,13 @@ from offbeat.data.diagnose import diagnose_non_finite
 from offbeat.data.shards import Workspace, pooled_moments
 from offbeat.errors import DataError
 from offbeat.fit import choice
-from offbeat.linear_model._shared.deviance import POWERS, explained_deviance, mean_deviance
+from offbeat.linear_model._shared.deviance import explained_deviance, mean_deviance
 from offbeat.linear_model._shared.predict import linear_predictor
+from offbeat.losses.questions import means, probabilistic, variance_power
 from offbeat.models.fitted import Model
 from offbeat.problem import Floats, Loss
 
 SAMPLE_ROWS = 200_000
-LARGEST_EXPONENT = 700.0
-MARGINS = ("hinge", "squared-hinge")  # losses of classes that know of no probabilities
 
 
 class Effect(NamedTuple):
@@ -56,36 +55,6 @@ def predictor(model: Model, dataset: Dataset) -> Floats:
     return z
 
 
-def means(loss: Loss, z: Floats) -> Floats:
-    """Return the mean that each predictor stands for: probabilities, counts or values.
-
-    Parameters
-    ----------
-    loss : NamedTuple
-    z : ndarray, shape (n_rows,) or (n_rows, n_outputs)
-
-    Returns
-    -------
-    mean : ndarray, of the shape of ``z``
-        For logistic the probability of the second class, for multinomial of each.
-
-    Examples
-    --------
-    >>> from offbeat.losses import Logistic
-    >>> means(Logistic(), np.zeros(2))
-    array([0.5, 0.5])
-    """
-    from scipy.special import expit, softmax
-
-    if loss.name == "logistic":
-        return np.asarray(expit(z))
-    if loss.name == "multinomial":
-        return np.asarray(softmax(z, axis=1))
-    if loss.name in POWERS:
-        return np.asarray(np.exp(np.minimum(z, LARGEST_EXPONENT)))
-    return z
-
-
 def metrics(model: Model, dataset: Dataset) -> dict[str, float]:
     """Return how well a model predicts the targets of a data set; rows of weight zero do not count.
 
@@ -112,9 +81,9 @@ def metrics(model: Model, dataset: Dataset) -> dict[str, float]:
 def _of_classes(loss: Loss, z: Floats, y: Floats, v: Floats | None) -> dict[str, float]:
     from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
 
-    mean = means(loss, z)
     scores: dict[str, float] = {}
-    if loss.name not in MARGINS:
+    if probabilistic(loss):
+        mean = means(loss, z)
         labels = list(range(2 if mean.ndim == 1 else mean.shape[1]))
         scores["log-loss"] = log_loss(y, mean, sample_weight=v, labels=labels)
     if z.ndim == 1 and len(np.unique(y)) == 2:
@@ -126,8 +95,8 @@ def _of_classes(loss: Loss, z: Floats, y: Floats, v: Floats | None) -> dict[str,
 def _of_numbers(loss: Loss, z: Floats, y: Floats, v: Floats | None) -> dict[str, float]:
     from sklearn import metrics as m
 
-    if loss.name in POWERS:
-        power = POWERS[loss.name]
+    power = variance_power(loss)
+    if power is not None:
         scores = {"mean deviance": mean_deviance(power, y, z, v)}
         if len(np.unique(y)) > 1:
             scores["explained deviance"] = explained_deviance(power, y, z, v)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from offbeat.commands.fitting import Fitted
 from offbeat.commands.scoring import Effect
 from offbeat.diagnostics.progress import duration
+from offbeat.losses.questions import link_name, n_outputs
 from offbeat.models.fitted import Model
 
 if TYPE_CHECKING:
@@ -121,12 +122,10 @@ def _effects(effects: list[Effect]) -> Table:
 
 
 def _title(count: int, model: Model) -> str:
-    of = {
-        "logistic": "log-odds", "multinomial": "log-odds", "poisson": "log of the mean", "gamma": "log of the mean",
-        "hinge": "decision value", "squared-hinge": "decision value",
-    }.get(model.loss.name, "prediction")  # fmt: skip
+    other = "decision value" if model.loss.classifier else "prediction"
+    of = {"logit": "log-odds", "log": "log of the mean"}.get(link_name(model.loss) or "", other)
     target = model.settings.get("target_text") or model.settings.get("target")
-    if model.loss.name in ("logistic", "hinge", "squared-hinge") and model.classes is not None and target is not None:
+    if model.loss.classifier and n_outputs(model.loss) == 1 and model.classes is not None and target is not None:
         of += f" of {target}" if "target_text" in model.settings else f" of {target}={model.classes[1]}"
     number = "Largest" if count < 10 else "Ten largest"
     return f"{number} standardised effects: change of the {of} per standard deviation"

@@ -9,11 +9,12 @@ from offbeat.data.dataset import Data
 from offbeat.engines.base import Engine
 from offbeat.errors import ProblemError
 from offbeat.fit import costs
+from offbeat.losses.questions import constant_parts, curvature_jumps, smooth
+from offbeat.penalties import questions as of_penalty
 from offbeat.problem import Problem
 from offbeat.sideways.protocol import Solver
 from offbeat.sideways.schedule import Stealing
 from offbeat.sideways.topologies import Hub, Topology
-from offbeat.solvers._common.curvature import jumps
 from offbeat.solvers.composite.fallback import Changing
 
 GRAM_COLUMNS = 5000
@@ -26,7 +27,6 @@ SPARSE_NEWTON_COLUMNS = 500
 KINK_COLUMNS, KINK_ROWS = 1000, 3_000_000  # up to which an interior point has room for its systems and its rows
 KINK_WORK = 2e10  # of a system that is summed over the rows, in products
 KINK_BESIDE = 50  # columns that the work beside is like
-SELECTING = ("l1", "elastic-net", "positive-elastic-net")
 WIDE = 1.0  # columns a row
 WIDE_COLUMNS = 200
 WORDS = 0.1  # columns a row, from which few columns are in many rows
@@ -58,12 +58,17 @@ def solver(
         if getattr(wanted, "whole", False) and dataset.cluster is not None:
             raise ProblemError(f"{wanted.name} needs all rows in one place, and these lie on a cluster: use another")
         return wanted, "asked for"
-    k = dataset.n_columns
-    if not getattr(problem.loss, "smooth", True):
+    if not smooth(problem.loss):
         return _for_kinks(problem, dataset, staleness)
+    return _for_smooth_losses(problem, dataset, staleness, shared=shared)
+
+
+def _for_smooth_losses(problem: Problem, dataset: Data, staleness: float, *, shared: bool) -> tuple[Solver, str]:
+    """Return the solver for a loss with a derivative everywhere."""
+    k, ridge = dataset.n_columns, of_penalty.smooth(problem.penalty)
     if many_columns(problem, dataset) and not shared and dataset.cluster is None:
         return solvers.ProximalNewton(), f"{k:,} columns and a penalty that selects among them: working sets"
-    if not (shared or staleness or dataset.sparse or dataset.cluster is not None) and problem.penalty.smooth:
+    if not (shared or staleness or dataset.sparse or dataset.cluster is not None) and ridge:
         by_cost = _by_cost(problem, dataset)
         if by_cost is not None:
             return by_cost
@@ -77,18 +82,19 @@ def solver(
             return newton, f"{k:,} columns: the Hessian is cheap, Newton needs few passes"
     if _many_margins(problem, dataset) and not shared and staleness == 0.0 and dataset.cluster is None:
         return solvers.SDCA(threads=1), f"sparse, {k:,} columns, and rows beyond the margin count for nothing"
-    if problem.penalty.smooth and dataset.sparse and not shared:
+    if ridge and dataset.sparse and not shared:
         return solvers.NewtonCG(), f"sparse, {k:,} columns: Hessian products, preconditioned by the frequent columns"
-    if problem.penalty.smooth:
+    if ridge:
         return solvers.LBFGS(), f"{k:,} columns and a smooth penalty: only gradients, with curvature from their changes"
     return solvers.ProximalGradient(), f"{k:,} columns and a penalty with kinks: accelerated proximal gradient"
 
 
 def _with_gradients(problem: Problem) -> Solver:
     """Return Newton's method; of a loss that is straight far out, with one that goes on where it finds no curvature."""
-    if not jumps(problem.loss):
+    if not curvature_jumps(problem.loss):
         return solvers.Newton()
-    return Changing(solvers.Newton(), solvers.LBFGS() if problem.penalty.smooth else solvers.ProximalGradient())
+    then = solvers.LBFGS() if of_penalty.smooth(problem.penalty) else solvers.ProximalGradient()
+    return Changing(solvers.Newton(), then)
 
 
 def _by_cost(problem: Problem, dataset: Data) -> tuple[Solver, str] | None:
@@ -108,7 +114,7 @@ def _by_cost(problem: Problem, dataset: Data) -> tuple[Solver, str] | None:
         return None  # the same method whether rows have weights, are repeated or left out
     if problem.loss.quadratic and "newton" in able and 2 * n >= k:
         return None  # the Gram matrix, in one pass
-    easy = dataset.in_memory and m == 1 and not problem.loss.quadratic and not jumps(problem.loss)
+    easy = dataset.in_memory and m == 1 and not problem.loss.quadratic and not curvature_jumps(problem.loss)
     if not able or easy or m > 1:
         able += ["lbfgs", "newton-cg"]  # which read the rows often, and know little of curvature that jumps
     name = min(able, key=lambda method: costs.seconds(method, n, k, m))
@@ -171,16 +177,15 @@ def _few_for_kinks(dataset: Data) -> bool:
 
 def _many_margins(problem: Problem, dataset: Data) -> bool:
     """Whether it is a smooth support vector machine on rows such as words, which share few columns."""
-    ridge = problem.penalty.name == "l2" and problem.penalty.alpha > 0.0 and problem.penalty.weights is None
+    penalty = problem.penalty
+    ridge = of_penalty.smooth(penalty) and of_penalty.curvature(penalty) > 0.0 and penalty.weights is None
     words = dataset.sparse and dataset.n_columns > WORDS * dataset.n_rows
-    return ridge and words and problem.loss.name in ("squared-hinge", "squared-epsilon-insensitive")
+    return ridge and words and constant_parts(problem.loss)
 
 
 def many_columns(problem: Problem, dataset: Data) -> bool:
     """Whether the penalty selects among so many columns that a working set of them is the thing to look at."""
-    if problem.n_outputs > 1 or not getattr(problem.loss, "smooth", True):
-        return False
-    if problem.penalty.name not in SELECTING or not getattr(problem.penalty, "l1_ratio", 1.0) > 0.0:
+    if not of_penalty.selects(problem.penalty) or not _accepts(solvers.ProximalNewton(), problem):
         return False
     k = dataset.n_columns
     return k > (SPARSE_NEWTON_COLUMNS if dataset.sparse else max(WIDE * dataset.n_rows, WIDE_COLUMNS))

@@ -15,6 +15,7 @@ from offbeat.data.dataset import Data
 from offbeat.data.shards import ColumnMoments, Shard, Workspace, pooled_moments
 from offbeat.engines.base import Engine
 from offbeat.fit.evaluate import evaluate
+from offbeat.losses.questions import smooth
 from offbeat.problem import Floats, Problem, Reference
 from offbeat.sideways import evaluation
 from offbeat.sideways.protocol import DataInfo, original_to_internal
@@ -265,7 +266,7 @@ def _best_constant(targets: _Targets) -> tuple[float, tuple[float, float, float,
 
     Where the best constant is the link of the mean (squared, logistic, Poisson, gamma), that is where it starts.
     """
-    if not getattr(targets.loss, "smooth", True):
+    if not smooth(targets.loss):
         return _best_kink(targets)
     b, step = targets.start(), 0.0
     best = targets.sums(b)

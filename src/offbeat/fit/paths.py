@@ -27,6 +27,8 @@ from offbeat.fit.inspection import Options, inspect
 from offbeat.fit.settings import Allowance, FitArguments, Settings, check_limits, check_on_interrupt, settings_of
 from offbeat.fit.solution import ADVICE, in_range, not_finite
 from offbeat.fit.solve import fit
+from offbeat.losses.questions import smooth
+from offbeat.penalties import questions as of_penalty
 from offbeat.problem import Certificate, Evaluation, Floats, Problem, Separable
 from offbeat.sideways import evaluation
 from offbeat.sideways.evaluation import Iterate
@@ -118,9 +120,16 @@ def largest_alpha(penalty: Separable, slope: float) -> float:
     slope : float
         See `_steepest`.
     """
-    share = {"l1": 1.0, "elastic-net": getattr(penalty.rule, "l1_ratio", 1.0)}.get(penalty.rule.name, RIDGE_SHARE)
+    share = _l1_share(penalty.rule)
     margin = 1.0 + MARGIN if unpenalised(penalty).any() else 1.0
     return margin * slope / max(share, RIDGE_SHARE)
+
+
+def _l1_share(penalty: Any) -> float:
+    """Return the coefficient of ``abs(w)`` at a strength of 1; 0 for a penalty that has none, or no such strength."""
+    if not of_penalty.scaled_by_alpha(penalty):
+        return 0.0
+    return of_penalty.l1(penalty._replace(alpha=1.0)) or 0.0
 
 
 def _steepest(
@@ -199,7 +208,7 @@ def solve_path(
     >>> path.coefs.shape, path.passes, bool(path.coefs[0].any())
     ((10, 5), 1.0, False)
     """
-    if problem.penalty.name not in ("l1", "l2", "elastic-net"):
+    if not of_penalty.scaled_by_alpha(problem.penalty) or of_penalty.l1(problem.penalty) is None:
         raise ProblemError(f"a path needs an L1, L2 or ElasticNet penalty, not {problem.penalty.name!r}")
     if problem.n_outputs > 1:
         raise ProblemError("paths of multinomial problems are not supported: call solve for each strength")
@@ -210,7 +219,7 @@ def solve_path(
     options = Options(fit_intercept, standardize, tol)
     by_columns = choice.many_columns(problem, dataset)
     engine = choice.engine(dataset, "auto")
-    if alphas is None and problem.penalty.name != "l2":
+    if alphas is None and not of_penalty.smooth(problem.penalty):
         _check_smooth(problem, "the strengths of a path", "give alphas")
     begun, before = start(problem, dataset, options, engine, gram=not by_columns), 0.0
     if alphas is None:
@@ -268,7 +277,7 @@ def lambda_max(
     >>> lambda_max(Problem(losses.Squared(), penalties.L1()), X, y)
     1.0
     """
-    share = {"l1": 1.0, "elastic-net": getattr(problem.penalty, "l1_ratio", 0.0)}.get(problem.penalty.name, 0.0)
+    share = _l1_share(problem.penalty)
     if not share > 0.0 or problem.n_outputs > 1:
         raise ProblemError(
             f"lambda_max needs an L1 or ElasticNet penalty with l1_ratio > 0 and one output, not {problem.penalty!r} "
@@ -283,7 +292,7 @@ def lambda_max(
 
 def _check_smooth(problem: Problem, what: str, instead: str) -> None:
     """Raise `ProblemError` for a loss whose slopes say nothing, as it has kinks where the null model is best."""
-    if not getattr(problem.loss, "smooth", True):
+    if not smooth(problem.loss):
         raise ProblemError(f"{what} cannot be told from the slopes of the {problem.loss.name} loss: {instead}")
 
 

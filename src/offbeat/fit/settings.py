@@ -15,14 +15,12 @@ from offbeat.errors import ProblemError
 from offbeat.fit import checkpoint as checkpoints
 from offbeat.fit.inspection import Options
 from offbeat.fit.solution import Solution, large_offset
+from offbeat.losses.questions import link_name
 from offbeat.problem import Problem
 from offbeat.sideways.messages import Row
 from offbeat.sideways.protocol import Progress, Solver
 from offbeat.sideways.schedule import Stealing
 from offbeat.sideways.topologies import Hub, Topology
-
-LOG_LINKS = ("poisson", "gamma")
-"""Names of the losses whose prediction is the logarithm of a mean."""
 
 
 @dataclass(frozen=True)
@@ -156,7 +154,7 @@ def check_limits(max_iter: Any, time_limit: Any) -> None:
 
 def _check_offset(problem: Problem, dataset: Data) -> None:
     """Warn of an offset that is likely to be what its logarithm should be."""
-    if problem.loss.name in LOG_LINKS and (message := large_offset(dataset)):
+    if link_name(problem.loss) == "log" and (message := large_offset(dataset)):
         warnings.warn(message, UserWarning, stacklevel=4)
 
 

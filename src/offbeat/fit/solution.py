@@ -14,6 +14,7 @@ import numpy as np
 from offbeat.data.dataset import Data, Dataset
 from offbeat.diagnostics.trace import Trace
 from offbeat.errors import ConvergenceWarning, DataError, ProblemError
+from offbeat.losses.questions import smooth
 from offbeat.problem import Certificate, Floats, Problem
 from offbeat.sideways.loop import Outcome
 from offbeat.sideways.protocol import DataInfo, Progress, internal_to_original
@@ -221,7 +222,7 @@ def solution_of(
     )
     log.info("%s after %.3g passes, %.3f s: relative gap %.3g", outcome.status, outcome.passes, seconds, c.relative_gap)
     if outcome.status not in ("converged", "interrupted"):
-        kinked = not getattr(problem.loss, "smooth", True)
+        kinked = not smooth(problem.loss)
         message = shortfall(c, outcome.status, outcome.passes, kinked=kinked)
         warnings.warn(message, ConvergenceWarning, stacklevel=4)
     if info.n_outputs == 1:

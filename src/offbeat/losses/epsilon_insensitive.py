@@ -37,6 +37,7 @@ class EpsilonInsensitive(_Fields):
     quadratic = False
     classifier = False
     smooth = False
+    link_name = "identity"
 
     @property
     def smoothness(self) -> float:

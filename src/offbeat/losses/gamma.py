@@ -36,6 +36,8 @@ class Gamma(_Fields):
     quadratic = False
     classifier = False
     smooth = True
+    link_name = "log"
+    variance_power = 2
 
     def value(self, z: float, y: float) -> float:
         """Return the loss; ``inf`` where ``e^-z`` overflows."""

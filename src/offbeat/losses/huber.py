@@ -36,6 +36,7 @@ class Huber(_Fields):
     quadratic = False
     classifier = False
     smooth = True
+    link_name = "identity"
 
     @property
     def smoothness(self) -> float:

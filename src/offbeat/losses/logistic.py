@@ -41,6 +41,8 @@ class Logistic(_Fields):
     quadratic = False
     classifier = True
     smooth = True
+    link_name = "logit"
+    probabilistic = True
 
     def value(self, z: float, y: float) -> float:
         """Return the loss.

@@ -40,11 +40,18 @@ class Multinomial(_Fields):
     quadratic = False
     classifier = True
     smooth = True
+    link_name = "logit"
+    probabilistic = True
 
     @property
     def smoothness(self) -> float:
         """Largest eigenvalue that the Hessian can have: 1/2."""
         return 0.5
+
+    @property
+    def n_outputs(self) -> int:
+        """Predictors a row: one a class."""
+        return self.n_classes
 
     def check(self) -> Self:
         """Return the loss with a plain int; raise `ProblemError` unless it is a whole number from 2."""

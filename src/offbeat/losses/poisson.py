@@ -36,6 +36,8 @@ class Poisson(_Fields):
     quadratic = False
     classifier = False
     smooth = True
+    link_name = "log"
+    variance_power = 1
 
     def value(self, z: float, y: float) -> float:
         """Return the loss; ``inf`` where the mean overflows."""

@@ -33,6 +33,7 @@ class Squared(_Fields):
     quadratic = True
     classifier = False
     smooth = True
+    link_name = "identity"
 
     def value(self, z: float, y: float) -> float:
         """Return the loss."""

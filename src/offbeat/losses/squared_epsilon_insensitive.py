@@ -33,6 +33,7 @@ class SquaredEpsilonInsensitive(_Fields):
     quadratic = False
     classifier = False
     smooth = True
+    link_name = "identity"
 
     @property
     def smoothness(self) -> float:

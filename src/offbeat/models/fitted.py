@@ -14,6 +14,7 @@ import offbeat
 from offbeat import losses, penalties
 from offbeat.data.tables.encoding import Encoder
 from offbeat.errors import ModelFileError
+from offbeat.losses.questions import n_outputs
 from offbeat.problem import Certificate, Floats, Loss, Penalty
 
 Label: TypeAlias = str | int | float | bool
@@ -200,7 +201,8 @@ def _check(model: Model) -> None:
         raise ModelFileError(f"{coef.shape[0]} coefficients for {len(model.encoder.feature_names)} encoded features")
     if model.feature_names is not None and len(model.feature_names) != coef.shape[0]:
         raise ModelFileError(f"{coef.shape[0]} coefficients for {len(model.feature_names)} feature names")
-    if outputs != (() if model.loss.name != "multinomial" else (model.loss.n_classes,)):
+    wanted = n_outputs(model.loss)
+    if outputs != (() if wanted == 1 else (wanted,)):
         raise ModelFileError(f"coefficients of shape {coef.shape} do not fit the {model.loss.name} loss")
     expected = outputs[0] if outputs else 2
     if model.classes is not None and len(model.classes) != expected:

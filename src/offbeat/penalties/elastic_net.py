@@ -38,6 +38,12 @@ class ElasticNet(_Fields):
 
     name = "elastic-net"
     smooth = False
+    scaled_by_alpha = True
+
+    @property
+    def selects(self) -> bool:
+        """Whether coefficients may stay at zero: there is a lasso part."""
+        return self.l1_ratio > 0.0
 
     def value(self, w: float, weight: float) -> float:
         """Return the penalty of one coefficient."""
@@ -89,6 +95,10 @@ class ElasticNet(_Fields):
     def curvature(self, weight: float) -> float:
         """Return the coefficient of ``w^2 / 2``."""
         return self.alpha * weight * (1.0 - self.l1_ratio)
+
+    def l1(self, weight: float) -> float:
+        """Return the coefficient of ``abs(w)``."""
+        return self.alpha * weight * self.l1_ratio
 
     def check(self, n_features: int) -> Self:
         """Return the penalty with canonical types, or raise `ProblemError`."""

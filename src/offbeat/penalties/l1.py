@@ -35,6 +35,8 @@ class L1(_Fields):
 
     name = "l1"
     smooth = False
+    selects = True
+    scaled_by_alpha = True
 
     def value(self, w: float, weight: float) -> float:
         """Return the penalty of one coefficient."""
@@ -78,6 +80,10 @@ class L1(_Fields):
     def curvature(self, weight: float) -> float:
         """Return the coefficient of ``w^2 / 2``: 0."""
         return 0.0
+
+    def l1(self, weight: float) -> float:
+        """Return the coefficient of ``abs(w)``."""
+        return self.alpha * weight
 
     def check(self, n_features: int) -> Self:
         """Return the penalty with canonical types, or raise `ProblemError`."""

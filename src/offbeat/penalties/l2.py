@@ -35,6 +35,7 @@ class L2(_Fields):
 
     name = "l2"
     smooth = True
+    scaled_by_alpha = True
 
     def value(self, w: float, weight: float) -> float:
         """Return the penalty of one coefficient."""
@@ -66,6 +67,10 @@ class L2(_Fields):
     def curvature(self, weight: float) -> float:
         """Return the coefficient of ``w^2 / 2``."""
         return self.alpha * weight
+
+    def l1(self, weight: float) -> float:
+        """Return the coefficient of ``abs(w)``: 0."""
+        return 0.0
 
     def check(self, n_features: int) -> Self:
         """Return the penalty with canonical types, or raise `ProblemError`."""

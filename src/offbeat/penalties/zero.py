@@ -65,6 +65,10 @@ class Zero(_Fields):
         """Return the coefficient of ``w^2 / 2``: 0."""
         return 0.0
 
+    def l1(self, weight: float) -> float:
+        """Return the coefficient of ``abs(w)``: 0."""
+        return 0.0
+
     def check(self, n_features: int) -> Self:
         """Return the penalty with canonical types; raise `ProblemError` if ``alpha`` is not 0."""
         if self.alpha != 0.0:

@@ -12,6 +12,7 @@ from offbeat.data.shards.conditioning import Conditioning, conditioned_blocks, c
 from offbeat.data.shards.point import Point, Sums, head_size
 from offbeat.data.source import CSR, Block
 from offbeat.kernels import rows
+from offbeat.losses import questions
 
 NO_BUFFER_SHAPE = (0, 1)
 
@@ -27,7 +28,7 @@ def evaluate(shard: Rows, loss: Any, point: Point, workspace: Workspace) -> Sums
     )
     inner, how = conditioned_point(shard, point)
     for block, targets, ranges in conditioned_blocks(shard, point.fraction, workspace, how):
-        if getattr(loss, "n_classes", 0):
+        if questions.n_outputs(loss) > 1:
             add_classes(block, targets, inner, ranges, out)
         elif isinstance(block, CSR):
             _add_sparse(loss, block, targets, inner, ranges, out)

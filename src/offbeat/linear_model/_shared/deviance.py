@@ -11,9 +11,8 @@ from sklearn.exceptions import UndefinedMetricWarning
 from offbeat.losses import Gamma, Poisson
 from offbeat.problem import Floats, Loss
 
-POWERS = {"poisson": 1, "gamma": 2}
-"""Exponents of the variance functions, by loss."""
-LOSSES: dict[int, Loss] = {1: Poisson(), 2: Gamma()}
+LOSSES: dict[int, Loss] = {loss.variance_power: loss for loss in (Poisson(), Gamma())}
+"""Losses by the exponent of the variance function."""
 
 
 def half_deviances(power: int, y: Floats, z: Floats) -> Floats:

@@ -39,6 +39,11 @@ class PositiveElasticNet(_Fields):
     name = "positive-elastic-net"
     smooth = False
 
+    @property
+    def selects(self) -> bool:
+        """Whether coefficients may stay at zero: there is a lasso part."""
+        return self.l1_ratio > 0.0
+
     def value(self, w: float, weight: float) -> float:
         """Return the penalty of one coefficient; ``inf`` below 0."""
         if w < 0.0:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from functools import lru_cache
-from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
 from offbeat.data.shards import Shard, Workspace
-from offbeat.errors import ProblemError
 from offbeat.losses import Squared
+from offbeat.losses.questions import smooth
 from offbeat.penalties import Zero
 from offbeat.problem import Floats, Problem
 from offbeat.sideways.evaluation import HESSIAN_COLUMNS
@@ -22,57 +19,7 @@ from offbeat.solvers._common.delayed_evaluation import Frame
 MATRIX_COLUMNS = 128  # up to which the matrix itself is cheaper than products with it
 PRODUCTS = 12
 ROWS = 8  # visited for each column, at most
-GRID = 0.01  # between predictors at which second derivatives are compared
-REACH = 2000  # of them on each side
 CAUTION = 1.1  # products find the largest eigenvalue from below
-
-
-def check_smooth(solver: str, problem: Problem) -> None:
-    """Raise `ProblemError` when the loss has no second derivative to speak of, or no bound is known.
-
-    Examples
-    --------
-    >>> from offbeat import losses, penalties
-    >>> check_smooth("DelayedProximalGradient", Problem(losses.Logistic(), penalties.L2()))
-    """
-    if not smooth(problem):
-        squared = {"hinge": "SquaredHinge", "epsilon-insensitive": "SquaredEpsilonInsensitive"}
-        other = squared.get(problem.loss.name, "a smooth loss")
-        hint = f"use SDCA, ADMM, SGD or DualAveraging, or {other} with ProximalGradient"
-        raise ProblemError(f"{solver} does not solve the {problem.loss.name} loss, which has a kink: {hint}")
-
-
-@lru_cache(maxsize=64, typed=True)  # named tuples of different classes with equal fields are equal
-def jumps(loss: Any) -> bool:
-    """Whether the second derivative of a loss jumps somewhere, by a good part of its largest value.
-
-    Examples
-    --------
-    >>> from offbeat import losses
-    >>> jumps(losses.Huber()), jumps(losses.Logistic())
-    (True, False)
-    """
-    if not math.isfinite(loss.smoothness) or loss.quadratic:
-        return False
-    bends = [loss.second_derivative(i * GRID, 1.0) for i in range(-REACH, REACH)]
-    return bool(max(abs(a - b) for a, b in pairwise(bends)) > 0.1 * loss.smoothness)
-
-
-@lru_cache(maxsize=64, typed=True)
-def vanishes(loss: Any) -> bool:
-    """Whether a loss is flat somewhere, slope and all, and bent elsewhere: there rows come and go.
-
-    Examples
-    --------
-    >>> from offbeat import losses
-    >>> vanishes(losses.SquaredHinge()), vanishes(losses.Huber())
-    (True, False)
-    """
-    if not jumps(loss):
-        return False
-    return any(
-        loss.derivative(i * GRID, 1.0) == 0.0 == loss.second_derivative(i * GRID, 1.0) for i in range(-REACH, REACH)
-    )
 
 
 def largest(problem: Problem, shard: Shard, workspace: Workspace, frame: Frame, x: Floats) -> tuple[float, float]:
@@ -113,12 +60,7 @@ def largest(problem: Problem, shard: Shard, workspace: Workspace, frame: Frame, 
 
 def _smoothness(problem: Problem) -> float:
     """Return the bound of the second derivative; 1 for losses with a kink, whose steps need some scale."""
-    return float(problem.loss.smoothness) if smooth(problem) else 1.0
-
-
-def smooth(problem: Problem) -> bool:
-    """Whether the loss is differentiable; losses that do not say are."""
-    return bool(getattr(problem.loss, "smooth", True))
+    return float(problem.loss.smoothness) if smooth(problem.loss) else 1.0
 
 
 def matrix(shard: Shard, workspace: Workspace, frame: Frame) -> tuple[Floats, float]:

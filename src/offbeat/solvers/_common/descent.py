@@ -15,7 +15,6 @@ from typing import Literal, NamedTuple, TypeAlias
 import numpy as np
 
 from offbeat.data.shards import Point
-from offbeat.errors import ProblemError
 from offbeat.problem import Evaluation, Floats, Problem
 from offbeat.sideways import evaluation
 from offbeat.sideways.board import Board
@@ -123,21 +122,6 @@ class Method:
     rule: Rule
     learn: Learn
     direct: Direct
-
-
-def check_smooth(name: str, problem: Problem) -> None:
-    """Raise `ProblemError` when the loss has kinks, or the penalty kinks or bounds."""
-    check_smooth_loss(name, problem)
-    if not problem.penalty.smooth:
-        raise ProblemError(
-            f"{name} needs a smooth penalty, which {problem.penalty.name} is not; use ProximalGradient or Newton"
-        )
-
-
-def check_smooth_loss(name: str, problem: Problem) -> None:
-    """Raise `ProblemError` when the loss has kinks: following subgradients, a method would never settle."""
-    if not getattr(problem.loss, "smooth", True):
-        raise ProblemError(f"{name} needs a smooth loss, which {problem.loss.name} is not; use ADMM (hinge) or SDCA")
 
 
 def start(info: DataInfo) -> tuple[DescentState, Point]:

@@ -11,6 +11,7 @@ import math
 
 import numpy as np
 
+from offbeat.losses.questions import smooth
 from offbeat.problem import Floats, Problem
 from offbeat.sideways.protocol import Candidate, DataInfo
 from offbeat.solvers.admm.local_prox import AdmmContribution
@@ -26,7 +27,7 @@ def lower_bound(problem: Problem, info: DataInfo, sums: AdmmContribution) -> flo
     gradient, conjugate = sums.dual[:-1], sums.facts.conjugate
     excess = float(sums.dual[-1])
     if info.reference.fit_intercept and excess != 0.0:
-        if getattr(problem.loss, "smooth", True):
+        if smooth(problem.loss):
             total = float(sums.repair[-1])
             if not total > 0.0 or not abs(excess) <= total:
                 return -math.inf

@@ -19,6 +19,7 @@ from offbeat.sideways.board import Board
 from offbeat.sideways.protocol import DataInfo, Step
 from offbeat.solvers._common import descent
 from offbeat.solvers._common.descent import DescentState
+from offbeat.solvers._common.needs import SMOOTH_LOSS, SMOOTH_PENALTY, check_needs
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class GradientDescent:
 
     name = "gradient-descent"
     max_staleness = 0.0
+    needs = (SMOOTH_LOSS, SMOOTH_PENALTY)
 
     def __post_init__(self) -> None:
         """Refuse to compare with nothing."""
@@ -50,8 +52,8 @@ class GradientDescent:
             raise ProblemError(f"recent of GradientDescent is {self.recent}; give a whole number from 1")
 
     def check(self, problem: Problem) -> None:
-        """Raise `ProblemError` for penalties with kinks or bounds."""
-        descent.check_smooth("GradientDescent", problem)
+        """Raise `ProblemError` for a problem that does not meet the needs of the method."""
+        check_needs(type(self).__name__, self.needs, problem)
 
     def init_local(self, problem: Problem, shard: Shard, contribution: Floats | None = None) -> Workspace:
         """Return scratch memory."""

@@ -20,6 +20,7 @@ from offbeat.errors import ProblemError
 from offbeat.problem import Floats, Problem
 from offbeat.sideways.board import Board
 from offbeat.sideways.protocol import DataInfo, State, Step
+from offbeat.solvers._common.needs import ONE_OUTPUT, SEPARABLE, check_needs
 from offbeat.solvers.saga import epochs, hub
 from offbeat.solvers.saga import shard as saga_rows
 from offbeat.solvers.saga.messages import Contribution, Query
@@ -75,6 +76,7 @@ class Hogwild:
     max_staleness = 0.0
     exact = False  # comes near the optimum, and no certificate of it is to be expected
     whole = True
+    needs = (ONE_OUTPUT, SEPARABLE)
 
     def __post_init__(self) -> None:
         """Refuse numbers of threads below one, and steps that go nowhere."""
@@ -84,9 +86,8 @@ class Hogwild:
             raise ProblemError(f"eta of Hogwild is {self.eta}; give a positive number")
 
     def check(self, problem: Problem) -> None:
-        """Raise `ProblemError` for losses with several outputs."""
-        if problem.n_outputs > 1:
-            raise ProblemError(f"Hogwild does not solve the {problem.loss.name} loss; use LBFGS or ProximalGradient")
+        """Raise `ProblemError` for a problem that does not meet the needs of the method."""
+        check_needs(type(self).__name__, self.needs, problem)
 
     def init_local(self, problem: Problem, shard: Shard, contribution: Floats | None = None) -> Local:
         """Return what the contribution says: how many epochs there were, and the curvature of the rows."""

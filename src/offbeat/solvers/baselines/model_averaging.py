@@ -16,13 +16,15 @@ import numpy as np
 from offbeat.data.shards import Shard, Workspace
 from offbeat.data.source import CSR
 from offbeat.errors import ProblemError
+from offbeat.losses.questions import smooth
 from offbeat.problem import Evaluation, Floats, Problem
 from offbeat.sideways import evaluation
 from offbeat.sideways.board import Board
 from offbeat.sideways.evaluation import Iterate
 from offbeat.sideways.protocol import Candidate, DataInfo, State, Step
-from offbeat.solvers._common import curvature, delayed_evaluation
+from offbeat.solvers._common import delayed_evaluation
 from offbeat.solvers._common.delayed_evaluation import Frame
+from offbeat.solvers._common.needs import ONE_OUTPUT, SEPARABLE, check_needs
 from offbeat.solvers.baselines import minibatch
 from offbeat.solvers.baselines.minibatch import RUN, Local
 
@@ -79,6 +81,7 @@ class ModelAveraging:
 
     name = "model-averaging"
     exact = False  # the average of models is not the model of the average
+    needs = (ONE_OUTPUT, SEPARABLE)
 
     def __post_init__(self) -> None:
         """Refuse numbers of rounds and epochs below one."""
@@ -95,9 +98,8 @@ class ModelAveraging:
         return math.inf if self.rounds is None else 0.0
 
     def check(self, problem: Problem) -> None:
-        """Raise `ProblemError` for losses with several outputs."""
-        if problem.n_outputs > 1:
-            raise ProblemError(f"ModelAveraging does not solve the {problem.loss.name} loss; use ProximalGradient")
+        """Raise `ProblemError` for a problem that does not meet the needs of the method."""
+        check_needs(type(self).__name__, self.needs, problem)
 
     def init_local(self, problem: Problem, shard: Shard, contribution: Floats | None = None) -> Local:
         """Return what the contribution says: the clock and the curvature."""
@@ -188,7 +190,7 @@ def _memory(problem: Problem, shard: Shard, local: Local, query: Query) -> Memor
 
 def _noise(problem: Problem, level: float, frame: Frame) -> float:
     """Return how much the curvature of `RUN` rows may be above that of all: scaled columns have a variance of 1."""
-    if not curvature.smooth(problem):
+    if not smooth(problem.loss):
         level = 1.0
     elif math.isfinite(problem.loss.smoothness):
         level = float(problem.loss.smoothness)

@@ -17,14 +17,15 @@ import numpy as np
 from offbeat.data.arrays.in_memory import DenseSource
 from offbeat.data.shards import Cancelled, Point, Shard, Workspace
 from offbeat.errors import ProblemError
+from offbeat.losses.questions import curvature_jumps
 from offbeat.penalties import L2
+from offbeat.penalties.questions import curvature
 from offbeat.problem import Floats, Problem, Reference
 from offbeat.sideways import evaluation
 from offbeat.sideways.board import Board, View
 from offbeat.sideways.evaluation import Iterate
 from offbeat.sideways.protocol import DataInfo, Progress, Solver, State, Step
-from offbeat.solvers._common.curvature import jumps
-from offbeat.solvers._common.descent import check_smooth_loss
+from offbeat.solvers._common.needs import PURE_RIDGE, SMOOTH_LOSS, check_needs
 from offbeat.solvers.composite import row_span
 from offbeat.solvers.composite.row_span import Span
 from offbeat.solvers.newton.newton import Newton
@@ -88,14 +89,11 @@ class RowSpace:
     name = "row-space"
     max_staleness = 0.0
     whole = True
+    needs = (SMOOTH_LOSS, PURE_RIDGE)
 
     def check(self, problem: Problem) -> None:
-        """Raise `ProblemError` for losses with kinks, and for penalties other than a ridge on every column."""
-        check_smooth_loss("RowSpace", problem)
-        penalty = problem.penalty
-        free = penalty.weights is not None and not np.all(np.asarray(penalty.weights, np.float64) > 0.0)
-        if penalty.name != "l2" or not penalty.alpha > 0.0 or free:
-            raise ProblemError("RowSpace needs an L2 penalty on every column; use NewtonCG or ProximalGradient")
+        """Raise `ProblemError` for a problem that does not meet the needs of the method."""
+        check_needs(type(self).__name__, self.needs, problem)
 
     def init_local(self, problem: Problem, shard: Shard, contribution: Floats | None = None) -> Local:
         """Return scratch memory: the span is found when it is needed."""
@@ -159,13 +157,13 @@ def _solved(problem: Problem, shard: Shard, local: Local, query: Query) -> tuple
     assert local.span is not None
     rows = local.span.rows
     small = replace(shard, source=DenseSource(rows), start=0, stop=len(rows), threads=1)
-    ridge = Problem(problem.loss, L2(problem.penalty.alpha))
+    ridge = Problem(problem.loss, L2(curvature(problem.penalty)))
     info = _info(ridge, small, query)
     if local.solution is not None:
         start = (local.solution.coef * np.repeat(info.scale, info.n_outputs), _shifted(info, local.solution, 1.0))
         info = replace(info, start=start, warm=True)
     newton = info.n_outputs == 1 and (
-        info.n_columns <= FEW or problem.loss.quadratic or jumps(problem.loss) or query.again
+        info.n_columns <= FEW or problem.loss.quadratic or curvature_jumps(problem.loss) or query.again
     )
     most = min((query.allowance - 2.0) * query.unit.size / max(info.n_columns, 1), MOST)
     found, passes = minimised(Newton() if newton else NewtonCG(), ridge, small, info, most)

@@ -22,10 +22,13 @@ import numpy as np
 
 from offbeat.data.shards import Shard, Workspace
 from offbeat.errors import ProblemError
+from offbeat.losses import questions as questions_of_loss
+from offbeat.penalties import questions
 from offbeat.problem import Floats, Problem
 from offbeat.sideways import evaluation
 from offbeat.sideways.board import Board
 from offbeat.sideways.protocol import DataInfo, Step
+from offbeat.solvers._common.needs import BOUNDED_OR_DUAL_STEP, ONE_OUTPUT, RIDGE, check_needs
 from offbeat.solvers.dual import delays, hub
 from offbeat.solvers.dual import shard as dual_rows
 from offbeat.solvers.dual.hub import SDCAState
@@ -75,6 +78,7 @@ class SDCA:
 
     name = "sdca"
     max_staleness = math.inf
+    needs = (ONE_OUTPUT, BOUNDED_OR_DUAL_STEP, RIDGE)
 
     @property
     def whole(self) -> bool:
@@ -89,17 +93,8 @@ class SDCA:
             raise ProblemError(f"threads of SDCA is {self.threads}; give a whole number from 1, or None")
 
     def check(self, problem: Problem) -> None:
-        """Raise `ProblemError` unless the penalty is a ridge or an elastic net and the dual of the loss is known."""
-        if problem.n_outputs > 1 or problem.loss.name in ("poisson", "gamma"):
-            raise ProblemError(f"SDCA does not solve the {problem.loss.name} loss; use LBFGS or ProximalGradient")
-        if not getattr(problem.loss, "smooth", True) and not hasattr(problem.loss, "dual_step"):
-            raise ProblemError(f"SDCA needs a smooth loss, or dual_step of the {problem.loss.name} loss; use ADMM")
-        rule = problem.penalty
-        ridge = rule.alpha * (1.0 - getattr(rule, "l1_ratio", 0.0)) if rule.name in ("l2", "elastic-net") else 0.0
-        if not ridge > 0.0 or (rule.weights is not None and not min(rule.weights) > 0.0):
-            raise ProblemError(
-                f"SDCA needs a ridge on every coefficient, which {rule.name} has not; use ProximalGradient or Newton"
-            )
+        """Raise `ProblemError` for a problem that does not meet the needs of the method."""
+        check_needs(type(self).__name__, self.needs, problem)
 
     def init_local(self, problem: Problem, shard: Shard, contribution: Floats | None = None) -> Local:
         """Return a shard without dual variables: its first step sets them."""
@@ -110,11 +105,11 @@ class SDCA:
         """Return the first state and query: to set the dual variables at the start of the fit."""
         x, rule = evaluation.start(info), info.penalty.rule
         l2 = np.append(info.penalty.curvature() * info.scale**2, 0.0)
-        l1 = rule.alpha * getattr(rule, "l1_ratio", 0.0) * info.penalty.weight * info.penalty.factor * info.scale
+        l1 = (questions.l1(rule) or 0.0) * info.penalty.weight * info.penalty.factor * info.scale
         w = x.u / info.scale
         at = np.append(w, float(x.b[0] - info.center @ w) if info.reference.fit_intercept else 0.0)
         sigma = float(info.n_shards)
-        smooth = bool(getattr(problem.loss, "smooth", True))
+        smooth = questions_of_loss.smooth(problem.loss)
         signs = info.reference.fit_intercept and info.reference.conjugate_zero == 0.0
         shrink = np.append(1.0 / (info.n_rows * l2[:-1]), 0.0)
         room = info.longest or info.n_rows

@@ -9,6 +9,7 @@ import numpy as np
 
 from offbeat.data.shards import Shard, Workspace
 from offbeat.data.source import CSR
+from offbeat.losses.questions import piecewise_linear
 from offbeat.problem import Floats, Problem
 from offbeat.sideways.protocol import Step
 from offbeat.solvers.dual import active_set
@@ -179,7 +180,7 @@ def own(query: Query, last: Contribution) -> Query:
 def _polished(problem: Problem, shard: Shard, theta: Floats, query: Query, facts: Facts) -> active_set.Polished | None:
     """Return dual variables that are solved for, from time to time and where that is possible."""
     wanted = query.exact.size and round(facts.steps) % POLISH == POLISH - 1 and shard.source.resident
-    if not wanted or not hasattr(problem.loss, "dual_piece"):
+    if not wanted or not piecewise_linear(problem.loss):
         return None
     before = facts.dual if facts.polished else -math.inf
     found = active_set.polished(problem, shard, theta[: shard.n_rows], query.exact, before)

@@ -23,6 +23,7 @@ from offbeat.sideways.board import Board
 from offbeat.sideways.protocol import DataInfo, State, Step
 from offbeat.solvers._common import curvature, delayed_evaluation
 from offbeat.solvers._common.delayed_evaluation import Frame, Look
+from offbeat.solvers._common.needs import SMOOTH_LOSS, check_needs
 
 MARGIN = 1.05  # over the curvature that was seen
 TRIALS = 30  # halvings of a move to a point where the loss is not finite
@@ -89,6 +90,7 @@ class DelayedProximalGradient:
 
     name = "delayed-proximal-gradient"
     max_staleness = math.inf
+    needs = (SMOOTH_LOSS,)
 
     def __post_init__(self) -> None:
         """Refuse to do nothing."""
@@ -96,8 +98,8 @@ class DelayedProximalGradient:
             raise ProblemError(f"repeats of DelayedProximalGradient is {self.repeats}; give a whole number from 1")
 
     def check(self, problem: Problem) -> None:
-        """Raise `ProblemError` for losses without a second derivative."""
-        curvature.check_smooth("DelayedProximalGradient", problem)
+        """Raise `ProblemError` for a problem that does not meet the needs of the method."""
+        check_needs(type(self).__name__, self.needs, problem)
 
     def init_local(self, problem: Problem, shard: Shard, contribution: Floats | None = None) -> Local:
         """Return a local state; what the contribution says is unpacked with the first query."""

@@ -19,6 +19,7 @@ from offbeat.sideways.board import Board
 from offbeat.sideways.protocol import DataInfo, Step
 from offbeat.solvers._common import descent
 from offbeat.solvers._common.descent import DescentState
+from offbeat.solvers._common.needs import SMOOTH_LOSS, SMOOTH_PENALTY, check_needs
 from offbeat.solvers._common.quasi_newton import lbfgs_direction
 
 
@@ -44,6 +45,7 @@ class LBFGS:
 
     name = "lbfgs"
     max_staleness = 0.0
+    needs = (SMOOTH_LOSS, SMOOTH_PENALTY)
 
     def __post_init__(self) -> None:
         """Refuse an empty memory."""
@@ -51,8 +53,8 @@ class LBFGS:
             raise ProblemError(f"memory of LBFGS is {self.memory}; give a whole number from 1")
 
     def check(self, problem: Problem) -> None:
-        """Raise `ProblemError` for penalties with kinks or bounds."""
-        descent.check_smooth("LBFGS", problem)
+        """Raise `ProblemError` for a problem that does not meet the needs of the method."""
+        check_needs(type(self).__name__, self.needs, problem)
 
     def init_local(self, problem: Problem, shard: Shard, contribution: Floats | None = None) -> Workspace:
         """Return scratch memory."""

@@ -24,7 +24,7 @@ from offbeat.sideways import evaluation
 from offbeat.sideways.board import Board
 from offbeat.sideways.evaluation import Iterate
 from offbeat.sideways.protocol import DataInfo, State, Step
-from offbeat.solvers._common.descent import check_smooth_loss
+from offbeat.solvers._common.needs import SMOOTH_LOSS, check_needs
 from offbeat.solvers._common.stalling import Patience, separated
 
 TRIALS = 100
@@ -88,6 +88,7 @@ class ProximalGradient:
 
     name = "proximal-gradient"
     max_staleness = 0.0
+    needs = (SMOOTH_LOSS,)
 
     def __post_init__(self) -> None:
         """Refuse a step that shrinks by itself."""
@@ -95,8 +96,8 @@ class ProximalGradient:
             raise ProblemError(f"growth of ProximalGradient is {self.growth}; give a number from 1")
 
     def check(self, problem: Problem) -> None:
-        """Raise `ProblemError` for losses with kinks."""
-        check_smooth_loss("ProximalGradient", problem)
+        """Raise `ProblemError` for a problem that does not meet the needs of the method."""
+        check_needs(type(self).__name__, self.needs, problem)
 
     def init_local(self, problem: Problem, shard: Shard, contribution: Floats | None = None) -> Workspace:
         """Return scratch memory."""

@@ -15,11 +15,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from offbeat.data.shards import Shard
-from offbeat.errors import ProblemError
+from offbeat.penalties import questions
 from offbeat.problem import Floats, Problem
 from offbeat.sideways import evaluation
 from offbeat.sideways.board import Board
 from offbeat.sideways.protocol import Candidate, DataInfo, State, Step
+from offbeat.solvers._common.needs import ONE_OUTPUT, PIECEWISE_LINEAR, RIDGE_OR_LASSO, check_needs
 from offbeat.solvers.interior_point import shard as interior_rows
 from offbeat.solvers.interior_point.products import Frame
 from offbeat.solvers.interior_point.shard import Facts, Memory, Query, Rows
@@ -72,19 +73,11 @@ class InteriorPoint:
     name = "interior-point"
     max_staleness = 0.0
     whole = True
+    needs = (ONE_OUTPUT, PIECEWISE_LINEAR, RIDGE_OR_LASSO)
 
     def check(self, problem: Problem) -> None:
-        """Raise `ProblemError` unless the loss is made of straight lines, and each column has a ridge or a lasso."""
-        if problem.n_outputs > 1 or not hasattr(problem.loss, "dual_piece"):
-            raise ProblemError(
-                f"InteriorPoint needs dual_piece of the {problem.loss.name} loss; use ProximalGradient, Newton or ADMM"
-            )
-        rule = problem.penalty
-        weighted = rule.weights is None or min(rule.weights) > 0.0
-        if rule.name not in ("l1", "l2", "elastic-net") or not rule.alpha > 0.0 or not weighted:
-            raise ProblemError(
-                f"InteriorPoint needs a ridge or lasso on every coefficient, which {rule.name} has not; use ADMM"
-            )
+        """Raise `ProblemError` for a problem that does not meet the needs of the method."""
+        check_needs(type(self).__name__, self.needs, problem)
 
     def init_local(self, problem: Problem, shard: Shard, contribution: Floats | None = None) -> Local:
         """Return a shard that has not begun, or goes on from its contribution."""
@@ -98,11 +91,11 @@ class InteriorPoint:
         """Return the first state and query."""
         at, rule, n = evaluation.start(info), info.penalty.rule, float(info.n_rows)
         on = float(info.reference.fit_intercept)
-        share = {"l1": 1.0, "l2": 0.0}.get(rule.name, getattr(rule, "l1_ratio", 0.0))
-        kink = n * rule.alpha * share * info.penalty.weight * info.penalty.factor
+        l1 = questions.l1(rule) or 0.0
+        kink = n * l1 * info.penalty.weight * info.penalty.factor
         query = Query(
             Frame(info.center, 1.0 / info.scale, on), np.append(at.u, on * at.b),
-            np.append(n * info.penalty.curvature(), 0.0), kink if share > 0.0 else np.empty(0),
+            np.append(n * info.penalty.curvature(), 0.0), kink if l1 > 0.0 else np.empty(0),
         )  # fmt: skip
         return InteriorState(info, query), query
 

@@ -21,7 +21,7 @@ from offbeat.sideways import evaluation
 from offbeat.sideways.board import Board
 from offbeat.sideways.evaluation import Iterate
 from offbeat.sideways.protocol import DataInfo, State, Step
-from offbeat.solvers._common.descent import check_smooth_loss
+from offbeat.solvers._common.needs import ONE_OUTPUT, SEPARABLE, SMOOTH_LOSS, check_needs
 from offbeat.solvers._common.stalling import Patience, separated
 from offbeat.solvers.lasso import row_sample, working_set
 from offbeat.solvers.lasso.working_set import Local, Query
@@ -60,12 +60,11 @@ class ProximalNewton:
     name = "proximal-newton"
     max_staleness = 0.0
     whole = True
+    needs = (SMOOTH_LOSS, ONE_OUTPUT, SEPARABLE)
 
     def check(self, problem: Problem) -> None:
-        """Raise `ProblemError` for losses with kinks and several outputs."""
-        check_smooth_loss("ProximalNewton", problem)
-        if problem.n_outputs > 1:
-            raise ProblemError(f"ProximalNewton does not solve the {problem.loss.name} loss; use ProximalGradient")
+        """Raise `ProblemError` for a problem that does not meet the needs of the method."""
+        check_needs(type(self).__name__, self.needs, problem)
 
     def init_local(self, problem: Problem, shard: Shard, contribution: Floats | None = None) -> Local:
         """Return a shard without columns at hand: they are fetched when they are wanted."""

@@ -19,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from offbeat.data.shards import Shard, Workspace
+from offbeat.losses.questions import curvature_jumps
 from offbeat.problem import Floats, Problem
 from offbeat.sideways.board import Board
 from offbeat.sideways.evaluation import work as work_of
@@ -138,7 +139,7 @@ def _moved(problem: Problem, shard: Shard, local: Local, query: Query) -> tuple[
             if seen.hessian is not None:
                 new = Model(seen, seen.hessian, x)
             what = "gradient + Hessian" if hessian else "gradient"
-            doubts = local.doubts + (local.doubts < DOUBTS and missed > WRONG * bent and curvature.jumps(problem.loss))
+            doubts = local.doubts + (local.doubts < DOUBTS and missed > WRONG * bent and curvature_jumps(problem.loss))
             local = Local(local.workspace, local.contribution, new, error, missed, bent, doubts, visited)
             return local, work, what
         x = model.look.x + SHORTER * (x - model.look.x)

@@ -19,15 +19,15 @@ from typing import Any
 import numpy as np
 
 from offbeat.data.shards import Point, Shard
-from offbeat.errors import ProblemError
+from offbeat.losses.questions import constant_parts
 from offbeat.problem import Evaluation, Floats, Problem, Separable
 from offbeat.sideways import evaluation
 from offbeat.sideways.board import Board
 from offbeat.sideways.evaluation import Iterate
 from offbeat.sideways.protocol import DataInfo, State, Step
 from offbeat.solvers._common import continuation
-from offbeat.solvers._common.curvature import vanishes
-from offbeat.solvers._common.descent import NOISE, check_smooth_loss
+from offbeat.solvers._common.descent import NOISE
+from offbeat.solvers._common.needs import ONE_OUTPUT, SEPARABLE, SMOOTH_LOSS, check_needs
 from offbeat.solvers._common.stalling import Patience, separated
 from offbeat.solvers.newton import asynchronous
 from offbeat.solvers.newton.quadratic import Quadratic, rounding, solve_quadratic
@@ -122,12 +122,11 @@ class Newton:
 
     name = "newton"
     max_staleness = math.inf
+    needs = (SMOOTH_LOSS, ONE_OUTPUT, SEPARABLE)
 
     def check(self, problem: Problem) -> None:
-        """Raise `ProblemError` for losses with kinks or several outputs."""
-        check_smooth_loss("Newton", problem)
-        if problem.n_outputs > 1:
-            raise ProblemError(f"Newton does not solve the {problem.loss.name} loss; use LBFGS or ProximalGradient")
+        """Raise `ProblemError` for a problem that does not meet the needs of the method."""
+        check_needs(type(self).__name__, self.needs, problem)
 
     def init_local(self, problem: Problem, shard: Shard, contribution: Floats | None = None) -> asynchronous.Local:
         """Return scratch memory; without rounds, the model that goes with the contribution."""
@@ -212,7 +211,7 @@ class Newton:
         fraction = state.base.fraction
         if fraction >= 1.0 and not state.exact:
             return _ask(state, np.zeros(len(state.hessian)), fraction=1.0, hessian=True)
-        if fraction >= 1.0 and vanishes(problem.loss) and _eases(state.info.penalty):
+        if fraction >= 1.0 and constant_parts(problem.loss) and _eases(state.info.penalty):
             easier = _easier(state)
             if easier is not None:
                 return easier
@@ -222,7 +221,7 @@ class Newton:
             return replace(state, status="stalled"), state.point
         state = replace(state, damping=damping)
         d, change = _direction(state, state.change)
-        again = fraction < 1.0 or vanishes(problem.loss)
+        again = fraction < 1.0 or constant_parts(problem.loss)
         state, point = _ask(replace(state, change=change), d, fraction=fraction, hessian=again)
         return replace(state, note=f"step damped by {damping / level:g}"), point
 

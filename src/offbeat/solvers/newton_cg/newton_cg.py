@@ -20,8 +20,9 @@ from offbeat.sideways import evaluation
 from offbeat.sideways.board import Board
 from offbeat.sideways.evaluation import Iterate
 from offbeat.sideways.protocol import DataInfo, State, Step
-from offbeat.solvers._common import continuation, descent, hessian_products
+from offbeat.solvers._common import continuation, hessian_products
 from offbeat.solvers._common.hessian_products import BLOCK, DIAGONAL, EVALUATE, NOWHERE, PRODUCT, Local, Query
+from offbeat.solvers._common.needs import SMOOTH_LOSS, SMOOTH_PENALTY, check_needs
 from offbeat.solvers._common.stalling import Patience, separated
 from offbeat.solvers.newton_cg import conjugate_gradients, preconditioner
 from offbeat.solvers.newton_cg.conjugate_gradients import Conjugate
@@ -106,6 +107,7 @@ class NewtonCG:
 
     name = "newton-cg"
     max_staleness = 0.0
+    needs = (SMOOTH_LOSS, SMOOTH_PENALTY)
 
     def __post_init__(self) -> None:
         """Refuse parameters out of range."""
@@ -115,8 +117,8 @@ class NewtonCG:
             raise ProblemError(f"most of NewtonCG is {self.most}; give a whole number from 1")
 
     def check(self, problem: Problem) -> None:
-        """Raise `ProblemError` for penalties with kinks or bounds, and losses with kinks."""
-        descent.check_smooth("NewtonCG", problem)
+        """Raise `ProblemError` for a problem that does not meet the needs of the method."""
+        check_needs(type(self).__name__, self.needs, problem)
 
     def init_local(self, problem: Problem, shard: Shard, contribution: Floats | None = None) -> Local:
         """Return scratch memory: curvatures are found again at the next query."""

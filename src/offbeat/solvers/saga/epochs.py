@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from offbeat.data.arrays.chunks import in_memory
 from offbeat.data.shards import Shard, Targets, Workspace
 from offbeat.data.source import CSR, Block
+from offbeat.losses.questions import smooth
+from offbeat.penalties import questions
 from offbeat.problem import Floats, Loss, Penalty, Problem
 from offbeat.solvers.saga.messages import Contribution, Facts, Query
 
@@ -41,16 +43,16 @@ class Done(NamedTuple):
 
 def bound(loss: Loss) -> float:
     """Return the largest second derivative that steps reckon with; of a loss with a kink, that of one rounded off."""
-    return float(loss.smoothness) if getattr(loss, "smooth", True) else 1.0
+    return float(loss.smoothness) if smooth(loss) else 1.0
 
 
 def plan(problem: Problem, shard: Shard, length: float, query: Query) -> Plan:
     """Return what the kernels need for steps of this length."""
     loss, penalty = problem.loss, problem.penalty._replace(weights=None)
     rate, shrink = length * query.metric, np.empty(0)
-    if penalty.name in ("none", "l2"):
+    if questions.smooth(penalty):
         lengths = rate[:-1] * (query.copies if query.copies.size else 1.0)
-        shrink = 1.0 / (1.0 + lengths * query.factor**2 * penalty.alpha * query.strength)
+        shrink = 1.0 / (1.0 + lengths * query.factor**2 * questions.curvature(penalty) * query.strength)
     unbounded = not math.isfinite(bound(loss))
     metric: tuple[Any, ...] = (query.center, rate, unbounded)
     if shard.source.sparse:

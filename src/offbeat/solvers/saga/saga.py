@@ -29,6 +29,7 @@ from offbeat.errors import ProblemError
 from offbeat.problem import Floats, Problem
 from offbeat.sideways.board import Board
 from offbeat.sideways.protocol import DataInfo, State, Step
+from offbeat.solvers._common.needs import ONE_OUTPUT, SEPARABLE, SMOOTH_LOSS, check_needs
 from offbeat.solvers.saga import epochs as saga_epochs
 from offbeat.solvers.saga import hub
 from offbeat.solvers.saga import shard as saga_rows
@@ -95,6 +96,7 @@ class SAGA:
 
     name = "saga"
     max_staleness = math.inf
+    needs = (SMOOTH_LOSS, ONE_OUTPUT, SEPARABLE)
 
     def __post_init__(self) -> None:
         """Refuse numbers below one."""
@@ -103,13 +105,8 @@ class SAGA:
             raise ProblemError(f"{name} of SAGA is {value}; give a whole number from 1")
 
     def check(self, problem: Problem) -> None:
-        """Raise `ProblemError` for losses with a kink and for several outputs."""
-        if problem.n_outputs > 1:
-            raise ProblemError(f"SAGA does not solve the {problem.loss.name} loss; use LBFGS or ProximalGradient")
-        if not getattr(problem.loss, "smooth", True):
-            raise ProblemError(
-                f"SAGA needs a derivative, and the {problem.loss.name} loss has a kink; use ADMM or SDCA"
-            )
+        """Raise `ProblemError` for a problem that does not meet the needs of the method."""
+        check_needs(type(self).__name__, self.needs, problem)
 
     def init_local(self, problem: Problem, shard: Shard, contribution: Floats | None = None) -> Local:
         """Return a shard without slopes, or with those of its contribution."""
