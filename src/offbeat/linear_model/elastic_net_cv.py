@@ -31,7 +31,7 @@ from offbeat.linear_model._cv.gram import FoldGrams, fold_grams, mean_squared_er
 from offbeat.linear_model._shared import translate
 from offbeat.linear_model._shared.base import _number
 from offbeat.linear_model._shared.docs import documented
-from offbeat.linear_model.lasso import SparseRegressor
+from offbeat.linear_model._shared.sparse import SparseRegressor
 from offbeat.problem import Certificate, Floats
 from offbeat.sideways.messages import Row
 

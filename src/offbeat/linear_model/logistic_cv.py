@@ -27,7 +27,7 @@ from offbeat.linear_model._cv.scoring import Predicted, as_text, scorer
 from offbeat.linear_model._shared import translate
 from offbeat.linear_model._shared.base import Start, _number
 from offbeat.linear_model._shared.docs import documented
-from offbeat.linear_model.logistic import ProbabilisticClassifier
+from offbeat.linear_model._shared.probabilistic import ProbabilisticClassifier
 from offbeat.problem import Floats
 
 

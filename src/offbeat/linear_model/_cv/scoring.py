@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import get_scorer, make_scorer
 
 from offbeat.errors import ProblemError
-from offbeat.linear_model.logistic import ProbabilisticClassifier
+from offbeat.linear_model._shared.probabilistic import ProbabilisticClassifier
 
 
 class Predicted(ProbabilisticClassifier):

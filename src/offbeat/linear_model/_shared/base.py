@@ -278,7 +278,7 @@ def warm_solver(problem: Problem, dataset: Data, wanted: Any) -> Any:
     Examples
     --------
     >>> from offbeat.data.arrays.in_memory import DenseSource
-    >>> from offbeat.linear_model import translate
+    >>> from offbeat.linear_model._shared import translate
     >>> dataset = Dataset(DenseSource(np.zeros((50, 2))), np.zeros(50))
     >>> warm_solver(translate.logistic(1.0, 0.0, 2, 50), dataset, "auto").first_sample
     50
