@@ -12,14 +12,14 @@ from scipy import sparse
 from offbeat import Problem, losses, penalties
 from offbeat.commands.fitting import run
 from offbeat.commands.holdout import split
-from offbeat.commands.options import HowToFit
+from offbeat.commands.options import FitRequest
 from offbeat.commands.scoring import metrics
 from offbeat.data.dataset import Dataset
 from offbeat.data.load import as_dataset
 from offbeat.errors import DataError, TargetError
-from offbeat.models.fitted import Model
+from offbeat.models.fitted import FittedModel
 
-HOW = HowToFit(tol=1e-12, progress=False)
+HOW = FitRequest(tol=1e-12, progress=False)
 
 
 def make_dataset(rng: np.random.Generator, kind: Any = np.asarray) -> Dataset:
@@ -40,7 +40,7 @@ def test_copies_and_zero_weights_agree(kind: Any, rng: np.random.Generator) -> N
         assert (parts.n_train, parts.n_test) == (280, 120)
         assert parts.test is not None
         solution = run(problem, parts, HOW)
-        model = Model(solution.coef, solution.intercept, problem.loss, problem.penalty, solution.certificate)
+        model = FittedModel(solution.coef, solution.intercept, problem.loss, problem.penalty, solution.certificate)
         found.append((solution, metrics(model, parts.test)))
     (copied, scores), (weighted, again) = found
     np.testing.assert_allclose(copied.coef, weighted.coef, atol=1e-6)

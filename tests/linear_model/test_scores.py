@@ -28,7 +28,7 @@ from offbeat.linear_model import (
     Ridge,
 )
 from offbeat.linear_model._shared.deviance import half_deviances
-from offbeat.models.fitted import Model
+from offbeat.models.fitted import FittedModel
 from offbeat.problem import Certificate
 
 Floats = NDArray[np.float64]
@@ -114,7 +114,7 @@ def test_the_command_scores_means_that_underflow(loss: Any) -> None:
     z = np.array([0.0, 1.0, -4000.0 if power == 1 else -690.0])
     y = np.array([1.0, 3.0, 0.0 if power == 1 else 1e-300])
     proof = Certificate(0.0, 0.0, 0.0, 0.0, "duality gap", 1e-6)
-    found = metrics(Model(np.ones(1), 0.0, loss, penalties.L2(1.0), proof), as_dataset(z[:, None], y))
+    found = metrics(FittedModel(np.ones(1), 0.0, loss, penalties.L2(1.0), proof), as_dataset(z[:, None], y))
     right = 2.0 * np.mean([exactly(power, *row) for row in zip(y, z, strict=True)])
     null = 2.0 * np.mean([exactly(power, each, math.log(y.mean())) for each in y])
     assert found["mean deviance"] == pytest.approx(right, rel=1e-12)

@@ -18,7 +18,7 @@ from offbeat.data.tables.encoding import Encoder
 from offbeat.errors import ModelFileError
 from offbeat.models import file as model_file
 from offbeat.models.file import is_model, load_model, save_model
-from offbeat.models.fitted import Model
+from offbeat.models.fitted import FittedModel
 from offbeat.problem import Certificate
 from support.command_line import FullDisk
 
@@ -26,34 +26,34 @@ PROOF = Certificate(0.5, 0.4999, 1e-4, 1.4e-4, "duality gap", 1e-3)
 NO_DUAL = Certificate(0.5, -np.inf, 1e-9, 1e-9, "gradient")
 
 
-def simple(value: float = 1.0) -> Model:
-    return Model(np.array([value, -2.0]), 0.25, losses.Squared(), penalties.L2(0.1), PROOF)
+def simple(value: float = 1.0) -> FittedModel:
+    return FittedModel(np.array([value, -2.0]), 0.25, losses.Squared(), penalties.L2(0.1), PROOF)
 
 
-def categorical() -> Model:
+def categorical() -> FittedModel:
     table = pa.table({"x": [1.0, 2.0, 3.0], "Zürich": ["a", "b", "a"], "flag": [True, False, True]})
     encoder = Encoder.fit(table)
     settings = {"target": "late", "drop": ["id"], "alpha": 1e-4}
-    return Model(
+    return FittedModel(
         np.arange(4.0), 0.1, losses.Logistic(), penalties.ElasticNet(1e-4, 0.3), NO_DUAL, encoder,
         classes=("no", "yes"), settings=settings,
     )  # fmt: skip
 
 
-def multinomial() -> Model:
+def multinomial() -> FittedModel:
     names = tuple(f"feature {j}" for j in range(5))
     coef = np.random.default_rng(1).normal(size=(5, 3))
-    return Model(
+    return FittedModel(
         coef, np.zeros(3), losses.Multinomial(3), penalties.L1(0.5), PROOF, feature_names=names, classes=(1, 2, 7)
     )
 
 
-def weighted() -> Model:
+def weighted() -> FittedModel:
     box = penalties.Box(-np.inf, 2.0, 0.1, np.array([1.0, 0.0]))
-    return Model(np.ones(2), 0.0, losses.Huber(0.7), box, PROOF)
+    return FittedModel(np.ones(2), 0.0, losses.Huber(0.7), box, PROOF)
 
 
-def same(a: Model, b: Model) -> bool:
+def same(a: FittedModel, b: FittedModel) -> bool:
     weights = [np.array([]) if m.penalty.weights is None else np.asarray(m.penalty.weights) for m in (a, b)]
     return (
         np.array_equal(a.coef, b.coef)
@@ -67,7 +67,7 @@ def same(a: Model, b: Model) -> bool:
 
 
 @pytest.mark.parametrize("make", [simple, categorical, multinomial, weighted])
-def test_round_trip(make: Callable[[], Model], tmp_path: Path) -> None:
+def test_round_trip(make: Callable[[], FittedModel], tmp_path: Path) -> None:
     model = make()
     save_model(tmp_path / "new" / "model", model)
     assert same(load_model(tmp_path / "new" / "model"), model)
@@ -123,7 +123,7 @@ def test_nothing_is_left_of_a_new_model_when_saving_fails(
 @pytest.mark.parametrize("nth", [1, 2])
 @pytest.mark.parametrize("new", [simple(2.0), simple(1.0)], ids=["other numbers", "the same numbers"])
 def test_the_old_model_stays_when_saving_fails(
-    nth: int, new: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    nth: int, new: FittedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save_model(tmp_path / "m", simple(1.0))
     before = sorted(path.name for path in (tmp_path / "m").iterdir())

@@ -17,7 +17,7 @@ from offbeat._utils import codec
 from offbeat.errors import DataError, ModelFileError
 from offbeat.fit import checkpoint
 from offbeat.models import file as model_file
-from offbeat.models.fitted import Model
+from offbeat.models.fitted import FittedModel
 from offbeat.problem import Certificate
 
 
@@ -93,7 +93,7 @@ def test_members_that_lie_over_each_other_are_refused() -> None:
 @pytest.mark.parametrize("how", ["compressed", "other"])
 def test_models_with_other_arrays_are_refused(how: str, tmp_path: Path) -> None:
     proof = Certificate(0.5, 0.4999, 1e-4, 1.4e-4, "duality gap", 1e-3)
-    model_file.save_model(tmp_path, Model(np.ones(2), 0.25, losses.Squared(), penalties.L2(0.1), proof))
+    model_file.save_model(tmp_path, FittedModel(np.ones(2), 0.25, losses.Squared(), penalties.L2(0.1), proof))
     arrays = next(tmp_path.glob("arrays-*"))
     with open(arrays, "wb") as file:
         if how == "compressed":

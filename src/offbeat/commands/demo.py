@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from offbeat.commands import terminal
-from offbeat.commands.options import OUTPUT, HowToFit, Json, LossName, ModelRequest, PenaltyName
+from offbeat.commands.options import OUTPUT, FitRequest, Json, LossName, ModelRequest, PenaltyName
 from offbeat.errors import DataError
 
 if TYPE_CHECKING:
-    from offbeat.commands.fitting import Fitted
+    from offbeat.commands.fitting import FitResult
     from offbeat.commands.holdout import Split
     from offbeat.datasets import Data
 
@@ -93,7 +93,7 @@ def _fit(data: Data, split: Split, out: Path, *, as_json: bool) -> int:
     from offbeat.models.file import save_model
 
     problem = problem_options.make_problem(MODEL, None)
-    solution = fitting.run(problem, split, HowToFit(progress=True))
+    solution = fitting.run(problem, split, FitRequest(progress=True))
     fitting.require_point(solution)
     settings: dict[str, Any] = {
         "loss": "logistic", "penalty": "elastic-net", "alpha": MODEL.alpha, "l1_ratio": MODEL.l1_ratio,
@@ -105,7 +105,7 @@ def _fit(data: Data, split: Split, out: Path, *, as_json: bool) -> int:
         save_model(out / "model", model)
     scores, effects = fitting.score(model, split)
     about = fitting.describe_data(split, weighted=False)
-    fitted = _write(fitting.Fitted(model, solution, about, settings, scores, effects, {}), out)
+    fitted = _write(fitting.FitResult(model, solution, about, settings, scores, effects, {}), out)
     if as_json:
         terminal.print_json(fitted.to_dict())
     else:
@@ -113,7 +113,7 @@ def _fit(data: Data, split: Split, out: Path, *, as_json: bool) -> int:
     return fitted.exit_code
 
 
-def _write(fitted: Fitted, out: Path) -> Fitted:
+def _write(fitted: FitResult, out: Path) -> FitResult:
     """Write report, figure and trace beside the model."""
     from offbeat.commands import fitting, summary
 

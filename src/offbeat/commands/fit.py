@@ -20,7 +20,7 @@ from offbeat.commands.options import (
     DataRequest,
     Decimal,
     Encoding,
-    HowToFit,
+    FitRequest,
     IndexBase,
     Json,
     LossName,
@@ -235,7 +235,7 @@ def fit(
     """Fit a model to a table; see `HELP`."""
     model = ModelRequest(loss, penalty, alpha, l1_ratio, delta, epsilon)
     shown = False if quiet else None
-    how = HowToFit(
+    how = FitRequest(
         standardize, intercept, solver, workers, tol, max_iter, time_limit, shown, checkpoint, checkpoint_every, resume
     )
     missing = None if na_values is None else tuple(text for text in na_values if text)
@@ -248,7 +248,7 @@ def fit(
         raise typer.Exit(_fit(data, model, how, Outputs(out, report, as_json)))
 
 
-def _fit(data: DataRequest, request: ModelRequest, how: HowToFit, outputs: Outputs) -> int:
+def _fit(data: DataRequest, request: ModelRequest, how: FitRequest, outputs: Outputs) -> int:
     """Read, fit, save, score, print; return the exit code."""
     from offbeat.commands import fitting, problem_options, summary, training_data
     from offbeat.models.file import save_model
@@ -274,7 +274,7 @@ def _fit(data: DataRequest, request: ModelRequest, how: HowToFit, outputs: Outpu
     about = fitting.describe_data(split, weighted=data.weight is not None)
     with terminal.working("scoring ...", quiet=quiet):
         scores, effects = fitting.score(model, split)
-    fitted = fitting.Fitted(model, solution, about, settings, scores, effects, {})
+    fitted = fitting.FitResult(model, solution, about, settings, scores, effects, {})
     if outputs.report is not None:
         with terminal.writing(outputs.report):
             summary.write_report(fitted, outputs.report, f"{data.target or data.table.name}: {request.loss} fit")
@@ -289,7 +289,7 @@ def _fit(data: DataRequest, request: ModelRequest, how: HowToFit, outputs: Outpu
     return fitted.exit_code
 
 
-def _settings(data: DataRequest, request: ModelRequest, how: HowToFit, problem: Problem) -> dict[str, Any]:
+def _settings(data: DataRequest, request: ModelRequest, how: FitRequest, problem: Problem) -> dict[str, Any]:
     """Return all options by name, as JSON can hold them and people want to read them."""
     used = {**problem.loss._asdict(), **problem.penalty._asdict()}
     numbers = {name: used.get(name) for name in ("alpha", "l1_ratio", "delta", "epsilon")}

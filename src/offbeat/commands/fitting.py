@@ -13,7 +13,7 @@ import numpy as np
 
 from offbeat import solvers
 from offbeat.commands.holdout import Split
-from offbeat.commands.options import HowToFit
+from offbeat.commands.options import FitRequest
 from offbeat.commands.scoring import Effect, effects, metrics
 from offbeat.commands.terminal import INTERRUPTED, NOT_CERTIFIED, OK, stop
 from offbeat.engines import Serial, Threads
@@ -22,21 +22,21 @@ from offbeat.fit.inspection import Options
 from offbeat.fit.settings import FitArguments
 from offbeat.fit.solution import Solution
 from offbeat.fit.solve import fit
-from offbeat.models.fitted import Model
+from offbeat.models.fitted import FittedModel
 from offbeat.problem import Problem
 
 SHOWN_CLASSES = 10
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FitResult:
     """A fitted model and what there is to say about it.
 
     ``data`` and ``settings`` are for people to read; ``effects`` has every coefficient, the largest effect first;
     ``files`` are those that were written, by what they are.
     """
 
-    model: Model
+    model: FittedModel
     solution: Solution
     data: Mapping[str, Any]
     settings: Mapping[str, Any]
@@ -69,7 +69,7 @@ class Fitted:
         }
 
 
-def run(problem: Problem, split: Split, how: HowToFit) -> Solution:
+def run(problem: Problem, split: Split, how: FitRequest) -> Solution:
     """Fit the training rows. Ctrl-C ends the fit with the best model so far, as status "interrupted".
 
     Raises
@@ -105,10 +105,10 @@ def require_point(solution: Solution) -> None:
     )
 
 
-def make_model(problem: Problem, split: Split, solution: Solution, settings: Mapping[str, Any]) -> Model:
+def make_model(problem: Problem, split: Split, solution: Solution, settings: Mapping[str, Any]) -> FittedModel:
     """Return what will be saved; ``settings`` must be what JSON can hold."""
     dataset = split.train
-    return Model(
+    return FittedModel(
         solution.coef,
         solution.intercept,
         problem.loss,
@@ -121,7 +121,7 @@ def make_model(problem: Problem, split: Split, solution: Solution, settings: Map
     )
 
 
-def score(model: Model, split: Split) -> tuple[dict[str, float], list[Effect]]:
+def score(model: FittedModel, split: Split) -> tuple[dict[str, float], list[Effect]]:
     """Return the metrics on the held-out rows, if there are any, and the standardised effects."""
     scores = {} if split.test is None else metrics(model, split.test)
     return scores, effects(model, split.train)
@@ -144,7 +144,7 @@ def describe_data(split: Split, *, weighted: bool) -> dict[str, Any]:
     return about
 
 
-def add_files(fitted: Fitted, files: Mapping[str, Path]) -> Fitted:
+def add_files(fitted: FitResult, files: Mapping[str, Path]) -> FitResult:
     """Return the fit with more files on its list."""
     return replace(fitted, files={**fitted.files, **{name: str(path) for name, path in files.items()}})
 

@@ -144,7 +144,7 @@ class ModelRequest:
 
 
 @dataclass(frozen=True)
-class HowToFit:
+class FitRequest:
     """Options of a fit that are neither data nor model; ``progress`` as in `offbeat.solve`."""
 
     standardize: bool = True

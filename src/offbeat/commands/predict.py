@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from offbeat.data.dataset import Dataset
     from offbeat.data.opening import Opened
-    from offbeat.models.fitted import Model
+    from offbeat.models.fitted import FittedModel
     from offbeat.problem import Floats
 
 HELP = """
@@ -146,7 +146,7 @@ def _predict(folder: Path, data: NewData, out: Path | None, *, as_json: bool) ->
         typer.echo(f"{table.num_rows:,} predictions: {out}")
 
 
-def _open(model: Model, data: NewData) -> tuple[Opened, Dataset]:
+def _open(model: FittedModel, data: NewData) -> tuple[Opened, Dataset]:
     """Read the rows in the way that the model was fitted."""
     from offbeat.commands.training_data import read_vector
     from offbeat.data.load import as_dataset, open_data
@@ -220,7 +220,7 @@ def _check_flat(copied: Mapping[str, pa.ChunkedArray], out: Path | None) -> None
             )
 
 
-def _table(model: Model, z: Floats, copied: dict[str, pa.ChunkedArray]) -> pa.Table:
+def _table(model: FittedModel, z: Floats, copied: dict[str, pa.ChunkedArray]) -> pa.Table:
     """Return the predictions as a table, after the columns that were asked for."""
     import pyarrow as pa
 

@@ -15,7 +15,7 @@ from offbeat.fit import choice
 from offbeat.linear_model._shared.deviance import explained_deviance, mean_deviance
 from offbeat.linear_model._shared.predict import linear_predictor
 from offbeat.losses.questions import means, probabilistic, variance_power
-from offbeat.models.fitted import Model
+from offbeat.models.fitted import FittedModel
 from offbeat.problem import Floats, Loss
 
 SAMPLE_ROWS = 200_000
@@ -29,12 +29,12 @@ class Effect(NamedTuple):
     effect: float
 
 
-def predictor(model: Model, dataset: Dataset) -> Floats:
+def predictor(model: FittedModel, dataset: Dataset) -> Floats:
     """Return the linear predictor of each row, offset included.
 
     Parameters
     ----------
-    model : Model
+    model : FittedModel
     dataset : Dataset
 
     Returns
@@ -55,12 +55,12 @@ def predictor(model: Model, dataset: Dataset) -> Floats:
     return z
 
 
-def metrics(model: Model, dataset: Dataset) -> dict[str, float]:
+def metrics(model: FittedModel, dataset: Dataset) -> dict[str, float]:
     """Return how well a model predicts the targets of a data set; rows of weight zero do not count.
 
     Parameters
     ----------
-    model : Model
+    model : FittedModel
     dataset : Dataset
         With targets; classes as numbers.
 
@@ -120,12 +120,12 @@ def class_numbers(z: Floats) -> NDArray[np.intp]:
     return np.asarray(z > 0 if z.ndim == 1 else z.argmax(axis=1), dtype=np.intp)
 
 
-def effects(model: Model, dataset: Dataset) -> list[Effect]:
+def effects(model: FittedModel, dataset: Dataset) -> list[Effect]:
     """Return all coefficients, the largest standardised effect first.
 
     Parameters
     ----------
-    model : Model
+    model : FittedModel
     dataset : Dataset
         The training rows: their standard deviations count.
 

@@ -18,7 +18,7 @@ from offbeat.commands.options import (
     DataRequest,
     Decimal,
     Encoding,
-    HowToFit,
+    FitRequest,
     Json,
     LossName,
     MemoryBudget,
@@ -164,7 +164,7 @@ def simulate(
 ) -> None:
     """Simulate a cluster; see `HELP`."""
     model = ModelRequest(loss, penalty, alpha, l1_ratio, delta, epsilon)
-    how = HowToFit(standardize, intercept, solver, workers, tol, max_iter, time_limit, False if quiet else None)
+    how = FitRequest(standardize, intercept, solver, workers, tol, max_iter, time_limit, False if quiet else None)
     request = SimulationRequest(
         tuple(straggler or ()), tuple(fault or ()), compute, latency, bandwidth, calibrate, seed, staleness, topology,
         shards_per_worker, modes, vary, generate,
@@ -178,7 +178,7 @@ def simulate(
 
 
 def _simulate(
-    data: DataRequest | None, model: ModelRequest, how: HowToFit, request: SimulationRequest, out: Path, *,
+    data: DataRequest | None, model: ModelRequest, how: FitRequest, request: SimulationRequest, out: Path, *,
     as_json: bool,
 ) -> int:  # fmt: skip
     """Make the variants, run them, show and draw them; return the exit code."""

@@ -10,7 +10,7 @@ from typing import Any
 from offbeat import datasets, solvers
 from offbeat.commands import cluster_options, problem_options, terminal, training_data
 from offbeat.commands.fitting import find_solver
-from offbeat.commands.options import DataRequest, HowToFit, LossName, ModelRequest, SimulationRequest
+from offbeat.commands.options import DataRequest, FitRequest, LossName, ModelRequest, SimulationRequest
 from offbeat.commands.simulation_variants import MODES, VARIED, Machines, Task, Variant, in_modes, varied
 from offbeat.data.dataset import Dataset
 from offbeat.data.load import as_dataset
@@ -40,7 +40,7 @@ class Plan:
     notes: tuple[str, ...] = ()
 
 
-def check(data: DataRequest | None, model: ModelRequest, how: HowToFit, request: SimulationRequest) -> None:
+def check(data: DataRequest | None, model: ModelRequest, how: FitRequest, request: SimulationRequest) -> None:
     """Raise `ProblemError` for options that cannot be understood or do not fit together."""
     if data is not None and request.generate is not None:
         raise ProblemError("give a table or --generate, not both")
@@ -64,7 +64,7 @@ def check(data: DataRequest | None, model: ModelRequest, how: HowToFit, request:
         _varied(request.vary)
 
 
-def make(data: DataRequest | None, model: ModelRequest, how: HowToFit, request: SimulationRequest) -> Plan:
+def make(data: DataRequest | None, model: ModelRequest, how: FitRequest, request: SimulationRequest) -> Plan:
     """Read or make up the data, and return what is to be simulated.
 
     Raises
@@ -163,7 +163,7 @@ def _shown(key: str, text: str) -> str:
     return f"{int(text):,}" if key == "workers" else text
 
 
-def _machines(how: HowToFit, request: SimulationRequest) -> Machines:
+def _machines(how: FitRequest, request: SimulationRequest) -> Machines:
     slow = dict(cluster_options.parse_straggler(text) for text in request.straggler)
     return Machines(
         16 if how.workers is None else how.workers,

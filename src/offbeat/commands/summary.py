@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from offbeat.commands.fitting import Fitted
+from offbeat.commands.fitting import FitResult
 from offbeat.commands.scoring import Effect
 from offbeat.diagnostics.progress import duration
 from offbeat.losses.questions import link_name, n_outputs
-from offbeat.models.fitted import Model
+from offbeat.models.fitted import FittedModel
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,7 +27,7 @@ ADVICE = {
 }
 
 
-def print_fit(console: Console, fitted: Fitted, n_effects: int = 10) -> None:
+def print_fit(console: Console, fitted: FitResult, n_effects: int = 10) -> None:
     """Print data, certificate, work, metrics and the largest standardised effects."""
     from rich.table import Table
     from rich.text import Text
@@ -48,7 +48,7 @@ def print_fit(console: Console, fitted: Fitted, n_effects: int = 10) -> None:
         console.print(Text.assemble((f"{name.capitalize():<8}", "dim"), path), soft_wrap=True)
 
 
-def _facts(fitted: Fitted) -> list[tuple[str, Any]]:
+def _facts(fitted: FitResult) -> list[tuple[str, Any]]:
     data, solution = fitted.data, fitted.solution
     metadata = solution.trace.metadata
     held = f"; {data['held-out rows']:,} more held out" if "held-out rows" in data else ""
@@ -66,7 +66,7 @@ def _facts(fitted: Fitted) -> list[tuple[str, Any]]:
     return facts
 
 
-def _work(fitted: Fitted) -> str:
+def _work(fitted: FitResult) -> str:
     solution = fitted.solution
     metadata = solution.trace.metadata
     passes = f"{solution.passes:.3g} pass{'' if solution.passes == 1 else 'es'} over the data"
@@ -74,7 +74,7 @@ def _work(fitted: Fitted) -> str:
     return f"{passes} in {duration(solution.seconds)}{threads}"
 
 
-def _spoken(fitted: Fitted) -> str:
+def _spoken(fitted: FitResult) -> str:
     """Name the loss and penalty as a statistician would."""
     model, name = fitted.model, fitted.settings["penalty"]
     numbers = ((key, getattr(model.penalty, key, None)) for key in ("alpha", "l1_ratio"))
@@ -85,7 +85,7 @@ def _spoken(fitted: Fitted) -> str:
     return f"{model.loss.name} loss, {name} penalty ({about}) on {columns}"
 
 
-def _verdict(fitted: Fitted) -> Text:
+def _verdict(fitted: FitResult) -> Text:
     from rich.text import Text
 
     c = fitted.solution.certificate
@@ -97,7 +97,7 @@ def _verdict(fitted: Fitted) -> Text:
     return Text.assemble(("not certified", "bold yellow"), f": {sentence}; {why}")
 
 
-def _figures(fitted: Fitted) -> str:
+def _figures(fitted: FitResult) -> str:
     c = fitted.solution.certificate
     if c.kind == "gradient":
         return f"objective {c.primal:.9g}   gradient {c.gap:.1e}   (no finite dual for this loss and penalty)"
@@ -121,7 +121,7 @@ def _effects(effects: list[Effect]) -> Table:
     return table
 
 
-def _title(count: int, model: Model) -> str:
+def _title(count: int, model: FittedModel) -> str:
     other = "decision value" if model.loss.classifier else "prediction"
     of = {"logit": "log-odds", "log": "log of the mean"}.get(link_name(model.loss) or "", other)
     target = model.settings.get("target_text") or model.settings.get("target")
@@ -131,7 +131,7 @@ def _title(count: int, model: Model) -> str:
     return f"{number} standardised effects: change of the {of} per standard deviation"
 
 
-def write_report(fitted: Fitted, path: Path, title: str) -> None:
+def write_report(fitted: FitResult, path: Path, title: str) -> None:
     """Write the HTML report of a fit.
 
     Raises

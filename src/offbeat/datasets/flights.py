@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from offbeat._utils.atomic import atomic_write
 from offbeat.datasets.columns import category, dense, feature_names, labelled, sparse
 from offbeat.datasets.container import Data, check_choice, float_dtype
 from offbeat.datasets.rdatasets_files import read_table
@@ -161,15 +162,11 @@ def write_flights(path: str | Path, *, target: FlightTarget = "late") -> Path:
 
     path = Path(path)
     table = pa.Table.from_pandas(flights_table(target=target), preserve_index=False)
-    partial = path.with_name(path.name + ".partial")
     try:
-        pyarrow.parquet.write_table(table, partial)
-        partial.replace(path)
+        with atomic_write(path) as file:
+            pyarrow.parquet.write_table(table, file)
     except OSError as error:
         raise DataError(f"Cannot write {path}: {error.strerror or error}.") from error
-    finally:
-        # A full disk must not leave half a table under the name that was asked for, nor beside it.
-        partial.unlink(missing_ok=True)
     return path
 
 

@@ -12,8 +12,6 @@ import io
 import json
 import os
 import re
-import secrets
-import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -23,12 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 import offbeat
-from offbeat._utils.atomic import atomic_write
+from offbeat._utils.atomic import atomic_folder, atomic_write, synced
 from offbeat._utils.codec import unzip
 from offbeat.errors import ModelFileError, OffbeatError
-from offbeat.models.fitted import ARRAY_NAMES, Label, Model, arrays_of, describe, rebuild
+from offbeat.models.fitted import ARRAY_NAMES, FittedModel, Label, arrays_of, describe, rebuild
 
-__all__ = ["Label", "Model", "is_model", "load_model", "save_model"]
+__all__ = ["FittedModel", "Label", "is_model", "load_model", "save_model"]
 
 FORMAT = "offbeat model"
 VERSION = 1
@@ -37,14 +35,14 @@ ARRAYS = re.compile(r"arrays-[0-9a-f]{16}\.npz")
 UNREADABLE = "Restore the folder from a copy, or fit the model again."
 
 
-def save_model(path: str | os.PathLike[str], model: Model) -> None:
+def save_model(path: str | os.PathLike[str], model: FittedModel) -> None:
     """Write a model into a folder, whole or not at all; a model that is there already is replaced.
 
     Parameters
     ----------
     path : str or path-like
         The folder. It is made if needed; other files in it are left alone.
-    model : Model
+    model : FittedModel
 
     Raises
     ------
@@ -59,7 +57,7 @@ def save_model(path: str | os.PathLike[str], model: Model) -> None:
     >>> import tempfile
     >>> from offbeat import Certificate, losses, penalties
     >>> proof = Certificate(0.5, 0.5, 0.0, 0.0, "duality gap", 1e-6)
-    >>> model = Model(np.ones(3), 0.5, losses.Squared(), penalties.L2(0.1), proof)
+    >>> model = FittedModel(np.ones(3), 0.5, losses.Squared(), penalties.L2(0.1), proof)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     save_model(folder + "/model", model)
     ...     load_model(folder + "/model").coef
@@ -78,7 +76,7 @@ def save_model(path: str | os.PathLike[str], model: Model) -> None:
         raise ModelFileError(f"{folder} is a file. Models are folders: choose another name.")
 
 
-def load_model(path: str | os.PathLike[str]) -> Model:
+def load_model(path: str | os.PathLike[str]) -> FittedModel:
     """Read a model written by `save_model`.
 
     Parameters
@@ -88,7 +86,7 @@ def load_model(path: str | os.PathLike[str]) -> Model:
 
     Returns
     -------
-    model : Model
+    model : FittedModel
 
     Raises
     ------
@@ -120,18 +118,10 @@ def is_model(path: str | os.PathLike[str]) -> bool:
 
 def _write_new(folder: Path, name: str, arrays: bytes, document: bytes) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        temporary.mkdir()
+    with atomic_folder(folder) as temporary:
         for file, content in ((name, arrays), (DOCUMENT, document)):
-            with open(temporary / file, "xb") as stream:
+            with synced(temporary / file) as stream:
                 stream.write(content)
-                stream.flush()
-                os.fsync(stream.fileno())  # a full disk shows here, not after the rename
-        os.replace(temporary, folder)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
 
 
 def _write_inside(folder: Path, name: str, arrays: bytes, document: bytes) -> None:
@@ -166,13 +156,13 @@ def _previous(folder: Path) -> str | None:
     return name if ARRAYS.fullmatch(name) else None
 
 
-def _pack(model: Model) -> bytes:
+def _pack(model: FittedModel) -> bytes:
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays_of(model))
     return buffer.getvalue()
 
 
-def _document(model: Model, arrays: str, digest: str) -> bytes:
+def _document(model: FittedModel, arrays: str, digest: str) -> bytes:
     entry = {"arrays": {"file": arrays, "sha256": digest}}
     document = {"format": FORMAT, "version": VERSION, **describe(model), **entry}
     document["checksum"] = _checksum(document)

@@ -34,7 +34,7 @@ def current_versions() -> dict[str, str]:
 
 
 @dataclass(frozen=True, eq=False)
-class Model:
+class FittedModel:
     """A fitted model: all that prediction needs, and how good it was proven to be.
 
     Parameters
@@ -65,7 +65,7 @@ class Model:
     Examples
     --------
     >>> proof = Certificate(0.5, 0.5, 0.0, 0.0, "duality gap", 1e-6)
-    >>> Model(np.ones(3), 0.5, losses.Squared(), penalties.L2(0.1), proof).n_features
+    >>> FittedModel(np.ones(3), 0.5, losses.Squared(), penalties.L2(0.1), proof).n_features
     3
     """
 
@@ -97,12 +97,12 @@ class Model:
         return [f"x{j}" for j in range(self.n_features)] if self.feature_names is None else list(self.feature_names)
 
 
-def describe(model: Model) -> dict[str, Any]:
+def describe(model: FittedModel) -> dict[str, Any]:
     """Return all of a model but its arrays, as JSON can hold it.
 
     Parameters
     ----------
-    model : Model
+    model : FittedModel
 
     Raises
     ------
@@ -112,7 +112,7 @@ def describe(model: Model) -> dict[str, Any]:
     Examples
     --------
     >>> proof = Certificate(0.5, 0.5, 0.0, 0.0, "duality gap", 1e-6)
-    >>> describe(Model(np.ones(3), 0.5, losses.Squared(), penalties.L2(0.1), proof))["penalty"]
+    >>> describe(FittedModel(np.ones(3), 0.5, losses.Squared(), penalties.L2(0.1), proof))["penalty"]
     {'name': 'l2', 'parameters': {'alpha': 0.1}}
     """
     derived = model.encoder is not None and list(model.feature_names or ()) == model.encoder.feature_names
@@ -129,13 +129,13 @@ def describe(model: Model) -> dict[str, Any]:
     }
 
 
-def arrays_of(model: Model) -> dict[str, NDArray[np.float64]]:
+def arrays_of(model: FittedModel) -> dict[str, NDArray[np.float64]]:
     """Return the arrays of a model by name.
 
     Examples
     --------
     >>> proof = Certificate(0.5, 0.5, 0.0, 0.0, "duality gap", 1e-6)
-    >>> sorted(arrays_of(Model(np.ones(3), 0.5, losses.Squared(), penalties.L2(0.1), proof)))
+    >>> sorted(arrays_of(FittedModel(np.ones(3), 0.5, losses.Squared(), penalties.L2(0.1), proof)))
     ['coef', 'intercept']
     """
     arrays = {"coef": np.asarray(model.coef), "intercept": np.asarray(model.intercept)}
@@ -144,7 +144,7 @@ def arrays_of(model: Model) -> dict[str, NDArray[np.float64]]:
     return arrays
 
 
-def rebuild(document: Mapping[str, Any], arrays: Mapping[str, NDArray[np.float64]]) -> Model:
+def rebuild(document: Mapping[str, Any], arrays: Mapping[str, NDArray[np.float64]]) -> FittedModel:
     """Return the model that `describe` and `arrays_of` took apart.
 
     Parameters
@@ -160,7 +160,7 @@ def rebuild(document: Mapping[str, Any], arrays: Mapping[str, NDArray[np.float64
     Examples
     --------
     >>> proof = Certificate(0.5, 0.5, 0.0, 0.0, "duality gap", 1e-6)
-    >>> model = Model(np.ones(3), 0.5, losses.Squared(), penalties.L2(0.1), proof)
+    >>> model = FittedModel(np.ones(3), 0.5, losses.Squared(), penalties.L2(0.1), proof)
     >>> rebuild(describe(model), arrays_of(model)).certificate == proof
     True
     """
@@ -171,7 +171,7 @@ def rebuild(document: Mapping[str, Any], arrays: Mapping[str, NDArray[np.float64
     penalty.check(coef.shape[0])
     names, classes = document["feature_names"], document["classes"]
     certificate = {name: _number(value) for name, value in document["certificate"].items()}
-    model = Model(
+    model = FittedModel(
         coef,
         intercept if intercept.ndim else float(intercept),
         _revive(document["loss"], losses).check(),
@@ -190,7 +190,7 @@ def _revive(part: dict[str, Any], package: Any) -> Any:
     return _known(package)[part["name"]](**parameters)
 
 
-def _check(model: Model) -> None:
+def _check(model: FittedModel) -> None:
     coef, intercept = np.asarray(model.coef), np.asarray(model.intercept)
     outputs = coef.shape[1:]
     if coef.ndim not in (1, 2) or intercept.shape != outputs or coef.dtype != np.float64:
