@@ -72,10 +72,10 @@ def test_pairs_without_curvature_are_not_remembered() -> None:
     state = DescentState(None, None, None, np.zeros(2), level=1.0)  # type: ignore[arg-type]
     s = np.array([1.0, 0.0])
     method = solvers.LBFGS(memory=2)
-    assert method._learn(state, s, np.array([0.0, 1.0])).pairs == ()
-    assert method._learn(state, s, -s).pairs == ()
+    assert method._add_pair(state, s, np.array([0.0, 1.0])).pairs == ()
+    assert method._add_pair(state, s, -s).pairs == ()
     for _ in range(3):
-        state = method._learn(state, s, 3.0 * s)
+        state = method._add_pair(state, s, 3.0 * s)
     assert len(state.pairs) == 2
     assert_allclose(state.level, 3.0)
 

@@ -61,6 +61,15 @@ CLASSES: dict[str, str] = {
     "offbeat.solvers.admm.smooth:Dense": "offbeat.solvers.admm.smooth:HessianModel",
     "offbeat.solvers.admm.smooth:Limited": "offbeat.solvers.admm.smooth:LimitedMemoryModel",
     "offbeat.data.shard:Point": "offbeat.data.shards.point:Point",
+    "offbeat.solvers.gradient.delayed_proximal_gradient:DelayedState": (
+        "offbeat.solvers.gradient.delayed_proximal_gradient:DelayedGradientState"
+    ),
+    "offbeat.solvers.gradient.delayed_proximal_gradient:Local": (
+        "offbeat.solvers.gradient.delayed_proximal_gradient:DelayedGradientLocal"
+    ),
+    "offbeat.solvers.gradient.delayed_proximal_gradient:Query": (
+        "offbeat.solvers.gradient.delayed_proximal_gradient:DelayedGradientQuery"
+    ),
 }
 """Classes that were renamed, as ``module:Class``; the module is the one of today."""
 

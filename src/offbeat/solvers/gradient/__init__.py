@@ -1,4 +1,5 @@
-"""Methods that need gradients only.
+"""Methods that use gradients only.
 
-Reading order: `lbfgs`, `proximal_gradient`, `delayed_proximal_gradient` (gradients of any age).
+Reading order: `lbfgs` (L-BFGS, smooth penalties), `proximal_gradient` (FISTA, any penalty), `delayed_proximal_gradient`
+(gradients of any age, any penalty).
 """

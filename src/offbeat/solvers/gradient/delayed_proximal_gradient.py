@@ -1,11 +1,13 @@
-"""Proximal gradient whose gradients may be of any age (DAve-RPG).
+"""Delay-tolerant proximal gradient (DAve-RPG): gradients may be of any age.
 
 Source: Mishchenko, Iutzeler, Malick & Amini 2018, A Delay-tolerant Proximal-Gradient Algorithm for Distributed
-Learning (ICML; algorithm 1, and section 3.1 for the repetitions). Worker ``i`` owns ``x_i = z_i - grad f_i(z_i) / L_i``
-from the last point ``z_i`` that it saw, and the iterate is the prox of the mean of all ``x_i``. Here every shard has
-its own bound ``L_i`` of the curvature, and means are weighted with it: ``v = sum(L_i z_i - grad f_i) / sum(L_i)``,
-``z = prox(v)`` with the step ``1 / sum(L_i)``. Each map ``z - grad f_i(z) / L_i`` is nonexpansive, so that no delay can
-make the iteration diverge, and the bound of a shard may change whenever the shard likes.
+Learning (ICML; algorithm 1, and section 3.1 for repeated local steps).
+
+Shard ``i`` holds ``x_i = z_i - grad f_i(z_i) / L_i``, where ``z_i`` is the last point that it received. The iterate is
+the prox of the mean of all ``x_i``. Unlike in the paper, every shard has its own bound ``L_i`` of its curvature, and
+means are weighted by it: ``v = sum(L_i z_i - grad f_i) / sum(L_i)``, ``z = prox(v)`` with the step ``1 / sum(L_i)``.
+Each map ``z - grad f_i(z) / L_i`` is nonexpansive. So the iteration converges for any delay, and a shard may change its
+bound at any step.
 """
 
 from __future__ import annotations
@@ -25,16 +27,16 @@ from offbeat.solvers._common import curvature, delayed_evaluation
 from offbeat.solvers._common.delayed_evaluation import Frame, Look
 from offbeat.solvers._common.needs import SMOOTH_LOSS, check_needs
 
-MARGIN = 1.05  # over the curvature that was seen
-TRIALS = 30  # halvings of a move to a point where the loss is not finite
-NOISE = {8: 1e-9, 4: 3e-6}  # of the loss, by the bytes of a value: changes below are rounding
+CURVATURE_MARGIN = 1.05  # new bound of the curvature, over the observed curvature
+MAX_HALVINGS = 30  # of a move, while the loss is not finite at its end
+RELATIVE_ROUNDING = {8: 1e-9, 4: 3e-6}  # of the loss, by the bytes of a value: smaller changes are rounding
 
 
-class Query(NamedTuple):
-    """The point to take the gradient at; the rest is for workers that repeat.
+class DelayedGradientQuery(NamedTuple):
+    """The point ``x`` to evaluate, and what a shard needs for repeated local steps.
 
-    ``mean`` is ``sum(L_i z_i - grad f_i)`` and ``steepness`` ``sum(L_i)``, both over all rows; ``factor`` and
-    ``weight`` belong to the penalty.
+    ``mean`` is ``sum(L_i z_i - grad f_i)`` and ``steepness`` is ``sum(L_i)``, both sums over all rows. ``factor`` and
+    ``weight`` belong to the penalty. All these are empty or 0 without repetition.
     """
 
     x: Floats
@@ -46,8 +48,8 @@ class Query(NamedTuple):
     weight: Floats
 
 
-class Local(NamedTuple):
-    """What a shard remembers: its last look, the curvature bound (per row), rows visited so far."""
+class DelayedGradientLocal(NamedTuple):
+    """Local state of a shard: its last evaluation, its bound of the curvature (per row), the rows visited so far."""
 
     workspace: Workspace
     contribution: Floats | None
@@ -57,8 +59,8 @@ class Local(NamedTuple):
 
 
 @dataclass(frozen=True)
-class DelayedState(State):
-    """Where the method stands."""
+class DelayedGradientState(State):
+    """State of the hub: the iterate ``x``."""
 
     info: DataInfo
     x: Floats
@@ -66,12 +68,23 @@ class DelayedState(State):
 
 @dataclass(frozen=True)
 class DelayedProximalGradient:
-    """Proximal gradient that needs no rounds: the newest gradient of each shard, however old, and no step size to set.
+    """Proximal gradient that uses the newest gradient of each shard, however old. No step size is to be set.
+
+    It takes smooth losses and every penalty.
 
     Parameters
     ----------
     repeats : int
-        Proximal gradient steps on a shard's own rows between two contributions.
+        Number of proximal gradient steps on a shard's own rows before it contributes.
+
+    Raises
+    ------
+    ProblemError
+        If ``repeats`` is below 1.
+
+    References
+    ----------
+    Mishchenko, Iutzeler, Malick & Amini 2018, ICML, algorithm 1.
 
     Examples
     --------
@@ -93,7 +106,7 @@ class DelayedProximalGradient:
     needs = (SMOOTH_LOSS,)
 
     def __post_init__(self) -> None:
-        """Refuse to do nothing."""
+        """Raise `ProblemError` for fewer than one step."""
         if self.repeats < 1:
             raise ProblemError(f"repeats of DelayedProximalGradient is {self.repeats}; give a whole number from 1")
 
@@ -101,36 +114,43 @@ class DelayedProximalGradient:
         """Raise `ProblemError` for a problem that does not meet the needs of the method."""
         check_needs(type(self).__name__, self.needs, problem)
 
-    def init_local(self, problem: Problem, shard: Shard, contribution: Floats | None = None) -> Local:
-        """Return a local state; what the contribution says is unpacked with the first query."""
-        return Local(Workspace(), contribution)
+    def init_local(self, problem: Problem, shard: Shard, contribution: Floats | None = None) -> DelayedGradientLocal:
+        """Return the local state. The contribution is unpacked in the first step, as that needs a query."""
+        return DelayedGradientLocal(Workspace(), contribution)
 
-    def init_global(self, problem: Problem, info: DataInfo) -> tuple[DelayedState, Query]:
-        """Return the first query: the start."""
+    def init_global(self, problem: Problem, info: DataInfo) -> tuple[DelayedGradientState, DelayedGradientQuery]:
+        """Return the first state and query: the start of the fit."""
         x = delayed_evaluation.start(info)
-        return DelayedState(info, x), self._query(info, x, np.zeros(0), 0.0)
+        return DelayedGradientState(info, x), self._query(info, x, np.zeros(0), 0.0)
 
-    def _query(self, info: DataInfo, x: Floats, mean: Floats, steepness: float) -> Query:
+    def _query(self, info: DataInfo, x: Floats, mean: Floats, steepness: float) -> DelayedGradientQuery:
+        """Return the query at ``x``, with the sums that repeated local steps need."""
         if self.repeats == 1:
-            return Query(x, delayed_evaluation.frame(info), np.zeros(0), 0.0, info.n_rows, np.zeros(0), np.zeros(0))
-        return Query(
+            return DelayedGradientQuery(
+                x, delayed_evaluation.frame(info), np.zeros(0), 0.0, info.n_rows, np.zeros(0), np.zeros(0)
+            )
+        return DelayedGradientQuery(
             x, delayed_evaluation.frame(info), mean, steepness, info.n_rows, info.penalty.factor, info.penalty.weight
         )
 
-    def local_step(self, problem: Problem, shard: Shard, local: Local, query: Query) -> Step:
-        """Take the gradient at the query, and at what follows from it on these rows, as often as asked."""
-        local, work = _prepared(problem, shard, local, query)
-        local, cost = _moved(problem, shard, local, query.frame, query.x)
+    def local_step(
+        self, problem: Problem, shard: Shard, local: DelayedGradientLocal, query: DelayedGradientQuery
+    ) -> Step:
+        """Evaluate the gradient at the query, then at the end of each repeated local step."""
+        local, work = _with_curvature_bound(problem, shard, local, query)
+        local, cost = _evaluate_at(problem, shard, local, query.frame, query.x)
         work += cost
         for _ in range(self.repeats - 1 if query.mean.size else 0):
-            x = _own_step(problem, local, query, shard.n_rows)
-            local, cost = _moved(problem, shard, local, query.frame, x)
+            x = _local_prox_step(problem, local, query, shard.n_rows)
+            local, cost = _evaluate_at(problem, shard, local, query.frame, x)
             work += cost
         payload = _payload(local)
         return Step(local._replace(contribution=payload), payload, work, "gradient")
 
-    def global_step(self, problem: Problem, state: DelayedState, board: Board) -> tuple[DelayedState, Query]:
-        """Take the proximal step from the weighted mean of all shards."""
+    def global_step(
+        self, problem: Problem, state: DelayedGradientState, board: Board
+    ) -> tuple[DelayedGradientState, DelayedGradientQuery]:
+        """Return the state and query with the new iterate: the prox of the weighted mean of all shards."""
         info, total = state.info, board.total()
         passes = float(total[-1]) / info.n_rows
         at, rest = delayed_evaluation.unflat(info, total)
@@ -145,8 +165,8 @@ class DelayedProximalGradient:
         return state, self._query(info, x, (pull - at.gradient) * info.n_rows, steepness * info.n_rows)
 
 
-def _payload(local: Local) -> Floats:
-    """Return look, ``L x``, ``L``, ``L x.x`` and the rows visited; ``L`` for all rows of the shard together."""
+def _payload(local: DelayedGradientLocal) -> Floats:
+    """Return the contribution: the evaluation, ``L x``, ``L``, ``L x.x``, rows visited. ``L`` is a sum over rows."""
     last = local.last
     assert last is not None
     steepness = local.bound * last.rows
@@ -154,18 +174,20 @@ def _payload(local: Local) -> Floats:
     return np.concatenate([last.flat(), steepness * last.x, tail])
 
 
-def _prepared(problem: Problem, shard: Shard, local: Local, query: Query) -> tuple[Local, float]:
-    """Return a local state with a bound of the curvature: the one in the contribution, or a new one."""
+def _with_curvature_bound(
+    problem: Problem, shard: Shard, local: DelayedGradientLocal, query: DelayedGradientQuery
+) -> tuple[DelayedGradientLocal, float]:
+    """Return the local state with a bound of the curvature, from the contribution or computed; and the work."""
     if local.last is not None:
         return local, 0.0
     if local.contribution is not None:
-        return _rebuilt(local, query.frame, shard.n_rows), 0.0
+        return _restored_local(local, query.frame, shard.n_rows), 0.0
     bound, work = curvature.largest(problem, shard, local.workspace, query.frame, query.x)
     return local._replace(bound=bound, visited=min(work, 1.0) * shard.n_rows), work
 
 
-def _rebuilt(local: Local, frame: Frame, rows: float) -> Local:
-    """Return the local state that goes with a contribution."""
+def _restored_local(local: DelayedGradientLocal, frame: Frame, rows: float) -> DelayedGradientLocal:
+    """Return the local state that a contribution was made from."""
     payload = local.contribution
     assert payload is not None
     size = frame.size + frame.n_outputs
@@ -183,30 +205,32 @@ def _rebuilt(local: Local, frame: Frame, rows: float) -> Local:
     return local._replace(last=last, bound=steepness / rows, visited=float(payload[-1]))
 
 
-def _moved(problem: Problem, shard: Shard, local: Local, frame: Frame, x: Floats) -> tuple[Local, float]:
-    """Return the local state after a look at ``x``, with the bound raised to what the move showed.
+def _evaluate_at(
+    problem: Problem, shard: Shard, local: DelayedGradientLocal, frame: Frame, x: Floats
+) -> tuple[DelayedGradientLocal, float]:
+    """Evaluate ``x``. Return the local state, with the bound raised to the observed curvature, and the work.
 
-    Where a loss without bound is not finite, or has risen much more than its curvature foretold, the look is taken on
-    the way there: a contribution may be from any point.
+    If the curvature of the loss is unbounded, the loss at ``x`` may be not finite or far above the quadratic bound. The
+    move is halved then. This is valid: a contribution may come from any point.
     """
     last, visited = local.last, local.visited
-    for trial in range(1, TRIALS + 1):
+    for trial in range(1, MAX_HALVINGS + 1):
         new = delayed_evaluation.look(problem, shard, local.workspace, frame, frame.point(x), x)
         visited += new.rows
         if last is None:
             return local._replace(last=new, visited=visited), float(trial)
-        needed = _needed(last, new, shard.source.dtype.itemsize)
+        needed = _observed_curvature(last, new, shard.source.dtype.itemsize)
         if needed <= (1.0 + 1e-9) * local.bound or (new.finite and needed <= 4.0 * local.bound):
-            bound = max(local.bound, MARGIN * needed if needed > local.bound else 0.0)
+            bound = max(local.bound, CURVATURE_MARGIN * needed if needed > local.bound else 0.0)
             return local._replace(last=new, bound=bound, visited=visited), float(trial)
         if math.isfinite(problem.loss.smoothness) and new.finite:
-            return local._replace(last=new, bound=MARGIN * needed, visited=visited), float(trial)
+            return local._replace(last=new, bound=CURVATURE_MARGIN * needed, visited=visited), float(trial)
         x = 0.5 * (x + last.x)
-    return local._replace(bound=2.0 * local.bound, visited=visited), float(TRIALS)
+    return local._replace(bound=2.0 * local.bound, visited=visited), float(MAX_HALVINGS)
 
 
-def _needed(last: Look, new: Look, bytes_each: int) -> float:
-    """Return the curvature (per row) that the move from one look to the next showed; ``inf`` when not finite."""
+def _observed_curvature(last: Look, new: Look, bytes_each: int) -> float:
+    """Return the curvature (per row) between two evaluations; ``inf`` if the new one is not finite."""
     if not new.finite:
         return math.inf
     d = new.x - last.x
@@ -215,18 +239,18 @@ def _needed(last: Look, new: Look, bytes_each: int) -> float:
         return 0.0
     above = new.loss - last.loss - float(last.gradient @ d)
     secant = float((new.gradient - last.gradient) @ d)
-    if abs(above) < NOISE[bytes_each] * abs(last.loss) or secant <= 0.0:
+    if abs(above) < RELATIVE_ROUNDING[bytes_each] * abs(last.loss) or secant <= 0.0:
         return 0.0
     return max(2.0 * above, secant) / squared
 
 
-def _own_step(problem: Problem, local: Local, query: Query, rows: float) -> Floats:
-    """Return the iterate that the shard's newest contribution leads to, the others being as the query knew them.
+def _local_prox_step(problem: Problem, local: DelayedGradientLocal, query: DelayedGradientQuery, rows: float) -> Floats:
+    """Return the next iterate, from the shard's new contribution and those of the others as the query has them.
 
-    The query's mean holds this shard's contribution before: it is exchanged for the new one (algorithm 1, line 7).
+    The mean in the query contains this shard's old contribution. The new one replaces it (algorithm 1, line 7).
     """
     assert local.last is not None
-    old = np.zeros(query.x.size) if local.contribution is None else _pull(local.contribution, query.x.size)
+    old = np.zeros(query.x.size) if local.contribution is None else _pull_of(local.contribution, query.x.size)
     before = 0.0 if local.contribution is None else float(local.contribution[-3])
     new = local.bound * rows
     pull = query.mean - old + new * local.last.x - local.last.gradient
@@ -236,7 +260,7 @@ def _own_step(problem: Problem, local: Local, query: Query, rows: float) -> Floa
     return np.concatenate([penalty.prox(v[:k], query.n_rows / steepness), v[k:]])
 
 
-def _pull(payload: Floats, size: int) -> Floats:
-    """Return ``L x - gradient`` of a contribution."""
+def _pull_of(payload: Floats, size: int) -> Floats:
+    """Return ``L x - gradient`` from a contribution."""
     pull: Floats = payload[-3 - size : -3] - payload[delayed_evaluation.HEAD : delayed_evaluation.HEAD + size]
     return pull

@@ -1,7 +1,9 @@
-"""L-BFGS: gradients only, with curvature from how they changed.
+"""L-BFGS: a quasi-Newton method that models the curvature by the last changes of the gradient.
 
-Source: Liu & Nocedal 1989 (Math. Program. 45:503). The initial matrix is diagonal: the known curvature of the penalty
-plus a level for the loss, from Nocedal & Wright 2006, eq. 7.20, applied to it alone.
+Sources: Liu & Nocedal 1989 (Math. Program. 45:503); Nocedal & Wright 2006, algorithm 7.4 (two-loop recursion).
+
+The initial matrix of the recursion is diagonal: the known curvature of the penalty, plus one number for the loss (eq.
+7.20, applied to the loss alone). The line search is that of `offbeat.solvers._common.descent`.
 """
 
 from __future__ import annotations
@@ -25,12 +27,21 @@ from offbeat.solvers._common.quasi_newton import lbfgs_direction
 
 @dataclass(frozen=True)
 class LBFGS:
-    """L-BFGS for smooth penalties, any number of columns and outputs.
+    """L-BFGS, for smooth losses and smooth penalties, with any number of columns and outputs.
 
     Parameters
     ----------
     memory : int
-        How many of the last steps the model of the curvature is made of.
+        Number of past steps that model the curvature.
+
+    Raises
+    ------
+    ProblemError
+        If ``memory`` is below 1.
+
+    References
+    ----------
+    Liu & Nocedal 1989, Math. Program. 45:503.
 
     Examples
     --------
@@ -48,7 +59,7 @@ class LBFGS:
     needs = (SMOOTH_LOSS, SMOOTH_PENALTY)
 
     def __post_init__(self) -> None:
-        """Refuse an empty memory."""
+        """Raise `ProblemError` for an empty memory."""
         if self.memory < 1:
             raise ProblemError(f"memory of LBFGS is {self.memory}; give a whole number from 1")
 
@@ -61,7 +72,7 @@ class LBFGS:
         return Workspace()
 
     def init_global(self, problem: Problem, info: DataInfo) -> tuple[DescentState, Point]:
-        """Return the first state and query."""
+        """Return the first state and query: the start of the fit."""
         return descent.start(info)
 
     def local_step(self, problem: Problem, shard: Shard, local: Any, query: Any) -> Step:
@@ -69,11 +80,11 @@ class LBFGS:
         return evaluation.local_step(problem, shard, local, query)
 
     def global_step(self, problem: Problem, state: DescentState, board: Board) -> tuple[DescentState, Point]:
-        """Try another length of the step, or accept it and turn."""
-        return descent.step(problem, state, board, descent.Method(descent.Rule(), self._learn, _direct))
+        """Accept the trial point and choose a new direction, or try another step length."""
+        return descent.step(problem, state, board, descent.Method(descent.Rule(), self._add_pair, _direct))
 
-    def _learn(self, state: DescentState, s: Floats, y: Floats) -> DescentState:
-        """Remember a step and the change of the gradient, if the curvature along it is positive beyond rounding."""
+    def _add_pair(self, state: DescentState, s: Floats, y: Floats) -> DescentState:
+        """Store a step ``s`` and the change ``y`` of the gradient, if the curvature along it is positive."""
         if not float(s @ y) > 1e-14 * float(np.linalg.norm(s) * np.linalg.norm(y)):
             return state
         of_loss = y - state.bend * s

@@ -1,12 +1,12 @@
-"""Accelerated proximal gradient (FISTA) with restarts, and a step that backtracks and grows.
+"""Accelerated proximal gradient (FISTA) with adaptive restart and backtracking. Steps also grow again.
 
 Sources: Beck & Teboulle 2009 (SIAM J. Imaging Sci. 2:183, eq. 4.1-4.3); O'Donoghue & Candes 2015 (Found. Comput. Math.
-15:715, section 3.2, the gradient scheme: the objective of extrapolated points rises too easily for the other);
-Scheinberg, Goldfarb & Bai 2014 (Found. Comput. Math. 14:389): momentum under steps that grow again.
+15:715, section 3.2, the gradient scheme of restart); Scheinberg, Goldfarb & Bai 2014 (Found. Comput. Math. 14:389:
+momentum when steps grow again). The function scheme of restart is not used: the objective of extrapolated points rises
+too easily for it.
 
-The method evaluates the loss at the extrapolated points only, so the certificate, and the model, are those of
-these points: a certificate that mixed the gradient of one point with the coefficients of another would be wrong. A
-penalty may be infinite there (bounds), so they are first projected on its domain.
+The loss is evaluated at extrapolated points only. So the certificate and the model belong to these points. The penalty
+may be infinite there (bounds), so they are projected on its domain first.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from offbeat.sideways.protocol import DataInfo, State, Step
 from offbeat.solvers._common.needs import SMOOTH_LOSS, check_needs
 from offbeat.solvers._common.stalling import Patience, separated
 
-TRIALS = 100
-NOISE = 1e-12  # of the objective
-PASSES = 500  # momentum may carry it up for long
+MAX_BACKTRACKING_STEPS = 100  # from one accepted point
+RELATIVE_ROUNDING = 1e-12  # of the objective: smaller increases do not restart the momentum
+MAX_STALLED_PASSES = 500  # passes without progress, before the fit stops; momentum may raise the objective for long
 
 
 class Anchor(NamedTuple):
@@ -43,12 +43,12 @@ class Anchor(NamedTuple):
 
 @dataclass(frozen=True)
 class ProximalGradientState(State):
-    """Where the method stands.
+    """State of FISTA.
 
-    ``y`` is under evaluation, ``x`` the proximal point it was extrapolated from, ``older`` the one before;
-    ``momentum`` is the sequence t of FISTA at the anchor, ``ahead`` its next value; ``steepness`` is the reciprocal L
-    of the step, ``taken`` that of the last accepted one. Momentum must not carry the objective above ``ceiling``, that
-    of the last restart.
+    ``y`` is the point under evaluation, ``x`` the proximal point that it was extrapolated from, ``older`` the proximal
+    point before. ``momentum`` is ``t`` of FISTA at the anchor, ``ahead`` its next value. ``steepness`` is ``L``, the
+    reciprocal of the step; ``taken`` is ``L`` of the last accepted step. ``ceiling`` is the objective at the last
+    restart: momentum restarts when the objective exceeds it. ``trials`` counts backtracking steps.
     """
 
     info: DataInfo
@@ -63,17 +63,26 @@ class ProximalGradientState(State):
     taken: float = 1.0
     ceiling: float = math.inf
     trials: int = 0
-    patience: Patience = field(default_factory=lambda: Patience(limit=PASSES))
+    patience: Patience = field(default_factory=lambda: Patience(limit=MAX_STALLED_PASSES))
 
 
 @dataclass(frozen=True)
 class ProximalGradient:
-    """Accelerated proximal gradient for any penalty, any number of columns and outputs.
+    """Accelerated proximal gradient (FISTA), for smooth losses and any penalty, columns and outputs.
 
     Parameters
     ----------
     growth : float
-        Factor from 1 by which the step grows after each success.
+        Factor by which the step grows after each accepted point, at least 1.
+
+    Raises
+    ------
+    ProblemError
+        If ``growth`` is below 1.
+
+    References
+    ----------
+    Beck & Teboulle 2009, SIAM J. Imaging Sci. 2:183.
 
     Examples
     --------
@@ -91,7 +100,7 @@ class ProximalGradient:
     needs = (SMOOTH_LOSS,)
 
     def __post_init__(self) -> None:
-        """Refuse a step that shrinks by itself."""
+        """Raise `ProblemError` for a growth below 1."""
         if not 1.0 <= self.growth < math.inf:
             raise ProblemError(f"growth of ProximalGradient is {self.growth}; give a number from 1")
 
@@ -104,7 +113,7 @@ class ProximalGradient:
         return Workspace()
 
     def init_global(self, problem: Problem, info: DataInfo) -> tuple[ProximalGradientState, Point]:
-        """Return the first query: the start, brought within bounds."""
+        """Return the first state and query: the start, projected on the domain of the penalty."""
         y = evaluation.start(info).flat()
         point = _query(info, y)
         return ProximalGradientState(info, y, point, y, y), point
@@ -116,25 +125,25 @@ class ProximalGradient:
     def global_step(
         self, problem: Problem, state: ProximalGradientState, board: Board
     ) -> tuple[ProximalGradientState, Point]:
-        """Accept the point that was evaluated or shorten the step, then step and extrapolate."""
+        """Accept the evaluated point or backtrack. Return the state and the next extrapolated point."""
         at, _ = evaluation.gather(state.info, board, state.point)
         state = replace(state, passes=state.passes + 1.0, progress=None, note="")
         if np.isnan(at.loss) or (state.anchor is None and not evaluation.finite(at)):
             return replace(state, status="not finite"), state.point
         if state.anchor is None:
-            steepness = _first_steepness(problem, at)
+            steepness = _first_curvature(problem, at)
             state = replace(state, steepness=steepness, taken=steepness)
         else:
-            needed = _needed(state.anchor, state.y, at)
-            if _too_steep(state, at, needed):
-                return _shorten(state, needed)
+            needed = _required_curvature(state.anchor, state.y, at)
+            if _must_backtrack(state, at, needed):
+                return _backtrack(state, needed)
             state = replace(state, steepness=max(state.steepness / self.growth, needed), taken=state.steepness)
-        state = _certified(problem, state, at)
-        return _advance(state, at)
+        state = _certify(problem, state, at)
+        return _accept(state, at)
 
 
-def _within(info: DataInfo, x: Floats) -> Floats:
-    """Return the point with its coefficients projected on the domain of the penalty: a proximal step of length 0."""
+def _projected(info: DataInfo, x: Floats) -> Floats:
+    """Return the point projected on the domain of the penalty: a proximal step of length 0."""
     return np.concatenate([info.penalty.prox(x[: info.size], 0.0), x[info.size :]])
 
 
@@ -142,8 +151,8 @@ def _query(info: DataInfo, y: Floats) -> Point:
     return evaluation.query(info, Iterate(y[: info.size], y[info.size :]))
 
 
-def _first_steepness(problem: Problem, at: Evaluation) -> float:
-    """Return a typical curvature of the loss; the first passes correct it."""
+def _first_curvature(problem: Problem, at: Evaluation) -> float:
+    """Return a first guess of ``L``, a typical curvature of the loss. Later passes correct it."""
     if at.repair_sum > 0.0:
         return at.repair_sum
     return float(problem.loss.smoothness) if math.isfinite(problem.loss.smoothness) else 1.0
@@ -157,10 +166,10 @@ def _objective(info: DataInfo, y: Floats, at: Evaluation) -> float:
     return at.loss + info.penalty.value(y[: info.size])
 
 
-def _needed(anchor: Anchor, y: Floats, at: Evaluation) -> float:
+def _required_curvature(anchor: Anchor, y: Floats, at: Evaluation) -> float:
     """Return the least L for which the quadratic bound at the anchor holds at ``y`` (Beck & Teboulle, lemma 2.1).
 
-    Where rounding hides the difference of the losses, the change of the gradient tells instead.
+    If the difference of the losses is lost in rounding, the change of the gradient is used instead.
     """
     step = y - anchor.y
     squared = float(step @ step)
@@ -174,21 +183,22 @@ def _needed(anchor: Anchor, y: Floats, at: Evaluation) -> float:
     return 2.0 * excess / squared
 
 
-def _too_steep(state: ProximalGradientState, at: Evaluation, needed: float) -> bool:
-    """Whether to go back: the bound does not hold, and the objective rose."""
+def _must_backtrack(state: ProximalGradientState, at: Evaluation, needed: float) -> bool:
+    """Whether to backtrack: the objective rose and the quadratic bound does not hold."""
     assert state.anchor is not None
     rose = not _objective(state.info, state.y, at) <= state.anchor.objective
-    return rose and needed > state.steepness * (1.0 + 1e-6) and state.trials < TRIALS
+    return rose and needed > state.steepness * (1.0 + 1e-6) and state.trials < MAX_BACKTRACKING_STEPS
 
 
-def _shorten(state: ProximalGradientState, needed: float) -> tuple[ProximalGradientState, Point]:
-    """Step from the anchor again, shorter."""
+def _backtrack(state: ProximalGradientState, needed: float) -> tuple[ProximalGradientState, Point]:
+    """Take a shorter proximal step from the same anchor."""
     steepness = min(max(needed, 1.5 * state.steepness), 10.0 * state.steepness)
     note = f"step shortened to {1.0 / steepness:.3g}"
-    return _step(replace(state, steepness=steepness, trials=state.trials + 1, note=note), state.older)
+    return _prox_step(replace(state, steepness=steepness, trials=state.trials + 1, note=note), state.older)
 
 
-def _certified(problem: Problem, state: ProximalGradientState, at: Evaluation) -> ProximalGradientState:
+def _certify(problem: Problem, state: ProximalGradientState, at: Evaluation) -> ProximalGradientState:
+    """Return the state with the certificate of the evaluated point, and with a status if the fit should stop."""
     k = state.info.size
     progress = evaluation.progress(problem, state.info, Iterate(state.y[:k], state.y[k:]), at)
     patience = state.patience.after(progress.certificate)
@@ -198,20 +208,20 @@ def _certified(problem: Problem, state: ProximalGradientState, at: Evaluation) -
     return replace(state, progress=progress, patience=patience, status=status)
 
 
-def _advance(state: ProximalGradientState, at: Evaluation) -> tuple[ProximalGradientState, Point]:
-    """Make the evaluated point the anchor; forget the momentum if it carried the objective too high."""
+def _accept(state: ProximalGradientState, at: Evaluation) -> tuple[ProximalGradientState, Point]:
+    """Make the evaluated point the anchor. Restart the momentum if the objective exceeds the ceiling."""
     objective = _objective(state.info, state.y, at)
     anchor = Anchor(state.y, at.loss, objective, _gradient(at))
     state = replace(state, anchor=anchor, trials=0, momentum=state.ahead)
-    if state.momentum == 1.0 or objective > state.ceiling + NOISE * abs(state.ceiling):
+    if state.momentum == 1.0 or objective > state.ceiling + RELATIVE_ROUNDING * abs(state.ceiling):
         state = replace(state, momentum=1.0, ceiling=objective)
-    return _step(state, state.x)
+    return _prox_step(state, state.x)
 
 
-def _step(state: ProximalGradientState, origin: Floats) -> tuple[ProximalGradientState, Point]:
-    """Take the proximal step from the anchor and extrapolate beyond it, seen from ``origin``, the last such point.
+def _prox_step(state: ProximalGradientState, origin: Floats) -> tuple[ProximalGradientState, Point]:
+    """Take the proximal step from the anchor to ``x``. Extrapolate along ``x - origin``, the last proximal point.
 
-    Where the step turns against the momentum, it starts afresh.
+    The momentum restarts if the step and ``x - origin`` form an obtuse angle (the gradient scheme).
     """
     info, anchor = state.info, state.anchor
     assert anchor is not None
@@ -222,6 +232,6 @@ def _step(state: ProximalGradientState, origin: Floats) -> tuple[ProximalGradien
         ratio = state.steepness / state.taken
         ahead = 0.5 * (1.0 + math.sqrt(1.0 + 4.0 * ratio * state.momentum**2))
         share = (state.momentum - 1.0) / ahead
-    y = _within(info, x + share * (x - origin))
+    y = _projected(info, x + share * (x - origin))
     point = _query(info, y)
     return replace(state, x=x, older=origin, y=y, ahead=ahead, point=point), point
