@@ -15,7 +15,7 @@ from offbeat import Problem, engines, losses, penalties, topology
 from offbeat.errors import ConvergenceWarning, ProblemError
 from offbeat.fit.solve import solve
 from offbeat.solvers import ModelAveraging
-from offbeat.solvers.baselines.minibatch import RUN
+from offbeat.solvers._common.constants import ROWS_PER_RUN
 from support.bench import Bench, best, data, honest, label, run
 
 LOSSES = [losses.Hinge(), losses.Logistic(), losses.Squared()]
@@ -27,13 +27,13 @@ def epochs(bench: Bench, shard: int, x: Any, first: int, count: int, eta: float)
     """Return the average iterate of the last of some epochs over a shard, from the rows."""
     rows, y = bench.rows(shard)
     n, name = len(y), bench.problem.loss.name
-    per_epoch = math.ceil(n / RUN)
+    per_epoch = math.ceil(n / ROWS_PER_RUN)
     points: list[Any] = []
     for epoch in range(first, first + count):
         rng = np.random.default_rng((bench.info.seed, bench.shards[shard].start, epoch))
         points = []
-        for i, start in enumerate(RUN * rng.permutation(per_epoch)):
-            part, targets = rows[start : start + RUN], y[start : start + RUN]
+        for i, start in enumerate(ROWS_PER_RUN * rng.permutation(per_epoch)):
+            part, targets = rows[start : start + ROWS_PER_RUN], y[start : start + ROWS_PER_RUN]
             z, sign = part @ x, 2.0 * targets - 1.0
             slopes = {
                 "squared": z - targets,

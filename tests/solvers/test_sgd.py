@@ -11,7 +11,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from offbeat import Problem, engines, losses, penalties
 from offbeat.errors import ProblemError
 from offbeat.solvers import SGD
-from offbeat.solvers.baselines.minibatch import RUN, batch
+from offbeat.solvers._common.constants import ROWS_PER_RUN
+from offbeat.solvers.baselines.minibatch import mini_batch
 from support.bench import Bench, best, data, honest, label, run
 
 LOSSES = [losses.Hinge(), losses.Logistic(), losses.Squared()]
@@ -48,14 +49,14 @@ def test_every_pass_visits_every_row_once_and_each_pass_in_another_order(share: 
     shard = Bench(LOGISTIC, SGD()).shards[1]
     orders = []
     for epoch in range(6):
-        runs = np.concatenate([batch(shard, share, (3, epoch * steps + i)).runs for i in range(steps)])
+        runs = np.concatenate([mini_batch(shard, share, (3, epoch * steps + i)).runs for i in range(steps)])
         rows = np.concatenate([np.arange(first, last) for first, last in runs])
         assert_array_equal(np.sort(rows), np.arange(shard.n_rows))
-        assert np.all(np.diff(runs) <= RUN)
+        assert np.all(np.diff(runs) <= ROWS_PER_RUN)
         orders.append(tuple(runs[:, 0]))
     assert len(set(orders)) == (1 if share == 1.0 else pytest.approx(6, abs=2))
-    again = batch(shard, share, (3, 2)).runs
-    assert_array_equal(again, batch(shard, share, (3, 2)).runs)
+    again = mini_batch(shard, share, (3, 2)).runs
+    assert_array_equal(again, mini_batch(shard, share, (3, 2)).runs)
 
 
 @pytest.mark.parametrize("problem", PROBLEMS, ids=label)

@@ -61,6 +61,19 @@ CLASSES: dict[str, str] = {
     "offbeat.solvers.admm.smooth:Dense": "offbeat.solvers.admm.smooth:HessianModel",
     "offbeat.solvers.admm.smooth:Limited": "offbeat.solvers.admm.smooth:LimitedMemoryModel",
     "offbeat.data.shard:Point": "offbeat.data.shards.point:Point",
+    "offbeat.solvers.baselines.dual_averaging:AveragingState": (
+        "offbeat.solvers.baselines.dual_averaging:DualAveragingState"
+    ),
+    "offbeat.solvers.baselines.dual_averaging:Query": "offbeat.solvers.baselines.dual_averaging:DualAveragingQuery",
+    "offbeat.solvers.baselines.minibatch:Batch": "offbeat.solvers.baselines.minibatch:MiniBatch",
+    "offbeat.solvers.baselines.minibatch:Local": "offbeat.solvers.baselines.minibatch:StochasticLocal",
+    "offbeat.solvers.baselines.model_averaging:MeanState": (
+        "offbeat.solvers.baselines.model_averaging:ModelAveragingState"
+    ),
+    "offbeat.solvers.baselines.model_averaging:Query": (
+        "offbeat.solvers.baselines.model_averaging:ModelAveragingQuery"
+    ),
+    "offbeat.solvers.baselines.sgd:Query": "offbeat.solvers.baselines.sgd:SgdQuery",
     "offbeat.solvers.gradient.delayed_proximal_gradient:DelayedState": (
         "offbeat.solvers.gradient.delayed_proximal_gradient:DelayedGradientState"
     ),

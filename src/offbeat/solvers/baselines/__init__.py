@@ -1,4 +1,5 @@
-"""Methods that are here to compare with: gradient descent, SGD, Hogwild, averages of gradients and of models.
+"""Baselines for comparison: gradient descent, SGD, Hogwild, dual averaging and model averaging.
 
-One file a method; `minibatch` is what the stochastic ones share.
+Reading order: `gradient_descent` (full gradients); `minibatch` (what the stochastic methods share), `sgd`,
+`dual_averaging`, `model_averaging`; `hogwild` (single rows and threads).
 """

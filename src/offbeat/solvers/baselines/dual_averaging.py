@@ -1,9 +1,11 @@
-"""Regularised dual averaging, with contributions of any age; as ASIP-SGD published it, as an option.
+"""Regularised dual averaging with contributions of any age. The published ASIP-SGD is an option.
 
 Sources: Xiao 2010, Dual Averaging Methods for Regularized Stochastic Learning and Online Optimization (JMLR 11:2543,
 algorithm 1 with beta_t = sqrt(t) / eta); Gonzalez, Trifan, Garcia-Molina et al. 2015 (arXiv 1510.07092, section 4.1).
-Every shard owns the mean of all its mini-batch gradients, weighted by its rows: a shard that is asked more often than
-others does not count more. The iterate is ``prox(start - eta sqrt(t) mean gradient)``, the model the average iterate.
+
+Every shard holds the mean of all its mini-batch gradients. Shards are weighted by rows, so a shard that makes more
+steps does not count more. The iterate is ``prox(start - eta sqrt(t) mean gradient)``. The model is a weighted average
+of the iterates.
 """
 
 from __future__ import annotations
@@ -22,11 +24,11 @@ from offbeat.sideways.protocol import DataInfo, State, Step
 from offbeat.solvers._common import delayed_evaluation
 from offbeat.solvers._common.delayed_evaluation import Frame
 from offbeat.solvers.baselines import minibatch, sgd
-from offbeat.solvers.baselines.minibatch import Local
+from offbeat.solvers.baselines.minibatch import StochasticLocal
 
 
-class Query(NamedTuple):
-    """The point to take gradients at, the seed, and the mean of all duals (of the variant "asip")."""
+class DualAveragingQuery(NamedTuple):
+    """The point to evaluate, the seed that determines the rows, and the mean dual (used by the variant "asip")."""
 
     x: Floats
     frame: Frame
@@ -35,8 +37,8 @@ class Query(NamedTuple):
 
 
 @dataclass(frozen=True)
-class AveragingState(State):
-    """Where the method stands: the origin of the prox, the iterate, the average iterate."""
+class DualAveragingState(State):
+    """State of the hub: the start ``origin``, the iterate ``x``, the average iterate ``mean``."""
 
     info: DataInfo
     origin: Floats
@@ -47,20 +49,30 @@ class AveragingState(State):
 
 @dataclass(frozen=True)
 class DualAveraging:
-    """Regularised dual averaging: stochastic gradients that may be late, repeated or lost.
+    """Regularised dual averaging: stochastic gradients that may be delayed, repeated or lost.
 
-    It comes near the optimum and no further: expect fits to end with ``max_iter``.
+    It takes every loss and penalty. Its noise decays slowly: a fit to a small tolerance usually ends with ``max_iter``.
 
     Parameters
     ----------
     batch : float
-        Share of the rows of each shard that a step looks at.
+        Share of each shard's rows in a mini-batch, in (0, 1].
     eta : float, optional
-        Step ``t`` moves by ``eta / sqrt(t)`` times the sum of gradients; by default the reciprocal of the largest
-        curvature of the loss.
+        Iterate ``t`` is ``eta / sqrt(t)`` times the sum of gradients away from the start, before the prox. The default
+        is the reciprocal of the largest curvature of the loss.
     variant : {"keyed", "asip"}
-        Whether a shard adds to its own sum of gradients, or to the mean of all that it has received (the published
-        update ``dual <- (dual + received) / (1 + peers) + gradient``, meant for `offbeat.topology.Broadcast`).
+        With "keyed" a shard averages its own gradients. With "asip" a shard adds its gradient to the mean of all duals
+        that it has received: the published update ``dual <- (dual + received) / (1 + peers) + gradient``, meant for
+        `offbeat.topology.Broadcast`.
+
+    Raises
+    ------
+    ProblemError
+        If a parameter is out of range.
+
+    References
+    ----------
+    Xiao 2010, JMLR 11:2543, algorithm 1.
 
     Examples
     --------
@@ -81,53 +93,57 @@ class DualAveraging:
 
     name = "dual-averaging"
     max_staleness = math.inf
-    exact = False  # comes near the optimum, and no certificate of it is to be expected
+    exact = False  # a small tolerance is not to be expected
 
     def __post_init__(self) -> None:
-        """Refuse empty batches, steps that go nowhere, and unknown variants."""
-        sgd.check_hyper(self.name, self.batch, self.eta)
+        """Raise `ProblemError` for parameters out of range."""
+        sgd.check_hyperparameters(self.name, self.batch, self.eta)
         if self.variant not in ("keyed", "asip"):
             raise ProblemError(f'variant of DualAveraging is {self.variant!r}; give "keyed" or "asip"')
 
     def check(self, problem: Problem) -> None:
         """Accept every problem."""
 
-    def init_local(self, problem: Problem, shard: Shard, contribution: Floats | None = None) -> Local:
-        """Return what the contribution says: the sum of gradients and the clock."""
-        return Local(Workspace(), contribution)
+    def init_local(self, problem: Problem, shard: Shard, contribution: Floats | None = None) -> StochasticLocal:
+        """Return the local state that a contribution was made from."""
+        return StochasticLocal(Workspace(), contribution)
 
-    def init_global(self, problem: Problem, info: DataInfo) -> tuple[AveragingState, Query]:
-        """Return the first query: the start."""
+    def init_global(self, problem: Problem, info: DataInfo) -> tuple[DualAveragingState, DualAveragingQuery]:
+        """Return the first state and query: the start of the fit."""
         x = delayed_evaluation.start(info)
-        return AveragingState(info, x, x, x), Query(x, delayed_evaluation.frame(info), info.seed, np.zeros_like(x))
+        return DualAveragingState(info, x, x, x), DualAveragingQuery(
+            x, delayed_evaluation.frame(info), info.seed, np.zeros_like(x)
+        )
 
-    def local_step(self, problem: Problem, shard: Shard, local: Local, query: Query) -> Step:
-        """Add the gradient of some rows to the shard's own mean, or to the dual that it was sent."""
-        point = sgd.Query(query.x, query.frame, query.seed)
-        drawn = sgd.draw(problem, shard, local, point, self.batch)
+    def local_step(self, problem: Problem, shard: Shard, local: StochasticLocal, query: DualAveragingQuery) -> Step:
+        """Add the gradient of the next mini-batch to the shard's mean, or to the dual of the query ("asip")."""
+        point = sgd.SgdQuery(query.x, query.frame, query.seed)
+        drawn = sgd.next_gradient(problem, shard, local, point, self.batch)
         clock, scale = drawn.clock, shard.n_rows / drawn.seen.rows
         new = drawn.seen.gradient * scale
         loss = drawn.seen.loss * scale
-        if self.variant == "asip":  # the sum over shards is to be the mean dual times the rows
+        if self.variant == "asip":  # the hub divides the sum over shards by the number of rows
             dual = query.dual * shard.n_rows + new
         else:
             old = np.zeros_like(new) if local.contribution is None else local.contribution[: new.size]
-            before = 0.0 if local.contribution is None else float(local.contribution[-sgd.TAIL])
+            before = 0.0 if local.contribution is None else float(local.contribution[-sgd.N_SCALARS])
             dual = old + (new - old) / (clock + 1.0)
             loss = before + (loss - before) / (clock + 1.0)
         numbers = [loss, drawn.level * shard.n_rows, clock + 1.0, drawn.visited]
         payload = np.concatenate([dual, [shard.n_rows * (clock + 1.0)], numbers])
         return Step(local._replace(contribution=payload), payload, drawn.work, "mini-batch")
 
-    def global_step(self, problem: Problem, state: AveragingState, board: Board) -> tuple[AveragingState, Query]:
-        """Take the prox of the mean gradient of all times; add to the average iterate."""
+    def global_step(
+        self, problem: Problem, state: DualAveragingState, board: Board
+    ) -> tuple[DualAveragingState, DualAveragingQuery]:
+        """Return the state and query with the next iterate; update the average iterate."""
         info, total = state.info, board.total()
         mean, m = total / info.n_rows, state.x.size
-        query = Query(state.x, delayed_evaluation.frame(info), info.seed, mean[:m])
+        query = DualAveragingQuery(state.x, delayed_evaluation.frame(info), info.seed, mean[:m])
         state = replace(state, passes=float(mean[-1]))
         if not np.all(np.isfinite(total)):
             return replace(state, status="diverged"), query
-        t = max(float(mean[m]), 1.0)  # steps that a shard has taken, in the mean
+        t = max(float(mean[m]), 1.0)  # mean number of steps of a shard
         gradient = mean[:m] if self.variant == "keyed" else mean[:m] / t
         step = (self.eta or 1.0 / float(mean[-3])) * math.sqrt(t)
         v = state.origin - step * gradient

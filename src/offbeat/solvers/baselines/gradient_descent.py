@@ -1,8 +1,9 @@
-"""Gradient descent with steps after Barzilai and Borwein, made safe by a line search.
+"""Gradient descent with Barzilai-Borwein steps and a nonmonotone line search.
 
-Sources: Barzilai & Borwein 1988 (IMA J. Numer. Anal. 8:141); Raydan 1997 (SIAM J. Optim. 7:26), which lets the
-objective rise above the last one, but not above the last ten. The curvature of the penalty is known
-and divided out exactly.
+Sources: Barzilai & Borwein 1988 (IMA J. Numer. Anal. 8:141, eq. 5); Raydan 1997 (SIAM J. Optim. 7:26): an accepted
+point may have a larger objective than the last one, but not than the largest of the last ten.
+
+The curvature of the penalty is known. The step takes it into account exactly, column by column.
 """
 
 from __future__ import annotations
@@ -24,12 +25,22 @@ from offbeat.solvers._common.needs import SMOOTH_LOSS, SMOOTH_PENALTY, check_nee
 
 @dataclass(frozen=True)
 class GradientDescent:
-    """Gradient descent for smooth penalties: the plain method others are measured by.
+    """Gradient descent with Barzilai-Borwein steps, for smooth losses and penalties: a baseline.
 
     Parameters
     ----------
     recent : int
-        The objective must fall below the largest of so many last ones; 1 lets it never rise.
+        A new objective is compared with the largest of this many last ones. With 1 the objective decreases at each
+        step.
+
+    Raises
+    ------
+    ProblemError
+        If ``recent`` is below 1.
+
+    References
+    ----------
+    Barzilai & Borwein 1988, IMA J. Numer. Anal. 8:141.
 
     Examples
     --------
@@ -47,7 +58,7 @@ class GradientDescent:
     needs = (SMOOTH_LOSS, SMOOTH_PENALTY)
 
     def __post_init__(self) -> None:
-        """Refuse to compare with nothing."""
+        """Raise `ProblemError` for a number below 1."""
         if self.recent < 1:
             raise ProblemError(f"recent of GradientDescent is {self.recent}; give a whole number from 1")
 
@@ -60,7 +71,7 @@ class GradientDescent:
         return Workspace()
 
     def init_global(self, problem: Problem, info: DataInfo) -> tuple[DescentState, Point]:
-        """Return the first state and query."""
+        """Return the first state and query: the start of the fit."""
         return descent.start(info)
 
     def local_step(self, problem: Problem, shard: Shard, local: Any, query: Any) -> Step:
@@ -68,16 +79,17 @@ class GradientDescent:
         return evaluation.local_step(problem, shard, local, query)
 
     def global_step(self, problem: Problem, state: DescentState, board: Board) -> tuple[DescentState, Point]:
-        """Try a shorter step, or accept it and turn."""
+        """Accept the trial point and take a new direction, or try a shorter step."""
         rule = descent.Rule(curvature=math.inf, recent=self.recent)
-        return descent.step(problem, state, board, descent.Method(rule, _learn, _direct))
+        return descent.step(problem, state, board, descent.Method(rule, _update_curvature, _direction))
 
 
-def _learn(state: DescentState, s: Floats, y: Floats) -> DescentState:
-    """Take the curvature of the loss along the step (eq. 5 of the source) as its level everywhere."""
+def _update_curvature(state: DescentState, s: Floats, y: Floats) -> DescentState:
+    """Set the curvature of the loss to that along the last step (Barzilai & Borwein, eq. 5)."""
     level = float(s @ (y - state.bend * s)) / max(float(s @ s), 1e-300)
     return replace(state, level=min(max(level, 1e-8 * state.level), 1e8 * state.level))
 
 
-def _direct(state: DescentState, gradient: Floats) -> Floats:
+def _direction(state: DescentState, gradient: Floats) -> Floats:
+    """Return the negative gradient over the curvature of loss and penalty."""
     return -gradient / (state.level + state.bend)

@@ -1,11 +1,10 @@
-"""HOGWILD!: stochastic gradient descent by threads that share one point and no locks.
+"""HOGWILD!: stochastic gradient descent by threads that update one point without locks. A baseline.
 
-Source: Recht, Re, Wright & Niu 2011 (NIPS, algorithm 1; section 5: steps of one length for an epoch, shorter from epoch
-to epoch); Robbins & Monro 1951; Polyak & Juditsky 1992 (averaging).
+Sources: Recht, Re, Wright & Niu 2011 (NIPS, algorithm 1; section 5: the step size is constant in an epoch and decreases
+from epoch to epoch); Robbins & Monro 1951; Polyak & Juditsky 1992 (averaging).
 
-The steps are those of `SAGA` with nothing to hold them against: same metric of the columns, same proximal steps, same
-threads. So noise stays in proportion to the length of the steps, and the method comes near the optimum and no further;
-`SAGA` with threads is the one whose noise vanishes.
+The steps are those of `SAGA` without variance reduction: same metric of the columns, same proximal steps, same threads.
+So the noise is proportional to the step size. With `SAGA` the noise vanishes.
 """
 
 from __future__ import annotations
@@ -26,13 +25,13 @@ from offbeat.solvers.saga import shard as saga_rows
 from offbeat.solvers.saga.messages import Contribution, Query
 from offbeat.solvers.saga.shard import Local
 
-BACKOFF = 0.75
-"""Power of the epoch that steps are divided by. With 1 a weak ridge is never reached, with 0.5 noise goes slowly."""
+STEP_DECAY_POWER = 0.75
+"""Steps are divided by this power of the epoch. With 1 weak ridges take too long, with 0.5 noise decays slowly."""
 
 
 @dataclass(frozen=True)
 class HogwildState(State):
-    """Where the hub stands: the query under way, where the iterate began, averages of iterates and gradients."""
+    """State of the hub: the current query, the start ``origin``, the averages of iterates and gradients."""
 
     info: DataInfo
     query: Query
@@ -43,21 +42,30 @@ class HogwildState(State):
 
 @dataclass(frozen=True)
 class Hogwild:
-    """Stochastic gradient descent along single rows, by threads without locks (HOGWILD!).
+    """Stochastic gradient descent along single rows, by threads without locks (HOGWILD!): a baseline.
 
-    All rows are one shard, and threads are the method's own: ``Hogwild(threads=2)`` with ``engine=Serial()``. It comes
-    near the optimum and no further: expect fits to end with ``max_iter``. Moves of threads may overwrite each other, so
-    that with several threads fits are not the same to the last bit; certificates are not touched by that, as a point is
-    certified on all rows after the threads have ended.
+    All rows are one shard. The method starts its own threads: ``Hogwild(threads=2)`` with ``engine=Serial()``. Its
+    noise decays slowly: a fit to a small tolerance usually ends with ``max_iter``. Threads may overwrite each other's
+    updates, so fits with several threads are not reproducible to the last bit. Certificates are valid nevertheless: a
+    point is certified on all rows after the threads have ended.
 
     Parameters
     ----------
     threads : int
-        Threads that work on the same rows and the same point, where rows are in one array. Rows of a list of arrays are
-        visited by one thread. See docs/lock-free.md.
+        Number of threads, if the rows are in one array. Rows in a list of arrays are visited by one thread. See
+        docs/lock-free.md.
     eta : float
-        Length of steps in the first epoch, over the reciprocal of the largest curvature of the loss along a row. In
-        epoch ``t`` it is ``eta / t^0.75``.
+        Step size in the first epoch, times the largest curvature of the loss along a row. In epoch ``t`` it is
+        ``eta / t^0.75``.
+
+    Raises
+    ------
+    ProblemError
+        If a parameter is out of range.
+
+    References
+    ----------
+    Recht, Re, Wright & Niu 2011, NIPS, algorithm 1.
 
     Examples
     --------
@@ -74,12 +82,12 @@ class Hogwild:
 
     name = "hogwild"
     max_staleness = 0.0
-    exact = False  # comes near the optimum, and no certificate of it is to be expected
+    exact = False  # a small tolerance is not to be expected
     whole = True
     needs = (ONE_OUTPUT, SEPARABLE)
 
     def __post_init__(self) -> None:
-        """Refuse numbers of threads below one, and steps that go nowhere."""
+        """Raise `ProblemError` for parameters out of range."""
         if self.threads < 1:
             raise ProblemError(f"threads of Hogwild is {self.threads}; give a whole number from 1")
         if not 0.0 < self.eta < math.inf:
@@ -90,20 +98,20 @@ class Hogwild:
         check_needs(type(self).__name__, self.needs, problem)
 
     def init_local(self, problem: Problem, shard: Shard, contribution: Floats | None = None) -> Local:
-        """Return what the contribution says: how many epochs there were, and the curvature of the rows."""
+        """Return a new local state, or the one that a contribution was made from."""
         return saga_rows.new_local(shard, contribution)
 
     def init_global(self, problem: Problem, info: DataInfo) -> tuple[HogwildState, Query]:
-        """Return the first state and query: the slopes at the start, from which the metric follows."""
+        """Return the first state and query, for the derivatives at the start. The metric follows from them."""
         query = hub.start(info, 0, 1, self.threads)
         return HogwildState(info, query, query.point, query.point, np.zeros_like(query.point)), query
 
     def local_step(self, problem: Problem, shard: Shard, local: Local, query: Query) -> Step:
-        """Run an epoch over all rows."""
+        """Run one epoch over all rows."""
         return saga_rows.local_step(problem, shard, local, query, epochs.plain)
 
     def global_step(self, problem: Problem, state: HogwildState, board: Board) -> tuple[HogwildState, Query]:
-        """Take the point; add it to the average; shorten the steps."""
+        """Take the point of the epoch, add it to the average, and decrease the step size."""
         total, info, query = board.total(), state.info, state.query
         sums = Contribution.unflat(total, query.point.size, query.copies.size)
         state = replace(state, passes=sums.facts.passes / info.n_rows)
@@ -112,9 +120,11 @@ class Hogwild:
         if query.number == 0:
             query = hub.first(problem, info, query, sums)
         x = hub.point(info, query, sums, state.origin)
-        share = 2.0 / (query.number + 2.0)  # later iterates count more: the first ones are far off
+        share = 2.0 / (query.number + 2.0)  # the weight of an iterate grows: the first ones are far from the optimum
         mean = state.mean + share * (x - state.mean)
         gradient = state.gradient + share * (sums.gradient / info.n_rows - state.gradient)
         candidate = hub.candidate(problem, info, query._replace(point=mean, average=gradient), sums.facts)
-        query = query._replace(point=x, number=query.number + 1, damp=self.eta / (query.number + 1.0) ** BACKOFF)
+        query = query._replace(
+            point=x, number=query.number + 1, damp=self.eta / (query.number + 1.0) ** STEP_DECAY_POWER
+        )
         return replace(state, query=query, mean=mean, gradient=gradient, candidate=candidate), query

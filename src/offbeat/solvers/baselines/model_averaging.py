@@ -1,8 +1,9 @@
-"""Model averaging: every worker fits its own rows for a while, and the models are averaged, once or again and again.
+"""Model averaging, a baseline: workers run SGD on their own rows, and the models are averaged once or periodically.
 
 Sources: Zinkevich, Weimer, Li & Smola 2010 (one-shot); McDonald, Hall & Mann 2010 (periodic); Stich 2019 (local SGD).
-One-shot averages of nonlinear models are biased, and periodic ones stop at a distance that depends on how different the
-shards are: neither comes to the optimum. They are here because they are what others are compared with.
+
+Neither variant converges to the optimum. One-shot averages of nonlinear models are biased. Periodic averages keep a
+bias that depends on how different the shards are.
 """
 
 from __future__ import annotations
@@ -23,14 +24,18 @@ from offbeat.sideways.board import Board
 from offbeat.sideways.evaluation import Iterate
 from offbeat.sideways.protocol import Candidate, DataInfo, State, Step
 from offbeat.solvers._common import delayed_evaluation
+from offbeat.solvers._common.constants import ROWS_PER_RUN
 from offbeat.solvers._common.delayed_evaluation import Frame
 from offbeat.solvers._common.needs import ONE_OUTPUT, SEPARABLE, check_needs
 from offbeat.solvers.baselines import minibatch
-from offbeat.solvers.baselines.minibatch import RUN, Local
+from offbeat.solvers.baselines.minibatch import StochasticLocal
 
 
-class Query(NamedTuple):
-    """Where to start so many epochs from; ``evaluate`` asks for loss and gradient there instead."""
+class ModelAveragingQuery(NamedTuple):
+    """The point to start ``epochs`` epochs of SGD from.
+
+    With ``evaluate``, loss and gradient there are asked for instead.
+    """
 
     x: Floats
     frame: Frame
@@ -42,8 +47,8 @@ class Query(NamedTuple):
 
 
 @dataclass(frozen=True)
-class MeanState(State):
-    """Where the method stands: the mean model, how often it was taken."""
+class ModelAveragingState(State):
+    """State of the hub: the mean model and the number of averages so far."""
 
     info: DataInfo
     x: Floats
@@ -52,18 +57,23 @@ class MeanState(State):
 
 @dataclass(frozen=True)
 class ModelAveraging:
-    """Average of models that workers fit to their own rows by stochastic gradient descent.
+    """Average of the models that workers fit to their own rows by stochastic gradient descent: a baseline.
 
-    It comes near the optimum and no further: expect fits to end with ``max_iter``, or when the rounds are over.
+    The average is biased. A fit to a small tolerance usually ends with ``max_iter``, or after the last round.
 
     Parameters
     ----------
     rounds : int or None
-        How often models are averaged; 1 is one-shot, None goes on until the fit ends.
+        Number of averages. 1 is one-shot averaging; None averages until the fit ends.
     epochs : int
-        Passes over its rows that each worker makes between two averages.
+        Passes of each worker over its rows between two averages.
     eta : float, optional
-        First step; by default from the largest curvature of the loss on a worker's rows.
+        First step size. By default it follows from the largest curvature of the loss on a worker's rows.
+
+    Raises
+    ------
+    ProblemError
+        If a parameter is out of range.
 
     Examples
     --------
@@ -84,7 +94,7 @@ class ModelAveraging:
     needs = (ONE_OUTPUT, SEPARABLE)
 
     def __post_init__(self) -> None:
-        """Refuse numbers of rounds and epochs below one."""
+        """Raise `ProblemError` for parameters out of range."""
         if self.rounds is not None and self.rounds < 1:
             raise ProblemError(f"rounds of ModelAveraging is {self.rounds}; give a whole number from 1, or None")
         if self.epochs < 1:
@@ -94,27 +104,29 @@ class ModelAveraging:
 
     @property
     def max_staleness(self) -> float:
-        """None is needed to average for ever; to count rounds takes rounds."""
+        """0 if rounds are counted, which needs a barrier; else any staleness."""
         return math.inf if self.rounds is None else 0.0
 
     def check(self, problem: Problem) -> None:
         """Raise `ProblemError` for a problem that does not meet the needs of the method."""
         check_needs(type(self).__name__, self.needs, problem)
 
-    def init_local(self, problem: Problem, shard: Shard, contribution: Floats | None = None) -> Local:
-        """Return what the contribution says: the clock and the curvature."""
-        return Local(Workspace(), contribution)
+    def init_local(self, problem: Problem, shard: Shard, contribution: Floats | None = None) -> StochasticLocal:
+        """Return the local state that a contribution was made from."""
+        return StochasticLocal(Workspace(), contribution)
 
-    def init_global(self, problem: Problem, info: DataInfo) -> tuple[MeanState, Query]:
-        """Return the first query: the start."""
+    def init_global(self, problem: Problem, info: DataInfo) -> tuple[ModelAveragingState, ModelAveragingQuery]:
+        """Return the first state and query: the start of the fit."""
         x = delayed_evaluation.start(info)
         penalty = info.penalty
-        query = Query(x, delayed_evaluation.frame(info), info.seed, penalty.factor, penalty.weight, False, self.epochs)
-        return MeanState(info, x), query
+        query = ModelAveragingQuery(
+            x, delayed_evaluation.frame(info), info.seed, penalty.factor, penalty.weight, False, self.epochs
+        )
+        return ModelAveragingState(info, x), query
 
-    def local_step(self, problem: Problem, shard: Shard, local: Local, query: Query) -> Step:
-        """Fit the shard's rows from the query on; return the model times the number of rows."""
-        memory = _memory(problem, shard, local, query)
+    def local_step(self, problem: Problem, shard: Shard, local: StochasticLocal, query: ModelAveragingQuery) -> Step:
+        """Run SGD epochs from the query. The contribution is the average iterate times the number of rows."""
+        memory = _history(problem, shard, local, query)
         n = shard.n_rows
         if query.evaluate:
             seen = delayed_evaluation.look(
@@ -122,56 +134,61 @@ class ModelAveraging:
             )
             payload = np.concatenate([seen.flat(), [memory.level * n, memory.epoch, memory.visited + n]])
             return Step(local._replace(contribution=payload), payload, memory.work + 1.0, "gradient")
-        eta = self.eta or 1.0 / (memory.level + _noise(problem, memory.level, query.frame))
+        eta = self.eta or 1.0 / (memory.level + _curvature_noise(problem, memory.level, query.frame))
         mean = self._epochs(problem, shard, local.workspace, query, (memory.epoch, eta))
         numbers = [memory.level * n, memory.epoch + query.epochs, memory.visited + query.epochs * n]
         payload = np.concatenate([mean * n, numbers])
         return Step(local._replace(contribution=payload), payload, memory.work + query.epochs, "epochs")
 
     def _epochs(
-        self, problem: Problem, shard: Shard, workspace: Workspace, query: Query, plan: tuple[int, float]
+        self, problem: Problem, shard: Shard, workspace: Workspace, query: ModelAveragingQuery, plan: tuple[int, float]
     ) -> Floats:
-        """Return the average iterate of the last epoch."""
+        """Run the epochs. Return the average iterate of the last one."""
         from offbeat.kernels import minibatch as kernels
 
         clock, eta = plan
         x, frame = query.x.copy(), query.frame
         columns = (frame.center, frame.scale, query.factor, query.weight, 1.0 if frame.fit_intercept else 0.0)
         rule = problem.penalty._replace(weights=None)
-        steps = math.ceil(shard.n_rows / RUN)
+        steps = math.ceil(shard.n_rows / ROWS_PER_RUN)
         sums, taken = np.zeros_like(x), 0
         for epoch in range(clock, clock + query.epochs):
             sums, taken = np.zeros_like(x), 0
             rng = np.random.default_rng((query.seed, shard.start, epoch))
             for block, targets, ranges in shard.blocks(1.0, workspace):
                 first, last = int(ranges[0, 0]), int(ranges[-1, 1])
-                starts = first + RUN * rng.permutation(math.ceil((last - first) / RUN))
-                parts = (starts.astype(np.int64), RUN, eta, 1.0 / max(steps, 1), float(epoch * steps + taken))
+                starts = first + ROWS_PER_RUN * rng.permutation(math.ceil((last - first) / ROWS_PER_RUN))
+                parts = (starts.astype(np.int64), ROWS_PER_RUN, eta, 1.0 / max(steps, 1), float(epoch * steps + taken))
                 run: Any = kernels.sparse_epoch if isinstance(block, CSR) else kernels.dense_epoch
                 data = tuple(block) if isinstance(block, CSR) else block
                 run(problem.loss, rule, data, tuple(targets), x, sums, columns, parts)
                 taken += len(starts)
         return sums / max(taken, 1)
 
-    def global_step(self, problem: Problem, state: MeanState, board: Board) -> tuple[MeanState, Query]:
-        """Take the mean of the models; once the rounds are over, have it evaluated and end."""
+    def global_step(
+        self, problem: Problem, state: ModelAveragingState, board: Board
+    ) -> tuple[ModelAveragingState, ModelAveragingQuery]:
+        """Take the mean of the models. After the last round, have it evaluated and end the fit."""
         info, total, penalty = state.info, board.total(), state.info.penalty
-        query = Query(
+        query = ModelAveragingQuery(
             state.x, delayed_evaluation.frame(info), info.seed, penalty.factor, penalty.weight, False, self.epochs
         )
         state = replace(state, passes=float(total[-1]) / info.n_rows)
         if not np.all(np.isfinite(total)):
             return replace(state, status="diverged"), query
         if self.rounds is not None and state.rounds >= self.rounds:
-            return _ended(problem, state, total), query
+            return _certify_mean(problem, state, total), query
         mean = total[: state.x.size] / info.n_rows
         x = np.concatenate([penalty.prox(mean[: info.size], 0.0), mean[info.size :]])
         state = replace(state, x=x, rounds=state.rounds + 1, candidate=Candidate(x[: info.size], x[info.size :]))
         return state, query._replace(x=x, evaluate=state.rounds == self.rounds)
 
 
-class Memory(NamedTuple):
-    """What a contribution says: curvature (per row), epochs so far, rows visited; and the work of finding it."""
+class ShardHistory(NamedTuple):
+    """Scalars of a contribution: curvature (per row), epochs so far, rows visited.
+
+    ``work`` is that of the curvature.
+    """
 
     level: float
     epoch: int
@@ -179,26 +196,26 @@ class Memory(NamedTuple):
     work: float
 
 
-def _memory(problem: Problem, shard: Shard, local: Local, query: Query) -> Memory:
-    """Return what the last contribution says, or look at the shard for the first time."""
+def _history(problem: Problem, shard: Shard, local: StochasticLocal, query: ModelAveragingQuery) -> ShardHistory:
+    """Return the scalars of the last contribution, or those of a new shard, whose curvature is computed."""
     if local.contribution is not None:
         level, epoch, visited = (float(value) for value in local.contribution[-3:])
-        return Memory(level / shard.n_rows, round(epoch), visited, 0.0)
-    level, work = minibatch.level(problem, shard, local.workspace, query.frame, query.x)
-    return Memory(level, 0, min(work, 1.0) * shard.n_rows, work)
+        return ShardHistory(level / shard.n_rows, round(epoch), visited, 0.0)
+    level, work = minibatch.largest_curvature(problem, shard, local.workspace, query.frame, query.x)
+    return ShardHistory(level, 0, min(work, 1.0) * shard.n_rows, work)
 
 
-def _noise(problem: Problem, level: float, frame: Frame) -> float:
-    """Return how much the curvature of `RUN` rows may be above that of all: scaled columns have a variance of 1."""
+def _curvature_noise(problem: Problem, level: float, frame: Frame) -> float:
+    """Return how much `ROWS_PER_RUN` rows may exceed all rows in curvature, if columns have unit variance."""
     if not smooth(problem.loss):
         level = 1.0
     elif math.isfinite(problem.loss.smoothness):
         level = float(problem.loss.smoothness)
-    return level * (frame.size + 1) / RUN
+    return level * (frame.size + 1) / ROWS_PER_RUN
 
 
-def _ended(problem: Problem, state: MeanState, total: Floats) -> MeanState:
-    """Return the state with the certificate of the mean model, at which every shard has just been evaluated."""
+def _certify_mean(problem: Problem, state: ModelAveragingState, total: Floats) -> ModelAveragingState:
+    """Return the final state, with the certificate of the mean model. All shards have just evaluated it."""
     info, k = state.info, state.info.size
     at, _ = delayed_evaluation.unflat(info, total)
     repair = at.repair if at.repair.size else None

@@ -1,8 +1,10 @@
-"""Mini-batch stochastic gradient descent in rounds: the baseline that others are measured by.
+"""Mini-batch stochastic gradient descent with a barrier: a baseline.
 
-Source: Robbins & Monro 1951; Duchi & Singer 2009 (FOBOS, eq. 2-3: the proximal step); Polyak & Juditsky 1992
-(averaging). All workers take the gradient of a part of their rows at the same point; steps decay as ``1 / sqrt(t)``;
-the model is the average of the later iterates.
+Sources: Robbins & Monro 1951; Duchi & Singer 2009 (FOBOS, eq. 2-3: the proximal step); Polyak & Juditsky 1992
+(averaging).
+
+All workers evaluate the gradient of a mini-batch at the same point. Step ``t`` has the length ``eta / sqrt(t)``. The
+model is a weighted average of the iterates, in which later ones count more.
 """
 
 from __future__ import annotations
@@ -21,13 +23,13 @@ from offbeat.sideways.protocol import DataInfo, State, Step
 from offbeat.solvers._common import delayed_evaluation
 from offbeat.solvers._common.delayed_evaluation import Frame
 from offbeat.solvers.baselines import minibatch
-from offbeat.solvers.baselines.minibatch import Local
+from offbeat.solvers.baselines.minibatch import StochasticLocal
 
-TAIL = 4  # numbers at the end of a contribution: loss, curvature, clock, rows visited
+N_SCALARS = 4  # at the end of a contribution: loss, curvature, clock, rows visited
 
 
-class Query(NamedTuple):
-    """The point to take gradients at; the seed says which rows."""
+class SgdQuery(NamedTuple):
+    """The point to evaluate, and the seed that determines the rows."""
 
     x: Floats
     frame: Frame
@@ -36,7 +38,7 @@ class Query(NamedTuple):
 
 @dataclass(frozen=True)
 class SGDState(State):
-    """Where the method stands: the iterate, the averages of iterates, losses and gradients, and how many."""
+    """State of SGD: the iterate, the averages of iterates, losses and gradients, and the number of updates."""
 
     info: DataInfo
     x: Floats
@@ -48,16 +50,21 @@ class SGDState(State):
 
 @dataclass(frozen=True)
 class SGD:
-    """Mini-batch stochastic gradient descent with averaging.
+    """Mini-batch stochastic gradient descent with averaging: a baseline, for every loss and penalty.
 
-    It comes near the optimum and no further: expect fits to end with ``max_iter``.
+    Its noise decays slowly. A fit to a small tolerance usually ends with ``max_iter``.
 
     Parameters
     ----------
     batch : float
-        Share of the rows of each shard that a step looks at.
+        Share of each shard's rows in a mini-batch, in (0, 1].
     eta : float, optional
-        First step; by default the reciprocal of the largest curvature. Step ``t`` is ``eta / sqrt(t)``.
+        First step size. Step ``t`` is ``eta / sqrt(t)``. The default is the reciprocal of the largest curvature.
+
+    Raises
+    ------
+    ProblemError
+        If a parameter is out of range.
 
     Examples
     --------
@@ -73,37 +80,37 @@ class SGD:
 
     name = "sgd"
     max_staleness = 0.0
-    exact = False  # comes near the optimum, and no certificate of it is to be expected
+    exact = False  # a small tolerance is not to be expected
 
     def __post_init__(self) -> None:
-        """Refuse empty batches and steps that go nowhere."""
-        check_hyper(self.name, self.batch, self.eta)
+        """Raise `ProblemError` for parameters out of range."""
+        check_hyperparameters(self.name, self.batch, self.eta)
 
     def check(self, problem: Problem) -> None:
         """Accept every problem."""
 
-    def init_local(self, problem: Problem, shard: Shard, contribution: Floats | None = None) -> Local:
-        """Return what the contribution says: the clock."""
-        return Local(Workspace(), contribution)
+    def init_local(self, problem: Problem, shard: Shard, contribution: Floats | None = None) -> StochasticLocal:
+        """Return the local state that a contribution was made from."""
+        return StochasticLocal(Workspace(), contribution)
 
-    def init_global(self, problem: Problem, info: DataInfo) -> tuple[SGDState, Query]:
-        """Return the first query: the start."""
+    def init_global(self, problem: Problem, info: DataInfo) -> tuple[SGDState, SgdQuery]:
+        """Return the first state and query: the start of the fit."""
         x = delayed_evaluation.start(info)
-        return SGDState(info, x, x, np.zeros_like(x)), Query(x, delayed_evaluation.frame(info), info.seed)
+        return SGDState(info, x, x, np.zeros_like(x)), SgdQuery(x, delayed_evaluation.frame(info), info.seed)
 
-    def local_step(self, problem: Problem, shard: Shard, local: Local, query: Query) -> Step:
-        """Return the gradient of some rows, for all rows of the shard."""
-        drawn = draw(problem, shard, local, query, self.batch)
+    def local_step(self, problem: Problem, shard: Shard, local: StochasticLocal, query: SgdQuery) -> Step:
+        """Return the gradient of the next mini-batch, scaled to all rows of the shard."""
+        drawn = next_gradient(problem, shard, local, query, self.batch)
         scale = shard.n_rows / drawn.seen.rows
         numbers = [drawn.seen.loss * scale, drawn.level * shard.n_rows, drawn.clock + 1.0, drawn.visited]
         payload = np.concatenate([drawn.seen.gradient * scale, numbers])
         return Step(local._replace(contribution=payload), payload, drawn.work, "mini-batch")
 
-    def global_step(self, problem: Problem, state: SGDState, board: Board) -> tuple[SGDState, Query]:
-        """Take the proximal step; add to the averages."""
+    def global_step(self, problem: Problem, state: SGDState, board: Board) -> tuple[SGDState, SgdQuery]:
+        """Take the proximal step and update the averages."""
         info, total = state.info, board.total()
         mean, m = total / info.n_rows, state.x.size
-        query = Query(state.x, delayed_evaluation.frame(info), info.seed)
+        query = SgdQuery(state.x, delayed_evaluation.frame(info), info.seed)
         state = replace(state, passes=float(mean[-1]))
         if not np.all(np.isfinite(total)):
             return replace(state, status="diverged"), query
@@ -111,7 +118,7 @@ class SGD:
         step = (self.eta or 1.0 / float(mean[-3])) / math.sqrt(t)
         v = state.x - step * mean[:m]
         x = np.concatenate([info.penalty.prox(v[: info.size], step), v[info.size :]])
-        share = 2.0 / (t + 1.0)  # later iterates count more: the first ones are far off
+        share = 2.0 / (t + 1.0)  # the weight of an iterate grows with t: the first ones are far from the optimum
         average = state.mean + share * (x - state.mean)
         gradient = state.gradient + share * (mean[:m] - state.gradient)
         loss = state.loss + share * (float(mean[-4]) - state.loss)
@@ -120,8 +127,8 @@ class SGD:
         return state, query._replace(x=x)
 
 
-class Drawn(NamedTuple):
-    """A mini-batch gradient, and what the contribution says beside it."""
+class MiniBatchGradient(NamedTuple):
+    """A mini-batch gradient, with the scalars of the contribution and the work in gradient passes."""
 
     seen: delayed_evaluation.Look
     level: float
@@ -130,31 +137,33 @@ class Drawn(NamedTuple):
     work: float
 
 
-def draw(problem: Problem, shard: Shard, local: Local, query: Query, share: float) -> Drawn:
-    """Take the gradient of the rows that are next.
+def next_gradient(
+    problem: Problem, shard: Shard, local: StochasticLocal, query: SgdQuery, share: float
+) -> MiniBatchGradient:
+    """Evaluate the gradient of the next mini-batch of a shard.
 
     Parameters
     ----------
     problem : Problem
     shard : Shard
-    local : Local
-        Its contribution ends with `TAIL` numbers.
-    query : Query
+    local : StochasticLocal
+        Its contribution ends with `N_SCALARS` scalars.
+    query : SgdQuery
     share : float
-        Of the rows.
+        Share of the rows.
     """
     if local.contribution is None:
-        level, work = minibatch.level(problem, shard, local.workspace, query.frame, query.x)
+        level, work = minibatch.largest_curvature(problem, shard, local.workspace, query.frame, query.x)
         clock, visited = 0, min(work, 1.0) * shard.n_rows
     else:
-        _, total, clocks, visited = (float(value) for value in local.contribution[-TAIL:])
+        _, total, clocks, visited = (float(value) for value in local.contribution[-N_SCALARS:])
         level, clock, work = total / shard.n_rows, round(clocks), 0.0
-    rows = minibatch.batch(shard, share, (query.seed, clock))
-    seen = minibatch.gradient(problem, rows, local.workspace, query.frame, query.x)
-    return Drawn(seen, level, clock, visited + seen.rows, work + seen.rows / shard.n_rows)
+    rows = minibatch.mini_batch(shard, share, (query.seed, clock))
+    seen = minibatch.batch_gradient(problem, rows, local.workspace, query.frame, query.x)
+    return MiniBatchGradient(seen, level, clock, visited + seen.rows, work + seen.rows / shard.n_rows)
 
 
-def check_hyper(name: str, batch: float, eta: float | None) -> None:
+def check_hyperparameters(name: str, batch: float, eta: float | None) -> None:
     """Raise `ProblemError` for a share of rows outside (0, 1] or a first step that is not positive.
 
     Examples
