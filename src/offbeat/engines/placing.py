@@ -8,7 +8,7 @@ from typing import Any
 from offbeat.data.dataset import Data
 from offbeat.data.load import as_dataset
 from offbeat.data.placed.dataset import PlacedDataset
-from offbeat.data.placed.parts import Labels
+from offbeat.data.placed.partitions import LabelEncoding
 
 
 def lies_elsewhere(X: Any, engine: Any = "auto") -> bool:
@@ -33,7 +33,13 @@ def lies_elsewhere(X: Any, engine: Any = "auto") -> bool:
 
 
 def placed(
-    X: Any, y: Any, *, sample_weight: Any = None, offset: Any = None, engine: Any = "auto", labels: Labels | None = None
+    X: Any,
+    y: Any,
+    *,
+    sample_weight: Any = None,
+    offset: Any = None,
+    engine: Any = "auto",
+    labels: LabelEncoding | None = None,
 ) -> PlacedDataset:
     """Return data that `lies_elsewhere` as a data set there."""
     from offbeat.engines.dask.placing import place

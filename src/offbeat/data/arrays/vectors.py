@@ -154,13 +154,13 @@ def weight_vector(weight: Any, n_rows: int, name: str = "sample_weight") -> Floa
     >>> weight_vector([1, 2], 2), weight_vector(None, 2)
     (array([1., 2.]), array([], dtype=float64))
     """
-    numbers = part_weights(weight, n_rows, name)
+    numbers = partition_weight_vector(weight, n_rows, name)
     if weight is not None and n_rows and not numbers.any():
         raise DataError(f"{name} is zero in every row: there is nothing to fit.")
     return numbers
 
 
-def part_weights(weight: Any, n_rows: int, name: str = "sample_weight") -> Float64s:
+def partition_weight_vector(weight: Any, n_rows: int, name: str = "sample_weight") -> Float64s:
     """Return weights of some of the rows, which may all be zero; see `weight_vector`.
 
     Raises
@@ -170,7 +170,7 @@ def part_weights(weight: Any, n_rows: int, name: str = "sample_weight") -> Float
 
     Examples
     --------
-    >>> part_weights([0, 0], 2)
+    >>> partition_weight_vector([0, 0], 2)
     array([0., 0.])
     """
     if weight is None:

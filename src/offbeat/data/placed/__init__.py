@@ -1,1 +1,4 @@
-"""Data that lies on a cluster: `dataset` (what the driver holds), `parts` (what is done to each part where it lies)."""
+"""Data that lies on a cluster.
+
+Reading order: `partitions` (what workers do with each partition), `dataset` (what the coordinator holds, and asks).
+"""

@@ -1,4 +1,4 @@
-"""A data set that lies on a cluster, in parts; what a fit asks of it is asked where the parts are."""
+"""A data set in partitions on a cluster. What a fit asks of it is computed where the partitions are."""
 
 from __future__ import annotations
 
@@ -12,7 +12,15 @@ from numpy.typing import NDArray
 
 from offbeat.data.dataset import Float64s, Traits, facts_of_parts
 from offbeat.data.files.reading import Reading
-from offbeat.data.placed.parts import Facts, Labels, Part, Recipe, blaming, dataset_of, first_rows, survey, targets_of
+from offbeat.data.placed.partitions import (
+    DataPartition,
+    LabelEncoding,
+    PartitionInfo,
+    Preprocessing,
+    first_rows,
+    inspect_partition,
+    naming_partition,
+)
 from offbeat.data.shards import Shard
 from offbeat.errors import DataError, TargetError
 
@@ -23,16 +31,21 @@ T = TypeVar("T")
 
 
 class Cluster(Protocol):
-    """Holds parts, and runs functions where they are."""
+    """Holds partitions, and runs functions where they are.
 
-    def each(self, function: Callable[[Part], T], parts: Sequence[Any]) -> list[T]:
-        """Return a function of each part, in order; the first error that a part raises is raised."""
+    A fit has handles of the partitions, such as futures: objects that only the cluster can read.
+    """
 
-    def shards(self, recipe: Recipe, parts: Sequence[Any], facts: Sequence[Facts], count: int) -> list[Shard]:
-        """Return parts as at most so many shards, or handles of them that know their number of rows."""
+    def each(self, function: Callable[[DataPartition], T], partitions: Sequence[Any]) -> list[T]:
+        """Return the results of a function of each partition, in order; raise the first error that one raises."""
 
-    def release(self, parts: Sequence[Any]) -> None:
-        """Let go of parts, wherever they are still referred to."""
+    def shards(
+        self, preprocessing: Preprocessing, partitions: Sequence[Any], infos: Sequence[PartitionInfo], count: int
+    ) -> list[Shard]:
+        """Return partitions as at most ``count`` shards, or handles of shards that know their number of rows."""
+
+    def release(self, partitions: Sequence[Any]) -> None:
+        """Free the memory of partitions on all workers."""
 
     def engine(self) -> Any:
         """Return the engine to use when none was asked for."""
@@ -40,46 +53,48 @@ class Cluster(Protocol):
 
 @dataclass(frozen=True)
 class PlacedDataset:
-    """Features and targets in parts on a cluster.
+    """Features and targets in partitions on a cluster.
 
     Parameters
     ----------
     cluster : Cluster
-    parts : tuple
-        Handles of `Part`, those without rows left out.
-    known : tuple of Facts
-        Of each.
-    recipe : Recipe
-        How they become shards.
+    partitions : tuple
+        Handles of the `DataPartition` objects that have rows.
+    infos : tuple of PartitionInfo
+        One for each partition.
+    preprocessing : Preprocessing
+        How partitions become shards.
+    has_target, has_weight : bool
+        Whether partitions have targets and weights.
     """
 
     cluster: Cluster
-    parts: tuple[Any, ...]
-    known: tuple[Facts, ...]
-    recipe: Recipe
+    partitions: tuple[Any, ...]
+    infos: tuple[PartitionInfo, ...]
+    preprocessing: Preprocessing
     has_target: bool = True
     has_weight: bool = False
 
     @property
     def n_rows(self) -> int:
         """Number of rows."""
-        return sum(facts.n_rows for facts in self.known)
+        return sum(info.n_rows for info in self.infos)
 
     @property
     def n_columns(self) -> int:
         """Number of features."""
-        encoder = self.recipe.encoder
-        return self.known[0].n_columns if encoder is None else len(encoder.feature_names)
+        encoder = self.preprocessing.encoder
+        return self.infos[0].n_columns if encoder is None else len(encoder.feature_names)
 
     @property
     def sparse(self) -> bool:
         """Whether rows are sparse."""
-        encoder = self.recipe.encoder
-        return self.recipe.sparse if encoder is None else encoder.sparse
+        encoder = self.preprocessing.encoder
+        return self.preprocessing.sparse if encoder is None else encoder.sparse
 
     @property
     def n_values(self) -> float:
-        """Number of values of the features, as if none were missing."""
+        """Number of values of the features; zeros of sparse rows count."""
         return float(self.n_rows * self.n_columns)
 
     @property
@@ -90,54 +105,55 @@ class PlacedDataset:
     @property
     def encoder(self) -> Encoder | None:
         """How the columns of a table became features."""
-        return self.recipe.encoder
+        return self.preprocessing.encoder
 
     @property
     def target(self) -> str | None:
         """Name of the target column."""
-        return self.recipe.target
+        return self.preprocessing.target
 
     @property
     def reading(self) -> Reading:
-        """Nothing: text files are not read on a cluster."""
+        """The defaults: a cluster reads no text files."""
         return Reading()
 
     @property
     def classes(self) -> NDArray[Any] | None:
         """Labels of the targets, sorted."""
-        return self.recipe.classes
+        return self.preprocessing.classes
 
     def shards(self, count: int, cancelled: Callable[[], bool] = lambda: False) -> list[Shard]:
-        """Return the parts as at most so many shards, each where most of its parts are."""
-        return self.cluster.shards(self.recipe, self.parts, self.known, count)
+        """Return the partitions as at most ``count`` shards, each on the worker that has most of its partitions."""
+        return self.cluster.shards(self.preprocessing, self.partitions, self.infos, count)
 
     def check_target(self, loss: Any) -> None:
         """Raise `TargetError` unless there is a target, and one that fits the loss."""
         if not self.has_target:
             raise DataError("no target was given: pass y, or the name of the target column")
-        if self.recipe.labels is None:  # else they are class numbers
-            self.cluster.each(partial(_check_target, self.recipe, loss), self.parts)
+        if self.preprocessing.labels is None:  # with it, targets are class numbers
+            self.cluster.each(partial(_check_target, self.preprocessing, loss), self.partitions)
 
     def fault(self, check: Callable[[Float64s], str | None] | None = None) -> str | None:
         """Say what is wrong with the features, or what a check finds in the targets; None when nothing is."""
-        found = self.cluster.each(partial(_fault, self.recipe, check), self.parts)
+        found = self.cluster.each(partial(_fault, self.preprocessing, check), self.partitions)
         return next((message for message in found if message), None)
 
     def facts(self) -> dict[str, Any]:
         """Return what tells this data from another: what a checkpoint is compared by."""
-        first = {p.number: start for p, start in zip(self.parts, first_rows(self.known), strict=True)}
-        return facts_of_parts(self.cluster.each(partial(_traits, self.recipe, first, self.n_rows), self.parts))
+        first = {p.number: start for p, start in zip(self.partitions, first_rows(self.infos), strict=True)}
+        traits = partial(_traits, self.preprocessing, first, self.n_rows)
+        return facts_of_parts(self.cluster.each(traits, self.partitions))
 
     def release(self) -> None:
         """Have the cluster forget what was loaded for this."""
-        self.cluster.release(self.parts)
+        self.cluster.release(self.partitions)
 
     def counts(self, n_classes: int) -> Float64s:
         """Return the weight, or number of rows, of each class."""
         counts = np.zeros(n_classes)
-        for facts in self.known:
-            if facts.classes is not None and facts.counts is not None and self.recipe.classes is not None:
-                counts[np.searchsorted(self.recipe.classes, facts.classes)] += facts.counts
+        for info in self.infos:
+            if info.classes is not None and info.counts is not None and self.preprocessing.classes is not None:
+                counts[np.searchsorted(self.preprocessing.classes, info.classes)] += info.counts
         return counts
 
     def weighted(self, factors: Float64s | None = None) -> tuple[PlacedDataset, float]:
@@ -145,95 +161,100 @@ class PlacedDataset:
         if factors is None and not self.has_weight:
             return self, float(self.n_rows)
         counts = (
-            np.array([facts.weight for facts in self.known]) if factors is None else factors * self.counts(len(factors))
+            np.array([info.weight for info in self.infos]) if factors is None else factors * self.counts(len(factors))
         )
         total = float(counts.sum())
         if not total > 0.0:
             raise DataError("sample_weight is zero in every row: there is nothing to fit.")
-        recipe = replace(self.recipe, factors=factors, scale=total / self.n_rows)
-        return replace(self, recipe=recipe, has_weight=True), total
+        preprocessing = replace(self.preprocessing, factors=factors, scale=total / self.n_rows)
+        return replace(self, preprocessing=preprocessing, has_weight=True), total
 
     def against_rest(self, number: int) -> PlacedDataset:
         """Return the data set with targets 1 for one class and 0 for all others."""
-        return replace(self, recipe=replace(self.recipe, one=number))
+        return replace(self, preprocessing=replace(self.preprocessing, positive_class=number))
 
 
 def placed_dataset(
     cluster: Cluster,
-    parts: Sequence[Any],
+    partitions: Sequence[Any],
     *,
-    labels: Labels | None = None,
+    labels: LabelEncoding | None = None,
     target: str | None = None,
     has_target: bool = True,
     has_weight: bool = False,
 ) -> PlacedDataset:
-    """Look at the parts, once, and return them as one data set.
+    """Inspect all partitions, and return them as one data set.
 
     Parameters
     ----------
     cluster : Cluster
-    parts : sequence
-        Handles of `Part`.
+    partitions : sequence
+        Handles of `DataPartition` objects.
     labels : callable, optional
-        Turns targets into class numbers: see `parts.Labels`.
+        Turns targets into class numbers: see `offbeat.data.placed.partitions.LabelEncoding`.
     target : str, optional
         Name of the target column.
     has_target, has_weight : bool
+        Whether partitions have targets and weights.
+
+    Returns
+    -------
+    dataset : PlacedDataset
 
     Raises
     ------
     OffbeatError
-        A part cannot be used, or parts do not fit together: names the part.
+        A partition cannot be used, or partitions do not fit together: names the partition.
     """
-    known = cluster.each(partial(survey, labels), parts)
-    kept = [i for i, facts in enumerate(known) if facts.n_rows]
+    infos = cluster.each(partial(inspect_partition, labels), partitions)
+    kept = [i for i, info in enumerate(infos) if info.n_rows]
     if not kept:
-        raise DataError(f"Found array with 0 sample(s): all {len(known)} partitions are empty.")
-    _check_alike(kept, known)
-    if has_weight and not any(known[i].weight for i in kept):
+        raise DataError(f"Found array with 0 sample(s): all {len(infos)} partitions are empty.")
+    _check_same_columns(kept, infos)
+    if has_weight and not any(infos[i].weight for i in kept):
         raise DataError("sample_weight is zero in every row: there is nothing to fit.")
-    encoder = _encoder(kept, known)
-    classes = None if labels is None else _union([(known[i].number, known[i].classes) for i in kept])
-    sparse, wide = any(known[i].sparse for i in kept), np.result_type(*(known[i].dtype for i in kept))
-    recipe = Recipe(encoder, labels, classes, target=target, dtype=str(wide), sparse=sparse)
-    chosen = tuple(parts[i] for i in kept), tuple(known[i] for i in kept)
-    return PlacedDataset(cluster, *chosen, recipe, has_target, has_weight)
+    encoder = _encoder(kept, infos)
+    classes = None if labels is None else _all_classes([(infos[i].number, infos[i].classes) for i in kept])
+    sparse, wide = any(infos[i].sparse for i in kept), np.result_type(*(infos[i].dtype for i in kept))
+    preprocessing = Preprocessing(encoder, labels, classes, target=target, dtype=str(wide), sparse=sparse)
+    chosen = tuple(partitions[i] for i in kept), tuple(infos[i] for i in kept)
+    return PlacedDataset(cluster, *chosen, preprocessing, has_target, has_weight)
 
 
-def _check_alike(kept: list[int], known: Sequence[Facts]) -> None:
-    first = known[kept[0]]
+def _check_same_columns(kept: list[int], infos: Sequence[PartitionInfo]) -> None:
+    first = infos[kept[0]]
     for i in kept:
-        facts = known[i]
-        if (facts.scan is None) != (first.scan is None):
-            one, other = ("a matrix" if each.scan is None else "a table" for each in (facts, first))
+        info = infos[i]
+        if (info.scan is None) != (first.scan is None):
+            one, other = ("a matrix" if each.scan is None else "a table" for each in (info, first))
             raise DataError(
-                f"partition {facts.number} is {one}, partition {first.number} is {other}: give all the same kind"
+                f"partition {info.number} is {one}, partition {first.number} is {other}: give all the same kind"
             )
-        if facts.n_columns != first.n_columns:
+        if info.n_columns != first.n_columns:
             raise DataError(
-                f"partition {facts.number} has {facts.n_columns} columns, partition {first.number} has "
+                f"partition {info.number} has {info.n_columns} columns, partition {first.number} has "
                 f"{first.n_columns}: all must have the same"
             )
 
 
-def _encoder(kept: list[int], known: Sequence[Facts]) -> Encoder | None:
-    """Return the encoder of tables, with the levels of all parts; None for matrices."""
-    scan = known[kept[0]].scan
+def _encoder(kept: list[int], infos: Sequence[PartitionInfo]) -> Encoder | None:
+    """Return the encoder of tables, with the levels of all partitions; None for matrices."""
+    scan = infos[kept[0]].scan
     if scan is None:
         return None
     from offbeat.data.tables.encoding import Encoder
 
     for i in kept[1:]:
-        other = known[i].scan
+        other = infos[i].scan
         assert other is not None
-        with blaming(known[i].number):
+        with naming_partition(infos[i].number):
             scan.merge(other)
-    dtype = str(np.result_type(*(known[i].dtype for i in kept)))
-    return Encoder.from_scan(scan.columns(sum(known[i].n_rows for i in kept)), dtype)
+    dtype = str(np.result_type(*(infos[i].dtype for i in kept)))
+    return Encoder.from_scan(scan.columns(sum(infos[i].n_rows for i in kept)), dtype)
 
 
-def _union(each: list[tuple[int | str, NDArray[Any] | None]]) -> NDArray[Any]:
-    """Return the classes of all parts, sorted."""
+def _all_classes(each: list[tuple[int | str, NDArray[Any] | None]]) -> NDArray[Any]:
+    """Return the classes of all partitions, sorted."""
     first, classes = each[0]
     assert classes is not None
     for i, other in each:
@@ -246,16 +267,18 @@ def _union(each: list[tuple[int | str, NDArray[Any] | None]]) -> NDArray[Any]:
     return np.unique(np.concatenate([found for _, found in each if found is not None]))
 
 
-def _check_target(recipe: Recipe, loss: Any, part: Part) -> None:
-    y = targets_of(recipe, part)
-    with blaming(part.number):
+def _check_target(preprocessing: Preprocessing, loss: Any, partition: DataPartition) -> None:
+    y = preprocessing.targets(partition)
+    with naming_partition(partition.number):
         loss.check_target(y)
 
 
-def _fault(recipe: Recipe, check: Callable[[Float64s], str | None] | None, part: Part) -> str | None:
-    message = dataset_of(recipe, part).fault() if check is None else check(targets_of(recipe, part))
-    return f"partition {part.number}: {message}" if message else None
+def _fault(
+    preprocessing: Preprocessing, check: Callable[[Float64s], str | None] | None, partition: DataPartition
+) -> str | None:
+    message = preprocessing.dataset(partition).fault() if check is None else check(preprocessing.targets(partition))
+    return f"partition {partition.number}: {message}" if message else None
 
 
-def _traits(recipe: Recipe, first: dict[int | str, int], n_rows: int, part: Part) -> Traits:
-    return dataset_of(recipe, part).traits(first[part.number], n_rows)
+def _traits(preprocessing: Preprocessing, first: dict[int | str, int], n_rows: int, partition: DataPartition) -> Traits:
+    return preprocessing.dataset(partition).traits(first[partition.number], n_rows)

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from offbeat.data.arrays.vectors import raw_vector
-from offbeat.data.placed.parts import Part, blaming, row_count
+from offbeat.data.placed.partitions import DataPartition, naming_partition, row_count
 from offbeat.engines.dask.given import Column
 from offbeat.errors import DataError
 
@@ -19,7 +19,7 @@ from offbeat.errors import DataError
 class Holder(Protocol):
     """Has chunks, or refers to them; asks about them and makes others of them, where they are."""
 
-    def each(self, function: Callable[[Part], Any], parts: Sequence[Any]) -> list[Any]:
+    def each(self, function: Callable[[DataPartition], Any], parts: Sequence[Any]) -> list[Any]:
         """Return a function of each part, in order; the first error that a part raises is raised."""
 
     def part(self, number: int | str, *chunks: Any) -> Any:
@@ -69,8 +69,8 @@ def _counted(holder: Holder, columns: Sequence[Column]) -> list[Column]:
     return [column._replace(rows=tuple(each)) for column, each in zip(columns, rows, strict=True)]
 
 
-def _rows(part: Part) -> int:
-    with blaming(part.number):
+def _rows(part: DataPartition) -> int:
+    with naming_partition(part.number):
         return row_count(part.X)
 
 
@@ -151,7 +151,7 @@ def _by_index(holder: Holder, X: Column, vectors: Sequence[Column]) -> list[Colu
     return [ordered.get(column.name, column) for column in vectors]
 
 
-def in_another_order(names: Sequence[str], part: Part) -> list[bool]:
+def in_another_order(names: Sequence[str], part: DataPartition) -> list[bool]:
     """Return for each vector of a part whether it has the rows of X in another order, by their indexes.
 
     Raises
@@ -159,7 +159,7 @@ def in_another_order(names: Sequence[str], part: Part) -> list[bool]:
     DataError
         The indexes do not tell which row is which.
     """
-    with blaming(part.number):
+    with naming_partition(part.number):
         return [_permuted(part.X, values, name) for name, values in zip(names, part[2:], strict=False)]
 
 

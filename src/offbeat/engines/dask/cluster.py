@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 import numpy as np
 from distributed import Client, Future
 
-from offbeat.data.placed.parts import Facts, Part, Recipe, spans_of
+from offbeat.data.placed.partitions import DataPartition, PartitionInfo, Preprocessing, row_spans
 from offbeat.data.shards import Shard
 from offbeat.engines.dask import remote
 from offbeat.engines.dask.given import Column
@@ -83,7 +83,7 @@ class DaskCluster:
         """Return the engine of this cluster."""
         return self._engine
 
-    def each(self, function: Callable[[Part], T], parts: Sequence[RemotePart]) -> list[T]:
+    def each(self, function: Callable[[DataPartition], T], parts: Sequence[RemotePart]) -> list[T]:
         """Return a function of each part, in order: a task for each thread, with parts that are where it is."""
         client = self._engine.connect()
         name = getattr(getattr(function, "func", function), "__name__", "part").strip("_").replace("_", "-")
@@ -145,7 +145,9 @@ class DaskCluster:
             for client in {future.client for future in futures.values()}:
                 settled(client)
 
-    def shards(self, recipe: Recipe, parts: Sequence[RemotePart], facts: Sequence[Facts], count: int) -> list[Shard]:
+    def shards(
+        self, recipe: Preprocessing, parts: Sequence[RemotePart], facts: Sequence[PartitionInfo], count: int
+    ) -> list[Shard]:
         """Return the parts as at most so many shards, each on a worker that holds its parts, as far as that is even."""
         client = self._engine.connect()
         holders = [() if holder is None else (holder,) for holder in self._holders(parts)]
@@ -160,7 +162,7 @@ class DaskCluster:
                 )  # fmt: skip
                 futures.append(future)
                 n_rows = sum(facts[i].n_rows for i in group.parts)
-                spans = spans_of(facts, group.parts)
+                spans = row_spans(facts, group.parts)
                 shards.append(RemoteShard(number, n_rows, group.rank, group.home, future, spans=spans))
         return cast("list[Shard]", shards)
 

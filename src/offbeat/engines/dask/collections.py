@@ -16,7 +16,7 @@ from dask.delayed import delayed
 from dask.highlevelgraph import HighLevelGraph
 
 from offbeat.data.files.parquet import parquet_table, read_groups, row_groups
-from offbeat.data.placed.parts import row_count
+from offbeat.data.placed.partitions import row_count
 from offbeat.engines.dask.given import features, is_piece
 from offbeat.engines.dask.graphs import is_planned
 

@@ -13,7 +13,7 @@ from dask.delayed import Delayed
 from distributed import Future
 
 from offbeat.data.arrays.vectors import raw_vector
-from offbeat.data.placed.parts import row_count
+from offbeat.data.placed.partitions import row_count
 from offbeat.errors import DataError
 
 UNKNOWN = (math.nan,)

@@ -16,7 +16,7 @@ from dask.threaded import get
 from distributed import Client, Future
 
 from offbeat.data.placed.dataset import PlacedDataset, placed_dataset
-from offbeat.data.placed.parts import Facts, Labels, Part, Recipe, shard_of, spans_of
+from offbeat.data.placed.partitions import DataPartition, LabelEncoding, PartitionInfo, Preprocessing, row_spans
 from offbeat.data.shards import Shard
 from offbeat.engines.dask.aligning import aligned
 from offbeat.engines.dask.bundles import bundled, bundles, merged
@@ -38,7 +38,13 @@ VECTOR_NAMES = ("y", "sample_weight", "offset")
 
 
 def place(
-    X: Any, y: Any, *, sample_weight: Any = None, offset: Any = None, engine: Any = "auto", labels: Labels | None = None
+    X: Any,
+    y: Any,
+    *,
+    sample_weight: Any = None,
+    offset: Any = None,
+    engine: Any = "auto",
+    labels: LabelEncoding | None = None,
 ) -> PlacedDataset:
     """Return a Dask collection as a data set: its parts stay where they are, or are loaded by the workers.
 
@@ -212,25 +218,27 @@ class Here:
         """Return the engine asked for; threads by default."""
         return self._engine
 
-    def each(self, function: Callable[[Part], T], parts: Sequence[Part]) -> list[T]:
+    def each(self, function: Callable[[DataPartition], T], parts: Sequence[DataPartition]) -> list[T]:
         """Return a function of each part, in order."""
         return [function(part) for part in parts]
 
-    def part(self, number: int | str, *values: Any) -> Part:
+    def part(self, number: int | str, *values: Any) -> DataPartition:
         """Return a part."""
-        return Part(number, *values)
+        return DataPartition(number, *values)
 
     def made(self, function: Callable[..., T], *values: Any) -> T:
         """Return a function of values."""
         return function(*values)
 
-    def release(self, parts: Sequence[Part]) -> None:
+    def release(self, parts: Sequence[DataPartition]) -> None:
         """Do nothing: parts go with the last that refers to them."""
 
-    def shards(self, recipe: Recipe, parts: Sequence[Part], facts: Sequence[Facts], count: int) -> list[Shard]:
+    def shards(
+        self, recipe: Preprocessing, parts: Sequence[DataPartition], facts: Sequence[PartitionInfo], count: int
+    ) -> list[Shard]:
         """Return the parts as at most so many shards."""
         groups = plan([f.n_rows for f in facts], [()] * len(parts), {HERE: count}, count)
         return [
-            replace(shard_of(recipe, [parts[i] for i in group.parts]), spans=spans_of(facts, group.parts))
+            replace(recipe.shard([parts[i] for i in group.parts]), spans=row_spans(facts, group.parts))
             for group in groups
         ]

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from distributed import get_worker
 
-from offbeat.data.placed.parts import Part, Recipe, shard_of
+from offbeat.data.placed.partitions import DataPartition, Preprocessing
 from offbeat.data.shards import Shard
 from offbeat.engines.base import Steps
 from offbeat.engines.blas import one_blas_thread
@@ -104,25 +104,25 @@ def held() -> int:
     return len(_RUNS)
 
 
-def on_parts(function: Callable[[Part], Any], numbers: list[int | str], columns: list[list[Any]]) -> list[Any]:
+def on_parts(function: Callable[[DataPartition], Any], numbers: list[int | str], columns: list[list[Any]]) -> list[Any]:
     """Return a function of each of some parts, or the error that says what is wrong with the part."""
     return [_tried(function, part) for part in _parts(numbers, columns)]
 
 
-def _tried(function: Callable[[Part], Any], part: Part) -> Any:
+def _tried(function: Callable[[DataPartition], Any], part: DataPartition) -> Any:
     try:
         return function(part)
     except OffbeatError as error:
         return error
 
 
-def _parts(numbers: list[int | str], columns: list[list[Any]]) -> list[Part]:
-    return [Part(number, *values) for number, *values in zip(numbers, *columns, strict=True)]
+def _parts(numbers: list[int | str], columns: list[list[Any]]) -> list[DataPartition]:
+    return [DataPartition(number, *values) for number, *values in zip(numbers, *columns, strict=True)]
 
 
-def make_shard(recipe: Recipe, numbers: list[int | str], columns: list[list[Any]]) -> Shard:
+def make_shard(recipe: Preprocessing, numbers: list[int | str], columns: list[list[Any]]) -> Shard:
     """Return parts as a shard; ``columns`` has features, targets, weights and offsets of each part."""
-    return shard_of(recipe, _parts(numbers, columns))
+    return recipe.shard(_parts(numbers, columns))
 
 
 def on_shard(function: Callable[[Shard], Any], shard: Shard) -> Any:

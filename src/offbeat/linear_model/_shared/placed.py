@@ -12,7 +12,7 @@ import numpy as np
 from offbeat.data.arrays.vectors import raw_vector
 from offbeat.data.load import target_values
 from offbeat.data.opening import open_data
-from offbeat.data.placed.parts import Part, weights_of
+from offbeat.data.placed.partitions import DataPartition, partition_weights
 from offbeat.engines.placing import lies_elsewhere, map_rows, placed
 from offbeat.errors import DataError
 from offbeat.linear_model._shared.deviance import explained
@@ -27,7 +27,7 @@ HEAVY = ("trace_", "callbacks", "engine", "stream_", "outliers_")
 
 
 def lazily(method: F) -> F:
-    """Have a method of prediction return a lazy collection where X is one: each part where it is.
+    """Have a method of prediction return a lazy collection where X is one: each partition where it is.
 
     Parameters
     ----------
@@ -64,29 +64,29 @@ def placed_score(model: LinearModel, X: Any, y: Any, sample_weight: Any) -> floa
     try:
         if not data.has_target:
             raise DataError("no target was given: pass y, or the name of the target column")
-        first = np.sum(data.cluster.each(partial(_targets, light(model)), data.parts), axis=0)
+        first = np.sum(data.cluster.each(partial(_targets, light(model)), data.partitions), axis=0)
         mean = float(first[1] / first[0])
-        losses = np.sum(data.cluster.each(partial(_losses, light(model), mean), data.parts), axis=0)
+        losses = np.sum(data.cluster.each(partial(_losses, light(model), mean), data.partitions), axis=0)
     finally:
         data.release()
     return explained(float(losses[0]), float(losses[1]))
 
 
-def _weighted_targets(part: Part) -> tuple[Any, Floats]:
-    opened = open_data(part.X)
-    y = raw_vector(target_values(opened, part.y), "y", DataError)
-    weight = weights_of(part, opened)
+def _weighted_targets(partition: DataPartition) -> tuple[Any, Floats]:
+    opened = open_data(partition.X)
+    y = raw_vector(target_values(opened, partition.y), "y", DataError)
+    weight = partition_weights(partition, opened)
     return y, weight if weight.size else np.ones(len(y))
 
 
-def _targets(model: Any, part: Part) -> Floats:
+def _targets(model: Any, partition: DataPartition) -> Floats:
     """Return the sums of weights and of weighted targets, where those are numbers."""
-    y, weight = _weighted_targets(part)
+    y, weight = _weighted_targets(partition)
     return np.array([weight.sum(), 0.0 if hasattr(model, "classes_") else weight @ np.asarray(y, np.float64)])
 
 
-def _losses(model: Any, mean: float, part: Part) -> Floats:
+def _losses(model: Any, mean: float, partition: DataPartition) -> Floats:
     """Return the weighted losses of the predictions and of the mean."""
-    y, weight = _weighted_targets(part)
-    mine, plain = model._losses(y, model._judged(part.X), mean)
+    y, weight = _weighted_targets(partition)
+    mine, plain = model._losses(y, model._judged(partition.X), mean)
     return np.array([weight @ mine, weight @ plain])
