@@ -151,5 +151,5 @@ def test_refuses_what_makes_no_sense() -> None:
     ):
         with pytest.raises(ProblemError, match=message):
             ModelAveraging(**options)  # type: ignore[arg-type]
-    with pytest.raises(ProblemError, match="does not solve the multinomial loss; use ProximalGradient"):
+    with pytest.raises(ProblemError, match="does not solve the multinomial loss; use LBFGS or ProximalGradient"):
         ModelAveraging().check(Problem(losses.Multinomial(3), penalties.L2(0.1)))
