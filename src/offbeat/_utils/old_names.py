@@ -53,6 +53,7 @@ SOLVERS = {
 """Modules of `offbeat.solvers`, before its families had packages of their own."""
 
 CLASSES: dict[str, str] = {
+    "offbeat.data.shard:Point": "offbeat.data.shards.point:Point",
     "offbeat.solvers.admm.hinge:Duals": "offbeat.solvers.admm.hinge:HingeDuals",
     "offbeat.solvers.admm.local_prox:Contribution": "offbeat.solvers.admm.local_prox:AdmmContribution",
     "offbeat.solvers.admm.local_prox:Facts": "offbeat.solvers.admm.local_prox:AdmmScalars",
@@ -60,7 +61,6 @@ CLASSES: dict[str, str] = {
     "offbeat.solvers.admm.local_prox:Query": "offbeat.solvers.admm.local_prox:AdmmQuery",
     "offbeat.solvers.admm.smooth:Dense": "offbeat.solvers.admm.smooth:HessianModel",
     "offbeat.solvers.admm.smooth:Limited": "offbeat.solvers.admm.smooth:LimitedMemoryModel",
-    "offbeat.data.shard:Point": "offbeat.data.shards.point:Point",
     "offbeat.solvers.baselines.dual_averaging:AveragingState": (
         "offbeat.solvers.baselines.dual_averaging:DualAveragingState"
     ),
@@ -83,6 +83,15 @@ CLASSES: dict[str, str] = {
     "offbeat.solvers.gradient.delayed_proximal_gradient:Query": (
         "offbeat.solvers.gradient.delayed_proximal_gradient:DelayedGradientQuery"
     ),
+    "offbeat.solvers.interior_point.interior_point:Local": (
+        "offbeat.solvers.interior_point.interior_point:InteriorLocal"
+    ),
+    "offbeat.solvers.interior_point.products:Frame": "offbeat.solvers.interior_point.products:ScaledColumns",
+    "offbeat.solvers.interior_point.shard:Facts": "offbeat.solvers.interior_point.shard:InteriorScalars",
+    "offbeat.solvers.interior_point.shard:Memory": "offbeat.solvers.interior_point.shard:PrimalDualPoint",
+    "offbeat.solvers.interior_point.shard:Query": "offbeat.solvers.interior_point.shard:InteriorQuery",
+    "offbeat.solvers.interior_point.shard:Rows": "offbeat.solvers.interior_point.shard:RowTerms",
+    "offbeat.solvers.interior_point.steps:Interior": "offbeat.solvers.interior_point.steps:TermVariables",
 }
 """Classes that were renamed, as ``module:Class``; the module is the one of today."""
 

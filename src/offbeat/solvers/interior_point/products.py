@@ -1,4 +1,7 @@
-"""Products with the rows of a shard for `InteriorPoint`: columns centred and scaled, a column of ones last."""
+"""Products with the rows of a shard for `InteriorPoint`.
+
+Columns are centred and scaled; a column of ones for the intercept is the last one.
+"""
 
 from __future__ import annotations
 
@@ -14,49 +17,51 @@ from offbeat.data.shards.threads import map_on_threads
 from offbeat.data.source import CSR
 from offbeat.problem import Floats
 
-VALUES = 1 << 16  # of a block of rows in float64: half a megabyte stays in the second-level cache
-FEW = 64  # columns whose products cost less where sparse rows are filled up
-FAR = 30.0  # deviations of a column from zero: beyond, centring what was summed about zero would cost digits
+BLOCK_VALUES = 1 << 16  # float64 values of a block of rows: half a megabyte, which fits into the second-level cache
+MAX_DENSE_COLUMNS = 64  # up to this number, products cost less when sparse rows are made dense
+MAX_CENTER = 30.0  # mean of a column over its deviation: above, sparse rows are made dense to keep digits
 
 
-class Frame(NamedTuple):
-    """Internal coordinates: rows are ``((x - center) * inverse, on)``; ``on`` is 1 with an intercept, else 0."""
+class ScaledColumns(NamedTuple):
+    """Internal coordinates: a row is ``((x - center) * inverse, on)``; ``on`` is 1 with an intercept, else 0."""
 
     center: Floats
     inverse: Floats
     on: float
 
 
-class Products:
-    """A matrix that is never made, but block by block: the rows of a shard that have a weight, as a `Frame` has them.
+class RowProducts:
+    """The matrix of the centred and scaled rows of a shard. Its blocks are made when they are needed.
 
     Parameters
     ----------
     shard : Shard
-    frame : Frame
+    frame : ScaledColumns
     live : ndarray of int or None
-        Rows that count, in order; None: all of them.
+        Rows with a positive weight, in order. None means all rows.
     """
 
-    def __init__(self, shard: Shard, frame: Frame, live: NDArray[np.intp] | None) -> None:
+    def __init__(self, shard: Shard, frame: ScaledColumns, live: NDArray[np.intp] | None) -> None:
         self._shard, self._frame, self._live = shard, frame, live
         self.n_rows = shard.n_rows if live is None else len(live)
         self.size = len(frame.center) + 1
         far = float(np.max(np.abs(frame.center * frame.inverse), initial=0.0))
-        self._filled = self.size <= FEW or far > FAR  # rows of which a block at a time is made dense
+        self._filled = (
+            self.size <= MAX_DENSE_COLUMNS or far > MAX_CENTER
+        )  # whether blocks of sparse rows are made dense
 
     def predictors(self, x: Floats) -> Floats:
         """Return the product with ``x``, shape (n,)."""
-        return self.joined(x, lambda where, z: np.empty((len(z), 0)))[0]
+        return self.predictors_and_sums(x, lambda where, z: np.empty((len(z), 0)))[0]
 
-    def joined(self, x: Floats, function: Callable[[slice, Floats], Floats]) -> tuple[Floats, Floats]:
-        """Return ``z``, the product with ``x``, and the transposed product with ``function(rows, z of these rows)``."""
+    def predictors_and_sums(self, x: Floats, function: Callable[[slice, Floats], Floats]) -> tuple[Floats, Floats]:
+        """Return the product ``z = X x``, and ``X' v`` with ``v = function(rows, z[rows])``, in one pass."""
 
         def visit(z: Floats, sums: list[Floats], where: slice, block: Any) -> None:
             z[where] = block.times(x)
             sums.append(block.transposed(function(where, z[where])))
 
-        return self._visited(visit)
+        return self._over_blocks(visit)
 
     def gram(self, weight: Floats, vectors: Floats) -> tuple[Floats, Floats]:
         """Return ``X' diag(weight) X`` and ``X' vectors``; vectors have shape (n, m)."""
@@ -64,15 +69,17 @@ class Products:
         def visit(_: Floats, sums: list[Floats], where: slice, block: Any) -> None:
             sums.append(np.hstack([block.gram(weight[where]), block.transposed(vectors[where])]))
 
-        total = self._visited(visit)[1]
+        total = self._over_blocks(visit)[1]
         return np.ascontiguousarray(total[:, : self.size]), total[:, self.size :]
 
-    def _visited(self, visit: Callable[[Floats, list[Floats], slice, Any], None]) -> tuple[Floats, Floats]:
+    def _over_blocks(self, visit: Callable[[Floats, list[Floats], slice, Any], None]) -> tuple[Floats, Floats]:
+        """Call a function for each block, on the threads of the shard. Return ``z`` and the total of the sums."""
         z = np.empty(self.n_rows)
-        found = map_on_threads(partial(self._part, z, visit), self._shard)
+        found = map_on_threads(partial(self._over_part, z, visit), self._shard)
         return z, np.sum(found, axis=0)
 
-    def _part(self, z: Floats, visit: Callable[[Floats, list[Floats], slice, Any], None], part: Shard) -> Floats:
+    def _over_part(self, z: Floats, visit: Callable[[Floats, list[Floats], slice, Any], None], part: Shard) -> Floats:
+        """Return the total of the sums over the blocks of a part."""
         total: Any = None
         for where, block in self._blocks(part):
             sums: list[Floats] = []
@@ -81,22 +88,23 @@ class Products:
         return np.asarray(total)
 
     def _blocks(self, part: Shard) -> Iterator[tuple[slice, Any]]:
-        """Yield blocks of the rows that count, and where they lie among these."""
+        """Yield blocks of the rows with a positive weight, and their places among these."""
         row = part.start - self._shard.start
         for block, targets, _ in part.blocks(1.0, Workspace()):
             n = len(targets.y)
             matrix: Any = _matrix(block, self.size - 1) if isinstance(block, CSR) else block
             if isinstance(block, CSR) and not self._filled:
-                yield self._live_part(_SparseRows(matrix, self._frame), row, n)
+                yield self._weighted_rows(_SparseRows(matrix, self._frame), row, n)
             else:
-                rows = max(VALUES // self.size, 64)
+                rows = max(BLOCK_VALUES // self.size, 64)
                 for a in range(0, n, rows):
                     piece = matrix[a : a + rows]
                     piece = piece.toarray() if isinstance(block, CSR) else piece
-                    yield self._live_part(_DenseRows(piece, self._frame), row + a, len(piece))
+                    yield self._weighted_rows(_DenseRows(piece, self._frame), row + a, len(piece))
             row += n
 
-    def _live_part(self, rows: Any, row: int, n: int) -> tuple[slice, Any]:
+    def _weighted_rows(self, rows: Any, row: int, n: int) -> tuple[slice, Any]:
+        """Return the rows with a positive weight, of ``n`` rows from ``row`` on, and their places."""
         if self._live is None:
             return slice(row, row + n), rows
         first, last = np.searchsorted(self._live, [row, row + n])
@@ -104,7 +112,7 @@ class Products:
 
 
 def _matrix(block: CSR, k: int) -> Any:
-    """Return a block as a matrix of SciPy."""
+    """Return a block as a sparse array of SciPy."""
     from scipy.sparse import csr_array
 
     indptr, indices, data = block
@@ -113,9 +121,9 @@ def _matrix(block: CSR, k: int) -> Any:
 
 
 class _DenseRows:
-    """Some dense rows, centred and scaled in float64; column by column, as loops over few columns are slow."""
+    """A block of dense rows, centred and scaled in float64. Columns are contiguous: loops over few columns are slow."""
 
-    def __init__(self, block: Any, frame: Frame) -> None:
+    def __init__(self, block: Any, frame: ScaledColumns) -> None:
         n, k = block.shape
         self._columns = np.empty((k + 1, n))
         np.subtract(block.T, frame.center[:, None], out=self._columns[:k])
@@ -145,9 +153,9 @@ class _DenseRows:
 
 
 class _SparseRows:
-    """Some sparse rows; what centring adds is put in afterwards, so that nothing is densified."""
+    """A block of sparse rows. Products are corrected for the centre afterwards, so the rows stay sparse."""
 
-    def __init__(self, rows: Any, frame: Frame) -> None:
+    def __init__(self, rows: Any, frame: ScaledColumns) -> None:
         self._rows, self._frame = rows, frame
 
     def of(self, rows: NDArray[np.intp]) -> _SparseRows:

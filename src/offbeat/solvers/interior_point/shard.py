@@ -1,4 +1,4 @@
-"""The shard's side of `InteriorPoint`: one step of all its rows, and a bound of the optimum."""
+"""The shard's side of `InteriorPoint`: one predictor-corrector step, and the terms of the lower bound."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ from numpy.typing import NDArray
 from offbeat.data.shards import Shard
 from offbeat.problem import Floats, Problem
 from offbeat.solvers.interior_point import steps as interior_steps
-from offbeat.solvers.interior_point.products import Frame, Products
-from offbeat.solvers.interior_point.steps import Interior
+from offbeat.solvers.interior_point.products import RowProducts, ScaledColumns
+from offbeat.solvers.interior_point.steps import TermVariables
 
-ROOM = 10.0  # from the boundary, at the start, in units of the mean residual: measured, 1 to 100
-SHORT = 0.995  # of the way to the boundary, at most
-ROUNDING = 1e-15  # of a sum of products, relative to its terms
-REFINED = 4  # solutions of a system: what rounding left is solved for again
-JITTERS = (0.0, 1e-15, 1e-13, 1e-11, 1e-9, 1e-7)  # of the diagonal, until a system is definite: they cost digits
+START_DISTANCE = 10.0  # of the first slacks from zero, in mean residuals; measured: 1 to 100 do equally well
+MAX_BOUNDARY_SHARE = 0.995  # longest step, as a share of the way to the boundary
+RELATIVE_ROUNDING = 1e-15  # of a sum of products, relative to its terms
+REFINEMENT_STEPS = 4  # of iterative refinement, with the first solution
+JITTERS = (0.0, 1e-15, 1e-13, 1e-11, 1e-9, 1e-7)  # added to the scaled diagonal, in turn, until the factorisation works
 
 
-class Query(NamedTuple):
-    """What a shard must know: the frame, where to begin (internal, intercept last), the penalty times the rows.
+class InteriorQuery(NamedTuple):
+    """What a shard needs: the coordinates, the start (internal, intercept last), the penalty times the rows.
 
-    The penalty is ``ridge u^2 / 2 + kink abs(u)``, column by column; ``kink`` is of length 0 where there is none.
+    The penalty is ``ridge u^2 / 2 + kink abs(u)``, column by column. Without a lasso, ``kink`` has length 0.
     """
 
-    frame: Frame
+    frame: ScaledColumns
     start: Floats
     ridge: Floats
     kink: Floats
 
 
-class Facts(NamedTuple):
-    """Sums over the rows at a point, and the numbers of steps.
+class InteriorScalars(NamedTuple):
+    """Scalars of a contribution.
 
-    ``loss``; ``conjugate``, that of the dual variables which the gradient of a contribution belongs to, and
-    ``rounding``, how far off it may be; ``proved``, whether these are feasible; ``steps`` taken so far.
+    ``loss`` is the sum of the loss over the rows, ``conjugate`` that of the conjugate at the dual variables, with an
+    error of at most ``rounding``. ``proved`` is 1 if the dual variables are feasible, else 0. ``steps`` counts steps.
     """
 
     loss: float
@@ -47,39 +47,39 @@ class Facts(NamedTuple):
     steps: float
 
 
-class Memory(NamedTuple):
-    """Where a shard stands: coefficients, intercept last, and the interiors of rows and columns."""
+class PrimalDualPoint(NamedTuple):
+    """A primal-dual point: coefficients (intercept last), and slacks and multipliers of rows and of columns."""
 
     x: Floats
-    rows: Interior
-    columns: Interior
+    rows: TermVariables
+    columns: TermVariables
 
     def flat(self) -> Floats:
-        """Return all in one array."""
+        """Return all fields in one array."""
         parts = [part.ravel() for part in (*self.rows, *self.columns)]
         return np.concatenate([self.x, *parts])
 
     @classmethod
-    def unflat(cls, flat: Floats, size: int, n_rows: int, n_kinks: int) -> Memory:
-        """Return what `flat` packed, for ``size`` unknowns, ``n_rows`` that count and columns with kinks."""
+    def unflat(cls, flat: Floats, size: int, n_rows: int, n_kinks: int) -> PrimalDualPoint:
+        """Return what `flat` packed, for ``size`` unknowns, ``n_rows`` rows with a weight and ``n_kinks`` columns."""
         rest = flat[size:]
         columns = rest[len(rest) - 4 * n_kinks :].reshape(4, 1, n_kinks)
         rows = rest[: len(rest) - 4 * n_kinks].reshape(4, -1, n_rows)
-        return cls(flat[:size], Interior(*rows), Interior(*columns))
+        return cls(flat[:size], TermVariables(*rows), TermVariables(*columns))
 
 
-class Rows(NamedTuple):
-    """What is known of the rows of a shard, and what can be found out again.
+class RowTerms(NamedTuple):
+    """The loss of each row of a shard as piecewise linear terms. It follows from the targets and can be computed again.
 
-    ``low``, shape (n,), and ``kink``, ``cap``, shape (terms, n), are the loss of each row that counts, times its
-    weight: see `interior_steps`. ``live`` are these rows, None if all count.
+    ``live`` are the rows with a positive weight, None if all have one. ``low``, shape (n,), and ``kink``, ``cap``,
+    shape (terms, n), describe the loss of these rows times their weight: see `steps`.
 
-    ``column``, shape (1, k), is the weight of a column on the central path. If it were as steep as the column's term,
-    weak penalties would lose digits; if it were like a row, columns that repeat each other would be sent far out. The
-    geometric mean of the two does neither.
+    ``column``, shape (1, k), is the weight of a column on the central path: the geometric mean of the slope of the
+    column's term and of the mean row's. With the first alone, weak penalties would lose digits. With the second alone,
+    the coefficients of collinear columns would become very large.
     """
 
-    products: Products
+    products: RowProducts
     live: NDArray[np.intp] | None
     low: Floats
     kink: Floats
@@ -87,12 +87,12 @@ class Rows(NamedTuple):
     column: Floats
 
 
-def rows_of(problem: Problem, shard: Shard, query: Query) -> Rows:
-    """Look at the targets of a shard."""
+def row_terms(problem: Problem, shard: Shard, query: InteriorQuery) -> RowTerms:
+    """Return the terms of the rows of a shard, from its targets, weights and offsets."""
     from offbeat.kernels import pieces
 
     live = np.flatnonzero(shard.weight > 0.0) if shard.weight.size and not np.all(shard.weight > 0.0) else None
-    y, v, o = (_some(values, live) for values in (shard.y, shard.weight, shard.offset))
+    y, v, o = (_with_weight(values, live) for values in (shard.y, shard.weight, shard.offset))
     out = np.empty((2, 3, len(y)))
     pieces.pieces(problem.loss, y, out)
     if np.array_equal(out[0, :2], out[1, :2]):
@@ -101,98 +101,109 @@ def rows_of(problem: Problem, shard: Shard, query: Query) -> Rows:
     kink = out[:, 2] - o if o.size else out[:, 2].copy()
     cap = weight * (out[:, 1] - out[:, 0])
     column = np.sqrt(float(cap.mean()) * 2.0 * query.kink[None, :])
-    return Rows(Products(shard, query.frame, live), live, weight * out[0, 0], kink, cap, column)
+    return RowTerms(RowProducts(shard, query.frame, live), live, weight * out[0, 0], kink, cap, column)
 
 
-def _some(values: Floats, live: NDArray[np.intp] | None) -> Floats:
+def _with_weight(values: Floats, live: NDArray[np.intp] | None) -> Floats:
+    """Return the values of the rows with a positive weight."""
     return values[live] if values.size and live is not None else values
 
 
-def begun(rows: Rows, query: Query) -> Memory:
-    """Return the first point: as far from the boundary as residuals and coefficients are large."""
+def start_point(rows: RowTerms, query: InteriorQuery) -> PrimalDualPoint:
+    """Return the first point. Its distance from the boundary is in proportion to the residuals and coefficients."""
     x, caps = query.start, 2.0 * query.kink[None, :]
     z, u = rows.products.predictors(x), x[: len(query.kink)]
     size = float(np.average(np.abs(z - rows.kink), weights=rows.cap)) or 1.0
-    inside = interior_steps.first(rows.kink, rows.cap, z, ROOM * size)
-    # Columns have unit variance, about, so that coefficients are as large as predictors.
+    inside = interior_steps.start(rows.kink, rows.cap, z, START_DISTANCE * size)
+    # Columns have about unit variance. So coefficients and predictors are of the same order.
     room = (float(np.mean(np.abs(u))) if u.size else 0.0) or size
-    return Memory(x, inside, interior_steps.first(np.zeros_like(caps), caps, u, room))
+    return PrimalDualPoint(x, inside, interior_steps.start(np.zeros_like(caps), caps, u, room))
 
 
-def improved(
-    problem: Problem, shard: Shard, rows: Rows, memory: Memory, query: Query, steps: float
-) -> tuple[Memory, Floats, Facts]:
-    """Return the point after a step of the predictor and corrector; gradient and facts are of the point before."""
-    inside, columns = memory.rows, memory.columns
+def take_step(
+    problem: Problem, shard: Shard, rows: RowTerms, point: PrimalDualPoint, query: InteriorQuery, steps: float
+) -> tuple[PrimalDualPoint, Floats, InteriorScalars]:
+    """Return the point after one step, and the gradient and scalars of the point before it."""
+    inside, columns = point.rows, point.columns
     theta = rows.low + inside.dual.sum(axis=0)
-    bound, conjugate, rounding, proved = _feasible(problem, shard, rows, theta, query.frame.on)
-    stiff = interior_steps.bend(inside)
-    vectors = np.stack([theta, bound, (stiff * interior_steps.error(inside, rows.cap, 0.0, None)).sum(axis=0)], axis=1)
+    bound, conjugate, rounding, proved = _feasible_dual(problem, shard, rows, theta, query.frame.on)
+    stiff = interior_steps.stiffness(inside)
+    vectors = np.stack(
+        [theta, bound, (stiff * interior_steps.residual(inside, rows.cap, 0.0, None)).sum(axis=0)], axis=1
+    )
     matrix, sums = rows.products.gram(stiff.sum(axis=0), vectors)
-    facts = Facts(_loss(problem, shard, rows, inside), conjugate, rounding, proved, steps + 1.0)
-    system = _System(matrix, query, columns, rows.column)
+    facts = InteriorScalars(_loss(problem, shard, rows, inside), conjugate, rounding, proved, steps + 1.0)
+    system = _NewtonSystem(matrix, query, columns, rows.column)
     if not np.all(np.isfinite(sums)) or not system.definite:
-        return memory._replace(x=np.full_like(memory.x, math.nan)), sums[:, 1], facts
-    slope = sums[:, 0] + query.ridge * memory.x
+        return point._replace(x=np.full_like(point.x, math.nan)), sums[:, 1], facts
+    slope = sums[:, 0] + query.ridge * point.x
     slope[: len(query.kink)] += columns.dual[0] - query.kink
-    return _stepped(rows, memory, system, slope, sums[:, 2]), sums[:, 1], facts
+    return _predictor_corrector(rows, point, system, slope, sums[:, 2]), sums[:, 1], facts
 
 
-def _stepped(rows: Rows, memory: Memory, system: _System, slope: Floats, pushed: Floats) -> Memory:
-    """Return the point after the step that Mehrotra's predictor and corrector (1992, SIAM J. Optim. 2:575) find."""
-    inside, columns = memory.rows, memory.columns
+def _predictor_corrector(
+    rows: RowTerms, point: PrimalDualPoint, system: _NewtonSystem, slope: Floats, pushed: Floats
+) -> PrimalDualPoint:
+    """Return the point after one step of Mehrotra's predictor-corrector method (1992, SIAM J. Optim. 2:575)."""
+    inside, columns = point.rows, point.columns
     steep = 2.0 * float(rows.cap.sum() + rows.column.sum())
     mu = (inside.products + columns.products) / steep
     d = system.solved(pushed - slope, 0.0, None)
     part = d[: columns.dual.size]
-    straight = Interior(*(np.empty_like(values) for values in inside))
-    stiff = interior_steps.bend(inside)
+    affine = TermVariables(*(np.empty_like(values) for values in inside))
+    stiff = interior_steps.stiffness(inside)
 
     def corrections(where: slice, moved: Floats) -> Floats:
-        """Return what the second step needs of some rows, and keep their first."""
+        """Store the affine step of some rows. Return the residuals that the corrector needs."""
         at, own, weight = inside.of(where), stiff[:, where], rows.cap[:, where]
-        change = interior_steps.step(at, weight, moved, 0.0, None)
-        for kept, values in zip(straight, change, strict=True):
+        change = interior_steps.change_for(at, weight, moved, 0.0, None)
+        for kept, values in zip(affine, change, strict=True):
             kept[:, where] = values
-        errors = (interior_steps.pull(at, weight), interior_steps.second(at, change))
+        errors = (interior_steps.centering(at, weight), interior_steps.second_order(at, change))
         return np.stack([(own * error).sum(axis=0) for error in errors], axis=1)
 
-    sums = rows.products.joined(d, corrections)[1]
-    straight_columns = interior_steps.step(columns, rows.column, part, 0.0, None)
-    lengths = _lengths(memory, straight, straight_columns, 1.0)
-    ahead = [interior_steps.after(*pair, lengths) for pair in ((inside, straight), (columns, straight_columns))]
+    sums = rows.products.predictors_and_sums(d, corrections)[1]
+    affine_columns = interior_steps.change_for(columns, rows.column, part, 0.0, None)
+    lengths = _step_lengths(point, affine, affine_columns, 1.0)
+    ahead = [interior_steps.moved_by(*pair, lengths) for pair in ((inside, affine), (columns, affine_columns))]
     goal = mu * (sum(each.products for each in ahead) / (steep * mu)) ** 3
-    d = system.solved(pushed - slope + goal * sums[:, 0] + sums[:, 1], goal, straight_columns)
-    change = interior_steps.step(inside, rows.cap, rows.products.predictors(d), goal, straight)
-    change_columns = interior_steps.step(columns, rows.column, d[: columns.dual.size], goal, straight_columns)
-    lengths = _lengths(memory, change, change_columns, SHORT)
-    inside = interior_steps.after(inside, change, lengths)
-    columns = interior_steps.after(columns, change_columns, lengths)
-    return Memory(memory.x + lengths[1] * d, inside, columns)
+    d = system.solved(pushed - slope + goal * sums[:, 0] + sums[:, 1], goal, affine_columns)
+    change = interior_steps.change_for(inside, rows.cap, rows.products.predictors(d), goal, affine)
+    change_columns = interior_steps.change_for(columns, rows.column, d[: columns.dual.size], goal, affine_columns)
+    lengths = _step_lengths(point, change, change_columns, MAX_BOUNDARY_SHARE)
+    inside = interior_steps.moved_by(inside, change, lengths)
+    columns = interior_steps.moved_by(columns, change_columns, lengths)
+    return PrimalDualPoint(point.x + lengths[1] * d, inside, columns)
 
 
-def _lengths(memory: Memory, change: Interior, columns: Interior, share: float) -> tuple[float, float]:
-    """Return a share of how far multipliers and slacks may go until something is zero, at most all the way."""
-    pairs = zip(interior_steps.speeds(memory.rows, change), interior_steps.speeds(memory.columns, columns), strict=True)
+def _step_lengths(
+    point: PrimalDualPoint, change: TermVariables, columns: TermVariables, share: float
+) -> tuple[float, float]:
+    """Return the step lengths of multipliers and of slacks: a share of the way to the boundary, at most 1."""
+    pairs = zip(
+        interior_steps.boundary_speeds(point.rows, change),
+        interior_steps.boundary_speeds(point.columns, columns),
+        strict=True,
+    )
     dual, primal = (share / max(*pair, share) for pair in pairs)
     return dual, primal
 
 
-def _loss(problem: Problem, shard: Shard, rows: Rows, inside: Interior) -> float:
-    """Return the sum of the loss where the predictors are."""
+def _loss(problem: Problem, shard: Shard, rows: RowTerms, inside: TermVariables) -> float:
+    """Return the sum of the loss at the predictors that the slacks imply."""
     from offbeat.kernels.rows import loss_sum
 
-    y, v, o = (_some(values, rows.live) for values in (shard.y, shard.weight, shard.offset))
+    y, v, o = (_with_weight(values, rows.live) for values in (shard.y, shard.weight, shard.offset))
     z = rows.kink[0] + inside.above[0] - inside.below[0] + (o if o.size else 0.0)
     return float(loss_sum(problem.loss, z, y, v)[0])
 
 
-def _feasible(
-    problem: Problem, shard: Shard, rows: Rows, theta: Floats, on: float
+def _feasible_dual(
+    problem: Problem, shard: Shard, rows: RowTerms, theta: Floats, on: float
 ) -> tuple[Floats, float, float, float]:
-    """Return dual variables that sum to zero where there is an intercept, times weights, and what they prove.
+    """Return weighted dual variables that are feasible, their conjugate, its rounding, and whether they are feasible.
 
-    They move towards an end of their range in proportion to how far away it is.
+    With an intercept they must sum to zero. Each moves towards an end of its range, in proportion to the distance.
     """
     from offbeat.kernels import dual_sums
 
@@ -204,21 +215,21 @@ def _feasible(
         total = float(room.sum())
         proved = float(total >= abs(excess))
         bound = np.clip(bound - excess / max(total, abs(excess)) * room, rows.low, high)
-    y, v, o = (_some(values, rows.live) for values in (shard.y, shard.weight, shard.offset))
+    y, v, o = (_with_weight(values, rows.live) for values in (shard.y, shard.weight, shard.offset))
     out = np.zeros((2, 2))
     dual_sums.conjugates(problem.loss, (y, v, o), bound / v if v.size else bound, out)
     size = float(np.abs(bound) @ np.abs(rows.kink).max(axis=0))
-    return bound, float(out[0, 0]), ROUNDING * size, proved
+    return bound, float(out[0, 0]), RELATIVE_ROUNDING * size, proved
 
 
-class _System:
-    """The equations of a step, with the terms of the columns; scaled, as units of interiors are far apart."""
+class _NewtonSystem:
+    """The Newton system of a step, with the terms of the columns. It is scaled to a unit diagonal."""
 
-    def __init__(self, matrix: Floats, query: Query, columns: Interior, weight: Floats) -> None:
+    def __init__(self, matrix: Floats, query: InteriorQuery, columns: TermVariables, weight: Floats) -> None:
         diagonal = np.einsum("ii->i", matrix)
         diagonal += query.ridge
         self._columns, self._weight = columns, weight
-        self._stiff = interior_steps.bend(columns)[0]
+        self._stiff = interior_steps.stiffness(columns)[0]
         diagonal[: len(self._stiff)] += self._stiff
         if not query.frame.on:
             matrix[-1, -1] = 1.0
@@ -226,6 +237,7 @@ class _System:
         self.definite = bool(np.all(np.isfinite(matrix)) and self._factored())
 
     def _factored(self) -> bool:
+        """Factorise the matrix, with a jitter if needed. Return whether it worked."""
         scaled = self._matrix * self._scale * self._scale[:, None]
         for jitter in JITTERS:
             try:
@@ -235,19 +247,19 @@ class _System:
             return True
         return False
 
-    def solved(self, right: Floats, mu: float, straight: Interior | None) -> Floats:
-        """Return the change of the unknowns; ``right`` is of the rows, to which what columns add comes."""
+    def solved(self, right: Floats, mu: float, affine: TermVariables | None) -> Floats:
+        """Return the change of the unknowns.
+
+        ``right`` is the rows' right-hand side; that of the columns is added here.
+        """
         from offbeat.kernels.triangular import cholesky_solve
 
         right = right.copy()
         k = len(self._stiff)
-        right[:k] += self._stiff * interior_steps.error(self._columns, self._weight, mu, straight)[0]
+        right[:k] += self._stiff * interior_steps.residual(self._columns, self._weight, mu, affine)[0]
         d = np.zeros_like(right)
-        for _ in range(REFINED):
-            rest = (right - self._matrix @ d) * self._scale
-            cholesky_solve(self._factor, rest)
-            d += rest * self._scale
+        for _ in range(REFINEMENT_STEPS):
+            residual = (right - self._matrix @ d) * self._scale
+            cholesky_solve(self._factor, residual)
+            d += residual * self._scale
         return d
-
-
-__all__ = ["Facts", "Memory", "Query", "Rows", "begun", "improved", "rows_of"]
