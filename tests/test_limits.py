@@ -18,7 +18,7 @@ from offbeat.fit.settings import Allowance
 from offbeat.linear_model import ElasticNetCV, HuberRegressor, LinearSVC, LogisticRegression, LogisticRegressionCV
 from offbeat.linear_model._shared import base
 from offbeat.sideways.protocol import limited
-from offbeat.solvers.composite.fallback import Changing
+from offbeat.solvers.composite.fallback import Fallback
 
 RNG = np.random.default_rng(1)
 X = RNG.standard_normal((300, 4))
@@ -152,7 +152,7 @@ def test_passes_in_the_span_of_the_rows(loss: Any, quiet: None) -> None:
     y = TARGET[:60] if loss.quadratic else (TARGET[:60] > 0.0).astype(float)
     for most, columns in ((5, 80), (8, 500)):
         rows = WIDE[:60, :columns]
-        for solver in (solvers.RowSpace(), Changing(solvers.RowSpace(), solvers.NewtonCG())):
+        for solver in (solvers.RowSpace(), Fallback(solvers.RowSpace(), solvers.NewtonCG())):
             solution = solve(problem, rows, y, solver=solver, tol=0.0, max_iter=most)
             assert solution.passes <= most + 2.5  # a step takes two and a little at least
             assert np.isfinite(solution.certificate.gap)

@@ -13,7 +13,7 @@ from offbeat.data.load import as_dataset
 from offbeat.errors import ConvergenceWarning
 from offbeat.fit import choice
 from offbeat.linear_model import LinearSVC, Ridge
-from offbeat.solvers.composite.fallback import Changing
+from offbeat.solvers.composite.fallback import Fallback
 
 ROW_SPACE = solvers.RowSpace()
 
@@ -103,7 +103,7 @@ def test_equal_rows_and_constant_columns() -> None:
 
 @pytest.mark.parametrize("few", [0, 500])
 def test_classes_agree_with_products_of_the_hessian(few: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("offbeat.solvers.composite.row_space.FEW", few)
+    monkeypatch.setattr("offbeat.solvers.composite.row_space.MAX_NEWTON_DIMENSIONS", few)
     X, z = wide()
     y = np.digitize(z, [-1.0, 1.0]).astype(float)
     problem = Problem(losses.Multinomial(3), penalties.L2(0.05))
@@ -128,7 +128,7 @@ def test_columns_of_very_different_units_are_left_to_the_second_method() -> None
     with pytest.warns(ConvergenceWarning):
         alone = solve(problem, X, y, solver=ROW_SPACE)
     assert not alone.certificate.satisfied
-    both = solve(problem, X, y, solver=Changing(ROW_SPACE, solvers.NewtonCG()))
+    both = solve(problem, X, y, solver=Fallback(ROW_SPACE, solvers.NewtonCG()))
     assert both.status == "converged"
     assert any("newton-cg from here" in row.note for row in both.trace)
 
@@ -137,7 +137,7 @@ def test_columns_of_very_different_units_are_left_to_the_second_method() -> None
 def test_a_method_that_takes_too_long_is_changed(most: float) -> None:
     X, z = wide(300, 5)
     problem, y = Problem(losses.Logistic(), penalties.L2(1e-3)), (z > 0).astype(float)
-    solver = Changing(solvers.GradientDescent(), solvers.Newton(), most=most)
+    solver = Fallback(solvers.GradientDescent(), solvers.Newton(), most=most)
     found = solve(problem, X, y, solver=solver, tol=1e-9)
     alone = solve(problem, X, y, solver=solvers.Newton(), tol=1e-9)
     assert (found.status, found.trace.metadata["solver"]) == ("converged", "gradient-descent")

@@ -74,6 +74,12 @@ CLASSES: dict[str, str] = {
         "offbeat.solvers.baselines.model_averaging:ModelAveragingQuery"
     ),
     "offbeat.solvers.baselines.sgd:Query": "offbeat.solvers.baselines.sgd:SgdQuery",
+    "offbeat.solvers.composite.fallback:Changing": "offbeat.solvers.composite.fallback:Fallback",
+    "offbeat.solvers.composite.fallback:ChangingState": "offbeat.solvers.composite.fallback:FallbackState",
+    "offbeat.solvers.composite.fallback:Local": "offbeat.solvers.composite.fallback:FallbackLocal",
+    "offbeat.solvers.composite.fallback:Query": "offbeat.solvers.composite.fallback:FallbackQuery",
+    "offbeat.solvers.composite.row_space:Local": "offbeat.solvers.composite.row_space:RowSpaceLocal",
+    "offbeat.solvers.composite.row_space:Query": "offbeat.solvers.composite.row_space:RowSpaceQuery",
     "offbeat.solvers.gradient.delayed_proximal_gradient:DelayedState": (
         "offbeat.solvers.gradient.delayed_proximal_gradient:DelayedGradientState"
     ),

@@ -15,7 +15,7 @@ from offbeat.problem import Problem
 from offbeat.sideways.protocol import Solver
 from offbeat.sideways.schedule import Stealing
 from offbeat.sideways.topologies import Hub, Topology
-from offbeat.solvers.composite.fallback import Changing
+from offbeat.solvers.composite.fallback import Fallback
 
 GRAM_COLUMNS = 5000
 NEWTON_COLUMNS = 3000
@@ -94,7 +94,7 @@ def _with_gradients(problem: Problem) -> Solver:
     if not curvature_jumps(problem.loss):
         return solvers.Newton()
     then = solvers.LBFGS() if of_penalty.smooth(problem.penalty) else solvers.ProximalGradient()
-    return Changing(solvers.Newton(), then)
+    return Fallback(solvers.Newton(), then)
 
 
 def _by_cost(problem: Problem, dataset: Data) -> tuple[Solver, str] | None:
@@ -127,12 +127,12 @@ def _with_second(name: str, n: int, k: int, n_outputs: int) -> tuple[Solver, str
     if name == "newton":
         return solvers.Newton(), f"{shape}: the Hessian is cheap, Newton needs few passes"
     if name == "row-space":
-        return Changing(solvers.RowSpace(), solvers.NewtonCG()), f"{shape}, a ridge: solved in the span of the rows"
+        return Fallback(solvers.RowSpace(), solvers.NewtonCG()), f"{shape}, a ridge: solved in the span of the rows"
     if name == "lbfgs":
-        second = Changing(solvers.LBFGS(), solvers.NewtonCG(), most=EASY_PASSES)
+        second = Fallback(solvers.LBFGS(), solvers.NewtonCG(), most=EASY_PASSES)
         return second, f"{shape}: gradients are the cheapest, if the problem is an easy one"
     newton = n_outputs == 1 and k <= NEWTON_COLUMNS
-    second = Changing(solvers.NewtonCG(), solvers.Newton() if newton else solvers.LBFGS())
+    second = Fallback(solvers.NewtonCG(), solvers.Newton() if newton else solvers.LBFGS())
     return second, f"{shape}: products with the Hessian are cheaper than the Hessian"
 
 

@@ -1,5 +1,5 @@
-"""Methods made of other methods.
+"""Solvers made of other solvers.
 
-`fallback` changes to a second method where the first goes badly; `row_space` solves problems with more columns than
-rows in the span of the rows (`row_span`).
+Reading order: `fallback` (a second solver takes over if the first stalls), `row_span` (coordinates in the span of the
+rows), `row_space` (data with more columns than rows, solved in these coordinates).
 """

@@ -1,9 +1,9 @@
-"""The span of the rows: coordinates in which data with more columns than rows is square.
+"""Coordinates in the span of the rows, for data with more columns than rows.
 
-With a ridge every solution is a combination of the rows. So with ``A`` the rows, centred and in the units in which the
-penalty is ``alpha / 2 |t|^2``, and ``A A' = Z Z'``, fitting ``Z`` is the same problem: the predictors are the same, and
-so is the penalty. The factor is Cholesky's with pivots, cut where nothing is left but rounding; the rows that were
-pivots span all others.
+With a ridge every solution is a linear combination of the rows. Let ``A`` be the rows, centred and in the units in
+which the penalty is ``alpha / 2 |t|^2``, and let ``A A' = Z Z'``. Then fitting ``Z`` is the same problem: the
+predictors and the penalty are the same. ``Z`` is a Cholesky factor with pivoting, truncated at the numerical rank. The
+rows of the pivots span all others.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from offbeat.data.shards import Cancelled, Shard
 from offbeat.problem import Floats
 
-CUT = 1e-12  # of the largest squared length of a row: what of another is outside of the span and counts for nothing
-BLOCK_BYTES = 4 << 20  # of columns taken at once
-LEAST = 1 << 25  # products for each thread
+RANK_TOLERANCE = 1e-12  # smallest pivot, over the largest squared length of a row
+BLOCK_BYTES = 4 << 20  # of a block of columns
+MIN_PRODUCTS_PER_THREAD = 1 << 25
 
 
 class Span(NamedTuple):
-    """Rows in coordinates of their span, shape (n, r); the ``r`` rows that span it, and their own triangle."""
+    """Rows in coordinates of their span, shape (n, r); the ``r`` pivot rows; the triangular factor of these rows."""
 
     rows: Floats
     chosen: NDArray[np.intp]
@@ -43,7 +43,7 @@ def span(shard: Shard, center: Floats, unit: Floats) -> Span | None:
     Returns
     -------
     span : Span or None
-        None where products of rows overflow, or all rows are zero.
+        None if products of rows overflow, or if all rows are zero.
     """
     from scipy.linalg.lapack import dpstrf
 
@@ -51,15 +51,15 @@ def span(shard: Shard, center: Floats, unit: Floats) -> Span | None:
     largest = float(np.max(np.diag(gram), initial=0.0))
     if not 0.0 < largest < np.inf or not np.all(np.isfinite(gram)):
         return None
-    factor, pivots, rank, _ = dpstrf(gram, tol=CUT * largest, lower=1)
+    factor, pivots, rank, _ = dpstrf(gram, tol=RANK_TOLERANCE * largest, lower=1)
     order = pivots - 1
     rows = np.empty((len(gram), rank))
     rows[order] = np.tril(factor)[:, :rank]
     return Span(rows, order[:rank], np.ascontiguousarray(np.tril(factor[:rank, :rank])))
 
 
-def lifted(shard: Shard, found: Span, center: Floats, unit: Floats, v: Floats) -> Floats:
-    """Return the coefficients, shape (k, m), in the units of the columns, of those in the span, shape (r, m)."""
+def lift(shard: Shard, found: Span, center: Floats, unit: Floats, v: Floats) -> Floats:
+    """Return coefficients of the columns, shape (k, m), from those in coordinates of the span, shape (r, m)."""
     from scipy.linalg import solve_triangular
 
     shares = np.zeros((len(found.rows), v.shape[1]))
@@ -75,7 +75,7 @@ def lifted(shard: Shard, found: Span, center: Floats, unit: Floats, v: Floats) -
 
 
 def _gram(shard: Shard, center: Floats, unit: Floats) -> Floats:
-    """Return the products of all rows with each other."""
+    """Return the Gram matrix of the rows, shape (n, n)."""
     X = shard.rows()
     if shard.source.sparse:
         scaled = X.multiply(1.0 / unit).tocsr()
@@ -91,13 +91,13 @@ def _gram(shard: Shard, center: Floats, unit: Floats) -> Floats:
         product: Floats = rows @ rows.T
         return product
 
-    return _summed(one, shard, len(center))
+    return _sum_over_blocks(one, shard, len(center))
 
 
-def _summed(function: Callable[[slice], Floats], shard: Shard, k: int) -> Floats:
-    """Return the sum of a function of blocks of columns, on as many threads as the shard has and the work pays for."""
+def _sum_over_blocks(function: Callable[[slice], Floats], shard: Shard, k: int) -> Floats:
+    """Return the sum of a function over blocks of columns, on several threads if the work is large enough."""
     parts = list(_blocks(shard, k))
-    threads = int(min(shard.threads, len(parts), max(1, shard.n_rows**2 * k // LEAST)))
+    threads = int(min(shard.threads, len(parts), max(1, shard.n_rows**2 * k // MIN_PRODUCTS_PER_THREAD)))
 
     def several(first: int) -> Floats:
         total = function(parts[first])
@@ -115,7 +115,7 @@ def _summed(function: Callable[[slice], Floats], shard: Shard, k: int) -> Floats
 
 
 def _blocks(shard: Shard, k: int) -> Iterator[slice]:
-    """Yield runs of columns that are a few megabytes."""
+    """Yield slices of columns that hold at most `BLOCK_BYTES` each."""
     step = max(64, BLOCK_BYTES // (8 * max(shard.n_rows, 1)))
     for first in range(0, k, step):
         yield slice(first, min(first + step, k))
