@@ -14,7 +14,7 @@ from offbeat import Problem, engines, losses, penalties, solvers
 from offbeat.errors import ConvergenceWarning, DataError, ProblemError
 from offbeat.fit.solve import solve
 from offbeat.solvers._common import descent
-from offbeat.solvers._common.descent import DescentState, End, Search
+from offbeat.solvers._common.descent import BracketEnd, DescentState, LineSearch
 from offbeat.solvers.gradient import lbfgs
 
 BOTH = [solvers.LBFGS(), solvers.GradientDescent()]
@@ -32,21 +32,21 @@ def correlated(rng: np.random.Generator, n: int = 500, k: int = 8) -> Any:
 
 def test_a_step_that_was_too_long_is_cut_where_a_parabola_would_end() -> None:
     slope = lambda t: 4.0 * (t - 0.3)  # noqa: E731
-    search = Search(np.ones(1), slope(0.0), End(0.0, slope(0.0))).narrowed(slope(1.0), "long")
+    search = LineSearch(np.ones(1), slope(0.0), BracketEnd(0.0, slope(0.0))).narrowed(slope(1.0), "long")
     assert_allclose(search.length, 0.3)
 
 
 def test_a_step_that_was_too_short_grows_where_a_parabola_would_end() -> None:
     slope = lambda t: 0.5 * (t - 4.0)  # noqa: E731
-    search = Search(np.ones(1), slope(0.0), End(0.0, slope(0.0))).narrowed(slope(1.0), "short")
+    search = LineSearch(np.ones(1), slope(0.0), BracketEnd(0.0, slope(0.0))).narrowed(slope(1.0), "short")
     assert_allclose(search.length, 4.0)
     assert_allclose(search.narrowed(slope(4.0), "long").length, 3.7)  # a tenth short of an end that was no good
 
 
 @pytest.mark.parametrize("slope", [math.nan, math.inf, 1e300, -1.0])
 def test_the_next_length_lies_strictly_inside_whatever_the_slope(slope: float) -> None:
-    search = Search(np.ones(1), -1.0, End(0.0, -1.0))
-    for _ in range(descent.TRIALS):
+    search = LineSearch(np.ones(1), -1.0, BracketEnd(0.0, -1.0))
+    for _ in range(descent.MAX_LINE_SEARCH_STEPS):
         before = search.length
         search = search.narrowed(slope, "long")
         assert 0.0 < search.length < before
@@ -65,7 +65,7 @@ def test_two_loops_are_the_inverse_bfgs_matrix(rng: np.random.Generator) -> None
         inverse = left @ inverse @ left.T + rho * np.outer(s, s)
     state = DescentState(None, None, None, bend, level=2.0, pairs=pairs)  # type: ignore[arg-type]
     gradient = rng.standard_normal(k)
-    assert_allclose(lbfgs._direct(state, gradient), -inverse @ gradient, rtol=1e-12)
+    assert_allclose(lbfgs._direction(state, gradient), -inverse @ gradient, rtol=1e-12)
 
 
 def test_pairs_without_curvature_are_not_remembered() -> None:
@@ -120,7 +120,7 @@ def test_descent_that_remembers_one_objective_never_rises(rng: np.random.Generat
     X, y = correlated(rng)
     solution = fit(Problem(losses.Logistic(), penalties.L2(1e-3)), X, y, solvers.GradientDescent(recent=1))
     primal = np.array([row.primal for row in solution.trace if row.kind == "update" and math.isfinite(row.primal)])
-    assert np.all(np.diff(primal) <= descent.NOISE)
+    assert np.all(np.diff(primal) <= descent.RELATIVE_ROUNDING)
 
 
 @each

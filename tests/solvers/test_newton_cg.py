@@ -18,7 +18,7 @@ from offbeat.datasets import make_sparse_classification
 from offbeat.errors import ProblemError
 from offbeat.fit import choice
 from offbeat.solvers._common import continuation, hessian_products
-from offbeat.solvers._common.hessian_products import BLOCK, DIAGONAL, EVALUATE, PRODUCT, Query
+from offbeat.solvers._common.hessian_products import BLOCK, DIAGONAL, EVALUATE, PRODUCT, HessianQuery
 from offbeat.solvers.newton_cg import conjugate_gradients, preconditioner
 from support.bench import gappy, twice
 
@@ -82,7 +82,7 @@ def asked(what: str, X: Any, given: Data, columns: Any = (), loss: Any = None) -
     point = Point(w, np.array([b]), center, 1.0, False, True)
     shard = as_dataset(X, given.y).shards(1)[0]
     solver, problem = solvers.NewtonCG(), Problem(loss, penalties.L2(1.0))
-    query = Query(what, point, 7, np.arange(k + 1.0), np.asarray(columns, np.int64))
+    query = HessianQuery(what, point, 7, np.arange(k + 1.0), np.asarray(columns, np.int64))
     step = solver.local_step(problem, shard, solver.init_local(problem, shard), query)
     full = np.column_stack([given.X - center, np.ones(len(given.y))])
     bend = np.array([loss.second_derivative(z, t) for z, t in zip(full[:, :-1] @ w + b, given.y, strict=True)])
@@ -118,7 +118,7 @@ def test_answers_are_those_of_the_hessian_of_several_classes(convert: Any, weigh
     local = solver.init_local(problem, shard)
 
     def ask(what: str, direction: Any = ()) -> Any:
-        query = Query(what, point, 1, np.asarray(direction, float), hessian_products.NOWHERE)
+        query = HessianQuery(what, point, 1, np.asarray(direction, float), hessian_products.NO_COLUMNS)
         return solver.local_step(problem, shard, local, query).payload
 
     full = np.column_stack([given.X - point.center, np.ones(n)])
@@ -160,7 +160,7 @@ def test_a_step_holds_what_it_needs_and_finds_it_again() -> None:
     problem, solver = Problem(losses.Logistic(), penalties.L2(1.0)), solvers.NewtonCG()
     shard = as_dataset(given.X, given.y).shards(1)[0]
     point = Point(np.ones(12), np.zeros(1), np.zeros(12), 1.0, False, True)
-    evaluate = Query(EVALUATE, point, 3, np.empty(0), hessian_products.NOWHERE)
+    evaluate = HessianQuery(EVALUATE, point, 3, np.empty(0), hessian_products.NO_COLUMNS)
     held = solver.local_step(problem, shard, solver.init_local(problem, shard), evaluate).local
     product = evaluate._replace(what=PRODUCT, direction=np.ones(13))
     with_it = solver.local_step(problem, shard, held, product)
@@ -226,30 +226,30 @@ def test_weak_ridges_are_come_at_from_stronger_ones() -> None:
 
 def test_easier_problems_are_for_weak_ridges() -> None:
     many = np.full((10_000, 1), 0.25)
-    assert continuation.start(many, np.full((10_000, 1), 1e-9), 1e7) == 1.0
-    assert continuation.start(many, np.zeros((10_000, 1)), 1e4) == 1.0
-    assert continuation.start(many, np.full((10_000, 1), 1e-9), 1e3) == 1.0
-    ease = continuation.start(many, np.full((10_000, 1), 1e-3), 1e4)
-    assert 10_000 * 0.25 / (0.25 + 1e-3 * ease) <= 1e4 / continuation.ROWS
+    assert continuation.first_factor(many, np.full((10_000, 1), 1e-9), 1e7) == 1.0
+    assert continuation.first_factor(many, np.zeros((10_000, 1)), 1e4) == 1.0
+    assert continuation.first_factor(many, np.full((10_000, 1), 1e-9), 1e3) == 1.0
+    ease = continuation.first_factor(many, np.full((10_000, 1), 1e-3), 1e4)
+    assert 10_000 * 0.25 / (0.25 + 1e-3 * ease) <= 1e4 / continuation.ROWS_PER_FREE_COEFFICIENT
     steps = 0
     while ease > 1.0:
-        ease, steps = continuation.next_one(ease, 10), steps + 1
+        ease, steps = continuation.next_factor(ease, 10), steps + 1
     assert ease == 1.0
     assert steps > 2
 
 
 def test_easier_problems_are_told_by_all_outputs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(continuation, "SAMPLE", 500)
+    monkeypatch.setattr(continuation, "MAX_SAMPLED_COEFFICIENTS", 500)
     bend, penalty = np.zeros((1_000, 10)), np.full((1_000, 10), 1e-6)
     bend[:, 1:] = 0.25  # a sample of every twentieth number would see the first output only
-    assert continuation.start(bend, penalty, 2e4) > 1.0
+    assert continuation.first_factor(bend, penalty, 2e4) > 1.0
 
 
 def test_single_precision_survives_very_weak_ridges(monkeypatch: pytest.MonkeyPatch) -> None:
     """The penalty of the first, easiest problem would swallow the diagonal if one were taken from the other."""
     monkeypatch.setattr(conjugate_gradients, "LONG", 1)
-    monkeypatch.setattr(continuation, "FEW", 0.0)
-    monkeypatch.setattr(continuation, "ROWS", 1e6)
+    monkeypatch.setattr(continuation, "MIN_ROWS_FOR_CONTINUATION", 0.0)
+    monkeypatch.setattr(continuation, "ROWS_PER_FREE_COEFFICIENT", 1e6)
     seen: list[Any] = []
     monkeypatch.setattr(
         preconditioner.Preconditioner, "solve", lambda self, r: (seen.append(self.diagonal.min()), r / self.diagonal)[1]

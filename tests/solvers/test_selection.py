@@ -16,7 +16,7 @@ from offbeat.data.shards import Cancelled, Point, Shard, Workspace
 from offbeat.data.source import CSR
 from offbeat.losses import Logistic, Multinomial
 from offbeat.solvers._common import selection
-from offbeat.solvers._common.selection import Query, Selection
+from offbeat.solvers._common.selection import Selection, SelectionQuery
 
 N, K = 700, 4
 SOURCES: dict[str, Callable[[NDArray[np.float64]], Any]] = {
@@ -65,7 +65,8 @@ def test_sums_over_selected_rows(
     at = point(rng)
     whole = shards(source, rng, 2)
     found = sum(
-        selection.evaluate(shard, Logistic(), [Query(0, at)], [Selection(keep, 2.0)], Workspace())[0] for shard in whole
+        selection.evaluate(shard, Logistic(), [SelectionQuery(0, at)], [Selection(keep, 2.0)], Workspace())[0]
+        for shard in whole
     )
     y, v, o = (np.concatenate([getattr(s, name) for s in whole]) for name in ("y", "weight", "offset"))
     alone = Shard(SOURCES[container](X[keep]), 0, int(keep.sum()), y[keep], 2.0 * v[keep], o[keep])
@@ -80,7 +81,7 @@ def test_queries_share_a_read(X: NDArray[np.float64], rng: np.random.Generator, 
     shard = shards(SOURCES[container](X), rng, 1)[0]
     selections = [Selection(mask) for mask in MASKS.values()]
     queries = [
-        Query(i, point(rng, fraction, hessian=hessian))
+        SelectionQuery(i, point(rng, fraction, hessian=hessian))
         for i in range(4)
         for fraction, hessian in ((1.0, False), (0.3, True), (1.0, True))
     ]
@@ -88,14 +89,14 @@ def test_queries_share_a_read(X: NDArray[np.float64], rng: np.random.Generator, 
     for query, sums in zip(queries, together, strict=True):
         alone = selection.evaluate(shard, Logistic(), [query], selections, Workspace())[0]
         np.testing.assert_array_equal(sums, alone)
-        assert sums.size == selection.flat_size(query.point)
+        assert sums.size == selection.payload_size(query.point)
 
 
 @pytest.mark.parametrize("container", SOURCES)
 def test_samples_are_those_of_the_shard(X: NDArray[np.float64], rng: np.random.Generator, container: str) -> None:
     shard = shards(SOURCES[container](X), rng, 1)[0]
     at = point(rng, 0.3)
-    sums = selection.evaluate(shard, Logistic(), [Query(0, at)], [Selection(MASKS["all"])], Workspace())[0]
+    sums = selection.evaluate(shard, Logistic(), [SelectionQuery(0, at)], [Selection(MASKS["all"])], Workspace())[0]
     expected = shard.evaluate(Logistic(), at, Workspace()).flat()
     np.testing.assert_allclose(sums, expected, rtol=1e-4 if container == "float32" else 1e-10, atol=1e-4)
     assert sums[3] < N
@@ -105,7 +106,7 @@ def test_several_outputs(X: NDArray[np.float64], rng: np.random.Generator) -> No
     shard = shards(array_source(X), rng, 1)[0]
     at = Point(rng.standard_normal((K, 3)), rng.standard_normal(3), np.zeros(K))
     keep = MASKS["comb"]
-    sums = selection.evaluate(shard, Multinomial(3), [Query(0, at)], [Selection(keep)], Workspace())[0]
+    sums = selection.evaluate(shard, Multinomial(3), [SelectionQuery(0, at)], [Selection(keep)], Workspace())[0]
     alone = Shard(array_source(X[keep]), 0, int(keep.sum()), shard.y[keep], shard.weight[keep], shard.offset[keep])
     np.testing.assert_allclose(sums, alone.evaluate(Multinomial(3), at, Workspace()).flat(), rtol=1e-10)
 
@@ -122,4 +123,4 @@ def test_take_from_sparse_rows(rng: np.random.Generator) -> None:
 def test_cancelled(X: NDArray[np.float64], rng: np.random.Generator) -> None:
     shard = Dataset(array_source(X), np.zeros(N)).shards(1, lambda: True)[0]
     with pytest.raises(Cancelled):
-        selection.evaluate(shard, Logistic(), [Query(0, point(rng))], [Selection(MASKS["all"])], Workspace())
+        selection.evaluate(shard, Logistic(), [SelectionQuery(0, point(rng))], [Selection(MASKS["all"])], Workspace())

@@ -54,6 +54,21 @@ SOLVERS = {
 
 CLASSES: dict[str, str] = {
     "offbeat.data.shard:Point": "offbeat.data.shards.point:Point",
+    "offbeat.solvers._common.delayed_evaluation:Frame": (
+        "offbeat.solvers._common.delayed_evaluation:InternalCoordinates"
+    ),
+    "offbeat.solvers._common.delayed_evaluation:Look": "offbeat.solvers._common.delayed_evaluation:ShardEvaluation",
+    "offbeat.solvers._common.delayed_evaluation:Mixed": (
+        "offbeat.solvers._common.delayed_evaluation:DelayedEvaluation"
+    ),
+    "offbeat.solvers._common.descent:End": "offbeat.solvers._common.descent:BracketEnd",
+    "offbeat.solvers._common.descent:Rule": "offbeat.solvers._common.descent:LineSearchRule",
+    "offbeat.solvers._common.descent:Search": "offbeat.solvers._common.descent:LineSearch",
+    "offbeat.solvers._common.descent:Spot": "offbeat.solvers._common.descent:EvaluatedPoint",
+    "offbeat.solvers._common.hessian_products:Local": "offbeat.solvers._common.hessian_products:HessianLocal",
+    "offbeat.solvers._common.hessian_products:Query": "offbeat.solvers._common.hessian_products:HessianQuery",
+    "offbeat.solvers._common.selection:Query": "offbeat.solvers._common.selection:SelectionQuery",
+    "offbeat.solvers._common.stalling:Patience": "offbeat.solvers._common.stalling:StallCounter",
     "offbeat.solvers.admm.hinge:Duals": "offbeat.solvers.admm.hinge:HingeDuals",
     "offbeat.solvers.admm.local_prox:Contribution": "offbeat.solvers.admm.local_prox:AdmmContribution",
     "offbeat.solvers.admm.local_prox:Facts": "offbeat.solvers.admm.local_prox:AdmmScalars",

@@ -30,7 +30,7 @@ from offbeat.sideways.board import View
 from offbeat.sideways.evaluation import Iterate
 from offbeat.sideways.protocol import DataInfo
 from offbeat.solvers._common import selection
-from offbeat.solvers._common.selection import Query, Selection
+from offbeat.solvers._common.selection import Selection, SelectionQuery
 from offbeat.solvers.newton.quadratic import rounding
 
 SAMPLE_ROWS = 512  # for medians
@@ -194,7 +194,7 @@ def _mask(rows: NDArray[np.int64], n_rows: int) -> Mask:
 
 def _sums(problem: Problem, shards: list[Shard], engine: Engine, point: Point, masks: Sequence[Mask]) -> list[Floats]:
     """Return the flat sums over the rows of each mask."""
-    queries = [Query(i, point) for i in range(len(masks))]
+    queries = [SelectionQuery(i, point) for i in range(len(masks))]
     selections = [Selection(mask) for mask in masks]
 
     def one(shard: Shard) -> list[Floats]:

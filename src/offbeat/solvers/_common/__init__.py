@@ -1,6 +1,7 @@
-"""What two families of solvers use.
+"""What two or more families of solvers use.
 
-`descent` (line searches), `curvature` (bounds for step sizes), `delayed_evaluation` (evaluations of different ages),
-`hessian_products` and `class_products`, `continuation` (a stronger ridge first), `stalling` (when to give up),
-`selection` (many points, each on its own rows).
+`needs` (conditions on problems), `constants`; `descent` (line searches) and `quasi_newton`; `curvature` (bounds for
+step sizes); `delayed_evaluation` (sums of evaluations of different ages); `hessian_products` and `class_products`;
+`continuation` (a stronger ridge first); `stalling` (when to stop without progress); `selection` (many points, each on
+its own rows).
 """

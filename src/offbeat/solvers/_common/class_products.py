@@ -1,6 +1,6 @@
-"""The shard's side of `NewtonCG` for several classes: evaluations that keep the shares of each row, and products.
+"""Hessian-vector products of a shard for several classes, from the stored class probabilities of each row.
 
-All is in the units of the columns, about their centres, flat over columns and classes, with the intercepts last.
+Vectors are in the units of the centred columns, flat over columns and classes, with the intercepts last.
 """
 
 from __future__ import annotations
@@ -16,30 +16,30 @@ from offbeat.data.shards.conditioning import conditioned_blocks, conditioned_poi
 from offbeat.data.source import CSR
 from offbeat.problem import Floats
 
-Shares = NDArray[np.float32]
+Probabilities = NDArray[np.float32]
 
 
-def evaluate(shard: Shard, workspace: Workspace, at: Point) -> tuple[Floats, Shares]:
-    """Return the sums of `Shard.evaluate`, flat, and the probability of each class in each row."""
+def evaluate(shard: Shard, workspace: Workspace, at: Point) -> tuple[Floats, Probabilities]:
+    """Return the flat sums of `Shard.evaluate`, and the probabilities, shape (n_rows, n_classes)."""
     from offbeat.data.shards import sums
 
     n_classes, done = at.intercept.size, 0
     out = Sums(np.zeros(head_size(n_classes)), np.zeros(at.coef.size), None, None)
-    shares = np.empty((shard.n_rows, n_classes), np.float32)
+    probabilities = np.empty((shard.n_rows, n_classes), np.float32)
     inner, how = conditioned_point(shard, at)
     for block, targets, ranges in conditioned_blocks(shard, 1.0, workspace, how):
         n = len(targets.y)
-        sums.add_classes(block, targets, inner, ranges, out, shares[done : done + n])
+        sums.add_classes(block, targets, inner, ranges, out, probabilities[done : done + n])
         done += n
     if shard.source.sparse:
         sums.centre(out, inner.center)
     if how is not None:
         how.restore(out.gradient.reshape(at.coef.shape))
-    return out.flat(), shares
+    return out.flat(), probabilities
 
 
-def product(shard: Shard, workspace: Workspace, shares: Shares, at: Point, direction: Floats) -> Floats:
-    """Return the product of the Hessian with a direction, for sparse rows in the precision of the direction."""
+def product(shard: Shard, workspace: Workspace, probabilities: Probabilities, at: Point, direction: Floats) -> Floats:
+    """Return the product of the Hessian with a direction. Sparse rows use the precision of the direction."""
     from offbeat.kernels import classes
 
     n_classes = at.intercept.size
@@ -51,7 +51,7 @@ def product(shard: Shard, workspace: Workspace, shares: Shares, at: Point, direc
     shifted = (b - inner.center @ w).astype(w.dtype) if centred else b
     for block, targets, _ in conditioned_blocks(shard, 1.0, workspace, how):
         n = len(targets.y)
-        kept = shares[done : done + n]
+        kept = probabilities[done : done + n]
         if isinstance(block, CSR):
             classes.sparse_product(tuple(block), kept, targets.weight, w, shifted, out, total, (0,) * n_classes)
         else:
@@ -70,8 +70,8 @@ def product(shard: Shard, workspace: Workspace, shares: Shares, at: Point, direc
     return np.concatenate([out.ravel(), total.astype(out.dtype)])
 
 
-def diagonal(shard: Shard, workspace: Workspace, shares: Shares, at: Point) -> Floats:
-    """Return the diagonal of the Hessian; then the number of stored entries."""
+def diagonal(shard: Shard, workspace: Workspace, probabilities: Probabilities, at: Point) -> Floats:
+    """Return the diagonal of the Hessian, followed by the number of stored entries."""
     from offbeat.kernels import classes
 
     n_classes, stored, done = at.intercept.size, 0, 0
@@ -79,7 +79,7 @@ def diagonal(shard: Shard, workspace: Workspace, shares: Shares, at: Point) -> F
     inner, how = conditioned_point(shard, at)
     for block, targets, _ in conditioned_blocks(shard, 1.0, workspace, how):
         n = len(targets.y)
-        kept = shares[done : done + n]
+        kept = probabilities[done : done + n]
         if isinstance(block, CSR):
             classes.sparse_diagonal(tuple(block), kept, targets.weight, first, second, total)
             stored += block.n_stored
@@ -99,7 +99,7 @@ def diagonal(shard: Shard, workspace: Workspace, shares: Shares, at: Point) -> F
 
 
 def _parts(block: NDArray[Any], targets: Targets) -> Iterator[tuple[slice, NDArray[Any], Targets]]:
-    """Yield some hundred dense rows at a time, with their targets."""
+    """Yield chunks of a few hundred dense rows, with their targets."""
     from offbeat.kernels import classes
 
     n = len(targets.y)
@@ -109,11 +109,12 @@ def _parts(block: NDArray[Any], targets: Targets) -> Iterator[tuple[slice, NDArr
 
 
 def _predictors(block: NDArray[Any], coef: Floats, intercept: Floats, center: Floats) -> NDArray[Any]:
+    """Return the predictors of dense rows, shape (n, n_classes)."""
     dense: NDArray[Any] = (block - center.astype(block.dtype)) @ coef.astype(block.dtype)
     dense += intercept.astype(block.dtype)
     return dense
 
 
 def _add(block: NDArray[Any], theta: NDArray[Any], center: Floats, out: Floats) -> None:
-    """Add ``X'theta``."""
+    """Add ``X'theta`` to ``out``, for centred dense rows ``X``."""
     out += (block - center.astype(block.dtype)).T @ theta

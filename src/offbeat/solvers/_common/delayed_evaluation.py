@@ -1,12 +1,13 @@
-"""Evaluations at points of different ages: what a shard says of its rows, and the gap that the sum of them proves.
+"""Evaluations at points of different ages: the sums of a shard, and the gap that their total proves.
 
-A dual point may be put together from shards that looked at different points: ``theta_i = l'(z_i)`` at whatever point
-row ``i`` was seen last. With ``g`` the sum of all gradients, Fenchel's inequality gives for every ``x``
+The shards may have evaluated different points. Their derivatives ``theta_i = l'(z_i)`` still form one dual point, where
+``z_i`` is the last predictor of row ``i``. With ``g`` the sum of all gradients, Fenchel's inequality gives for every
+``x``
 
 ``P(x) - D <= [upper bound of the loss at x] - sum_i (f_i + g_i.(x - x_i)) + (R(x) + R*(-g) + x.g + ...)``
 
-where the last bracket is what `Problem.certify` computes from a single evaluation. So the lower bound ``D`` holds
-whatever the ages, and is worth a pass saved.
+The last bracket is what `Problem.certify` computes from a single evaluation. So the lower bound ``D`` is valid for any
+ages, and an extra pass for the certificate is saved.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ from offbeat.problem import Evaluation, Floats, Problem
 from offbeat.sideways.evaluation import Iterate
 from offbeat.sideways.protocol import Candidate, DataInfo
 
-HEAD = 4  # loss, conjugate, its change with the repair of the intercept, the repair's own sum
+N_SCALARS = 4  # of a payload: loss, conjugate, its change when the dual point is repaired, the sum of the repair
 
 
-class Frame(NamedTuple):
-    """Internal coordinates, as a query brings them to a worker: centre and scale of the columns, intercepts."""
+class InternalCoordinates(NamedTuple):
+    """Internal coordinates in a query: centre and scale of the columns, number of outputs, intercept or not."""
 
     center: Floats
     scale: Floats
@@ -35,7 +36,7 @@ class Frame(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Number of coefficients without intercepts."""
+        """Number of coefficients, without the intercepts."""
         return self.center.size * self.n_outputs
 
     def point(self, x: Floats, *, hessian: bool = False, fraction: float = 1.0, repair: bool = True) -> Point:
@@ -56,13 +57,13 @@ class Frame(NamedTuple):
         )
 
 
-def frame(info: DataInfo) -> Frame:
+def coordinates(info: DataInfo) -> InternalCoordinates:
     """Return the internal coordinates of a fit."""
-    return Frame(info.center, info.scale, info.n_outputs, info.reference.fit_intercept)
+    return InternalCoordinates(info.center, info.scale, info.n_outputs, info.reference.fit_intercept)
 
 
-class Look(NamedTuple):
-    """Sums over the rows of a shard at ``x``, in internal coordinates; the Hessian where it was asked for."""
+class ShardEvaluation(NamedTuple):
+    """Sums over the rows of a shard at ``x``, in internal coordinates. The Hessian is optional."""
 
     x: Floats
     loss: float
@@ -78,13 +79,15 @@ class Look(NamedTuple):
         return bool(math.isfinite(self.loss) and np.all(np.isfinite(self.gradient)))
 
     def flat(self) -> Floats:
-        """Return what goes on the board: head, gradient, repair."""
+        """Return the payload: scalars, gradient, repair."""
         conjugate = float(self.x @ self.gradient) - self.loss
         along = float(self.x[: self.repair.size] @ self.repair) + float(self.x[-1]) * self.h if self.repair.size else 0
         return np.concatenate([[self.loss, conjugate, along, self.h], self.gradient, self.repair])
 
 
-def look(problem: Problem, shard: Shard, workspace: Workspace, frame: Frame, point: Point, x: Floats) -> Look:
+def evaluate_shard(
+    problem: Problem, shard: Shard, workspace: Workspace, frame: InternalCoordinates, point: Point, x: Floats
+) -> ShardEvaluation:
     """Evaluate the loss on a shard at ``x``, which is `point` in internal coordinates."""
     sums = shard.evaluate(problem.loss, point, workspace)
     n, k = frame.n_outputs, frame.size
@@ -95,11 +98,13 @@ def look(problem: Problem, shard: Shard, workspace: Workspace, frame: Frame, poi
         hessian[k:, :], hessian[:, k:] = 0.0, 0.0
     gradient = np.concatenate([sums.gradient[:k] * inverse, slope])
     repair = np.empty(0) if sums.repair is None else sums.repair * inverse
-    return Look(x, float(sums.head[0]), gradient, repair, float(sums.head[-2]), float(sums.head[-1]), hessian)
+    return ShardEvaluation(
+        x, float(sums.head[0]), gradient, repair, float(sums.head[-2]), float(sums.head[-1]), hessian
+    )
 
 
-class Mixed(NamedTuple):
-    """Means over all rows of evaluations at points of different ages."""
+class DelayedEvaluation(NamedTuple):
+    """Means over all rows, of evaluations at points of different ages."""
 
     loss: float
     conjugate: float
@@ -109,33 +114,33 @@ class Mixed(NamedTuple):
     repair: Floats
 
 
-def size_of(info: DataInfo) -> int:
-    """Return the length of `Look.flat`."""
+def payload_size(info: DataInfo) -> int:
+    """Return the length of `ShardEvaluation.flat`."""
     repair = info.reference.fit_intercept and info.n_outputs == 1
-    return HEAD + info.size + info.n_outputs + (info.size if repair else 0)
+    return N_SCALARS + info.size + info.n_outputs + (info.size if repair else 0)
 
 
-def unflat(info: DataInfo, total: Floats) -> tuple[Mixed, Floats]:
-    """Return the means of what `Look.flat` packed, and the rest of the payloads' sum, also divided by the rows."""
+def unflat(info: DataInfo, total: Floats) -> tuple[DelayedEvaluation, Floats]:
+    """Return the means of the evaluations in a sum of payloads, and the rest of that sum, also divided by the rows."""
     mean = total / info.n_rows
-    slopes = HEAD + info.size + info.n_outputs
-    gradient, repair = mean[HEAD:slopes], mean[slopes : size_of(info)]
+    slopes = N_SCALARS + info.size + info.n_outputs
+    gradient, repair = mean[N_SCALARS:slopes], mean[slopes : payload_size(info)]
     head = (float(mean[0]), float(mean[1]), float(mean[2]), float(mean[3]))
-    return Mixed(*head, gradient, repair), mean[size_of(info) :]
+    return DelayedEvaluation(*head, gradient, repair), mean[payload_size(info) :]
 
 
-def candidate(problem: Problem, info: DataInfo, at: Mixed, x: Floats, excess: float) -> Candidate:
-    """Return ``x`` with what is known of its gap.
+def candidate(problem: Problem, info: DataInfo, at: DelayedEvaluation, x: Floats, excess: float) -> Candidate:
+    """Return ``x`` as a candidate, with a bound of its gap.
 
     Parameters
     ----------
     problem : Problem
     info : DataInfo
-    at : Mixed
+    at : DelayedEvaluation
     x : ndarray
         Coefficients and intercepts, internal.
     excess : float
-        By how much, at most, the mean loss at ``x`` is above the tangents of all shards.
+        Upper bound of the mean loss at ``x`` minus the tangents of all shards.
 
     Returns
     -------
@@ -148,10 +153,10 @@ def candidate(problem: Problem, info: DataInfo, at: Mixed, x: Floats, excess: fl
     if at.repair.size and at.h > 0.0:
         d = -float(slope[0]) / at.h
     linear = tangent
-    if at.repair.size:  # such that what `certify` makes of it is the conjugate of the repaired dual point
+    if at.repair.size:  # `certify` then uses the conjugate of the repaired dual point
         linear = float(u @ (gradient + d * at.repair)) - at.conjugate - d * at.along
     repair = at.repair if at.repair.size else None
-    lifted = max(linear, -info.reference.conjugate_zero)  # tangents may be below what no loss can be
+    lifted = max(linear, -info.reference.conjugate_zero)  # tangents may fall below the lower bound of the loss
     evaluation = Evaluation(lifted, gradient, slope, repair, at.h if at.repair.size else 0.0)
     c = problem.certify(info.penalty, u, evaluation, info.reference, b)
     if c.kind == "gradient":
@@ -162,5 +167,5 @@ def candidate(problem: Problem, info: DataInfo, at: Mixed, x: Floats, excess: fl
 
 
 def start(info: DataInfo) -> Floats:
-    """Return the point to start from, brought within bounds."""
+    """Return the start of the fit, projected on the domain of the penalty."""
     return Iterate(info.penalty.prox(info.start[0], 0.0), info.start[1]).flat()

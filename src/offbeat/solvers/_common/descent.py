@@ -1,8 +1,9 @@
-"""Descent along a direction with a line search, one evaluation of all rows a trial.
+"""Descent methods with a line search. Each trial point is one evaluation of all rows.
 
-Gradient descent and L-BFGS share everything here but the direction. A trial is accepted on the weak Wolfe conditions
-(Nocedal & Wright 2006, eq. 3.6), or on the approximate ones of Hager & Zhang 2005 (SIAM J. Optim. 16:170, section 4),
-which compare slopes and so still tell up from down where the objective no longer can for rounding.
+Gradient descent and L-BFGS share this module and differ in the direction. A trial point is accepted on the weak Wolfe
+conditions (Nocedal & Wright 2006, eq. 3.6), or on the approximate Wolfe conditions (Hager & Zhang 2005, SIAM J. Optim.
+16:170, section 4). The latter compare slopes, and remain meaningful when the change of the objective is lost in
+rounding.
 """
 
 from __future__ import annotations
@@ -20,28 +21,29 @@ from offbeat.sideways import evaluation
 from offbeat.sideways.board import Board
 from offbeat.sideways.evaluation import Iterate
 from offbeat.sideways.protocol import DataInfo, State
-from offbeat.solvers._common.stalling import Patience, separated
+from offbeat.solvers._common.constants import SUFFICIENT_DECREASE
+from offbeat.solvers._common.stalling import StallCounter, classes_separated
 
-TRIALS = 20
-PASSES = 50
-NOISE = 1e-7  # of the objective: float32 data rounds it by about as much
+MAX_LINE_SEARCH_STEPS = 20  # trial points along one direction
+MAX_STALLED_PASSES = 50  # passes without progress, before the fit stops
+RELATIVE_ROUNDING = 1e-7  # of the objective, with float32 data
 
 
 @dataclass(frozen=True)
-class Rule:
-    """When a trial is good enough.
+class LineSearchRule:
+    """Conditions that an accepted trial point satisfies.
 
-    ``decrease`` and ``curvature`` are the constants of the Wolfe conditions (``inf``: any curvature); the objective is
-    compared with the largest of the ``recent`` last ones (Grippo, Lampariello & Lucidi 1986).
+    ``decrease`` and ``curvature`` are the constants of the Wolfe conditions; ``curvature=inf`` drops the second one.
+    The objective is compared with the largest of the ``recent`` last ones (Grippo, Lampariello & Lucidi 1986).
     """
 
-    decrease: float = 1e-4
+    decrease: float = SUFFICIENT_DECREASE
     curvature: float = 0.9
     recent: int = 1
 
 
-class Spot(NamedTuple):
-    """An evaluated point: objective and gradient with the penalty, intercepts last."""
+class EvaluatedPoint(NamedTuple):
+    """An evaluated point. Objective and gradient include the penalty; the gradient has the intercepts last."""
 
     x: Iterate
     at: Evaluation
@@ -49,34 +51,34 @@ class Spot(NamedTuple):
     gradient: Floats
 
 
-class End(NamedTuple):
-    """A trial that bounds the step: its length, and the slope there (nan where the loss was not finite)."""
+class BracketEnd(NamedTuple):
+    """One end of the bracket of step lengths: its length, and the slope there (NaN if the loss is not finite)."""
 
     length: float
     slope: float
 
 
-NO_END = End(math.inf, math.nan)
+NO_BRACKET_END = BracketEnd(math.inf, math.nan)
 
 
 @dataclass(frozen=True)
-class Search:
-    """A line search under way: direction, slope at its start, the length on trial, and the trials around it."""
+class LineSearch:
+    """A line search: its direction, the slope at its start, the bracket ``low`` to ``high``, the next trial length."""
 
     direction: Floats
     slope: float
-    low: End
-    high: End = NO_END
+    low: BracketEnd
+    high: BracketEnd = NO_BRACKET_END
     length: float = 1.0
     trials: int = 0
 
-    def narrowed(self, slope: float, verdict: Literal["long", "short"]) -> Search:
-        """Return the search with the next length to try: where the slope would vanish if it were linear."""
+    def narrowed(self, slope: float, verdict: Literal["long", "short"]) -> LineSearch:
+        """Return the search with a smaller bracket. The next length is the root of the secant of the slope."""
         low, high = self.low, self.high
         if verdict == "long":
-            high = End(self.length, slope)
+            high = BracketEnd(self.length, slope)
         else:
-            low = End(self.length, slope)
+            low = BracketEnd(self.length, slope)
         if math.isinf(high.length):
             bend = (low.slope - self.low.slope) / (low.length - self.low.length)
             guess = low.length - low.slope / bend if bend > 0.0 else math.inf
@@ -91,123 +93,126 @@ class Search:
 
 @dataclass(frozen=True)
 class DescentState(State):
-    """Where the method stands: the query under way, the accepted point, the search that leads on, curvature seen.
+    """State of a descent method.
 
-    ``bend`` is the curvature of the penalty, ``level`` a guess of that of the loss; ``pairs`` are the last changes of
-    point and gradient, oldest first; ``recent`` the last objectives.
+    ``x`` is the trial point and ``point`` its query, ``spot`` the last accepted point, ``search`` the line search from
+    there. ``bend`` is the curvature of the penalty, ``level`` an estimate of that of the loss. ``pairs`` are the last
+    changes of point and gradient, oldest first; ``recent`` the last objectives.
     """
 
     info: DataInfo
     x: Iterate
     point: Point
     bend: Floats
-    spot: Spot | None = None
-    search: Search | None = None
+    spot: EvaluatedPoint | None = None
+    search: LineSearch | None = None
     level: float = math.nan
     pairs: tuple[tuple[Floats, Floats], ...] = ()
     recent: tuple[float, ...] = ()
-    patience: Patience = field(default_factory=lambda: Patience(limit=PASSES))
+    patience: StallCounter = field(default_factory=lambda: StallCounter(limit=MAX_STALLED_PASSES))
 
 
-Learn: TypeAlias = Callable[[DescentState, Floats, Floats], DescentState]
-"""Takes a step and the change of the gradient along it into the state."""
-Direct: TypeAlias = Callable[[DescentState, Floats], Floats]
-"""Returns the direction of descent for a gradient."""
+UpdateCurvature: TypeAlias = Callable[[DescentState, Floats, Floats], DescentState]
+"""Updates the curvature in the state, from a step and the change of the gradient along it."""
+ChooseDirection: TypeAlias = Callable[[DescentState, Floats], Floats]
+"""Returns the descent direction for a gradient."""
 
 
 @dataclass(frozen=True)
-class Method:
-    """What tells one method of descent from another."""
+class DescentMethod:
+    """What is specific to one descent method."""
 
-    rule: Rule
-    learn: Learn
-    direct: Direct
+    rule: LineSearchRule
+    update: UpdateCurvature
+    direction: ChooseDirection
 
 
 def start(info: DataInfo) -> tuple[DescentState, Point]:
-    """Return the first state and query."""
+    """Return the first state and query: the start of the fit."""
     x = evaluation.start(info)
     point = evaluation.query(info, x)
     bend = np.append(info.penalty.curvature(), np.zeros(info.n_outputs))
     return DescentState(info, x, point, bend), point
 
 
-def step(problem: Problem, state: DescentState, board: Board, method: Method) -> tuple[DescentState, Point]:
-    """Judge the trial that was evaluated; try another length, or accept it and turn."""
+def step(problem: Problem, state: DescentState, board: Board, method: DescentMethod) -> tuple[DescentState, Point]:
+    """Accept the trial point and choose a new direction, or try another step length."""
     at, _ = evaluation.gather(state.info, board, state.point)
     state = replace(state, passes=state.passes + 1.0, progress=None, note="")
-    spot = _spot(state, at)
+    trial = _evaluated_point(state, at)
     if np.isnan(at.loss) or (state.spot is None and not evaluation.finite(at)):
         return replace(state, status="not finite"), state.point
-    verdict = _judge(state, spot, method.rule)
+    verdict = _verdict(state, trial, method.rule)
     if verdict != "long":
-        state = _certified(problem, state, spot)
+        state = _certify(problem, state, trial)
     if verdict != "accept":
-        return _retry(state, spot, verdict, method)
+        return _try_another_length(state, trial, verdict, method)
     if state.spot is None:
-        state = replace(state, level=_first_level(problem, at))
+        state = replace(state, level=_first_curvature(problem, at))
     else:
-        state = method.learn(state, spot.x.flat() - state.spot.x.flat(), spot.gradient - state.spot.gradient)
-    recent = (*state.recent, spot.objective)[-method.rule.recent :]
-    return _turn(replace(state, spot=spot, recent=recent), method)
+        state = method.update(state, trial.x.flat() - state.spot.x.flat(), trial.gradient - state.spot.gradient)
+    recent = (*state.recent, trial.objective)[-method.rule.recent :]
+    return _new_direction(replace(state, spot=trial, recent=recent), method)
 
 
-def _spot(state: DescentState, at: Evaluation) -> Spot:
+def _evaluated_point(state: DescentState, at: Evaluation) -> EvaluatedPoint:
+    """Return the trial point with objective and gradient, penalty included."""
     slope = state.bend * state.x.flat()
     gradient = np.concatenate([at.gradient, at.intercept_gradient]) + slope
-    return Spot(state.x, at, at.loss + state.info.penalty.value(state.x.u), gradient)
+    return EvaluatedPoint(state.x, at, at.loss + state.info.penalty.value(state.x.u), gradient)
 
 
-def _first_level(problem: Problem, at: Evaluation) -> float:
-    """Return a typical curvature of the loss: columns have unit variance, so that of the rows."""
+def _first_curvature(problem: Problem, at: Evaluation) -> float:
+    """Return a typical curvature of the loss. Columns have unit variance, so the mean over the rows is one."""
     if at.repair_sum > 0.0:
         return at.repair_sum
     return float(problem.loss.smoothness) if math.isfinite(problem.loss.smoothness) else 1.0
 
 
-def _judge(state: DescentState, spot: Spot, rule: Rule) -> Literal["accept", "long", "short"]:
-    """Say whether a trial is good enough, too long or too short."""
+def _verdict(state: DescentState, trial: EvaluatedPoint, rule: LineSearchRule) -> Literal["accept", "long", "short"]:
+    """Return whether to accept a trial point, or whether its step was too long or too short."""
     search, origin = state.search, state.spot
     if search is None or origin is None:
         return "accept"
-    if not evaluation.finite(spot.at) or not math.isfinite(spot.objective):
+    if not evaluation.finite(trial.at) or not math.isfinite(trial.objective):
         return "long"
-    slope = float(spot.gradient @ search.direction)
+    slope = float(trial.gradient @ search.direction)
     allowed = max(state.recent) + rule.decrease * search.length * search.slope
-    noise = NOISE * abs(origin.objective)
-    flat = spot.objective <= origin.objective + noise and slope <= (2.0 * rule.decrease - 1.0) * search.slope
-    if not (spot.objective <= allowed or flat):
+    noise = RELATIVE_ROUNDING * abs(origin.objective)
+    flat = trial.objective <= origin.objective + noise and slope <= (2.0 * rule.decrease - 1.0) * search.slope
+    if not (trial.objective <= allowed or flat):
         return "long"
     return "short" if slope < rule.curvature * search.slope else "accept"
 
 
-def _certified(problem: Problem, state: DescentState, spot: Spot) -> DescentState:
-    progress = evaluation.progress(problem, state.info, spot.x, spot.at)
+def _certify(problem: Problem, state: DescentState, trial: EvaluatedPoint) -> DescentState:
+    """Return the state with the certificate of a point, and with a status if the fit should stop."""
+    progress = evaluation.progress(problem, state.info, trial.x, trial.at)
     patience = state.patience.after(progress.certificate)
     status = "stalled" if patience.over else None
-    if separated(problem, state.info, spot.at, progress):
+    if classes_separated(problem, state.info, trial.at, progress):
         status = "separable"
     return replace(state, progress=progress, patience=patience, status=status)
 
 
-def _retry(
-    state: DescentState, spot: Spot, verdict: Literal["long", "short"], method: Method
+def _try_another_length(
+    state: DescentState, trial: EvaluatedPoint, verdict: Literal["long", "short"], method: DescentMethod
 ) -> tuple[DescentState, Point]:
-    """Try another length from the accepted point; without an end, forget the curvature; then give up."""
+    """Try another step length. After `MAX_LINE_SEARCH_STEPS`, drop the stored curvature; if there is none, stop."""
     assert state.search is not None and state.spot is not None
-    search = state.search.narrowed(float(spot.gradient @ state.search.direction), verdict)
-    if search.trials < TRIALS:
+    search = state.search.narrowed(float(trial.gradient @ state.search.direction), verdict)
+    if search.trials < MAX_LINE_SEARCH_STEPS:
         return _query(replace(state, search=search, note=f"step was too {verdict}: {search.length:.3g} of it next"))
     if state.pairs:
-        return _turn(replace(state, pairs=(), note="no step along the direction: curvature forgotten"), method)
+        return _new_direction(replace(state, pairs=(), note="no step along the direction: curvature forgotten"), method)
     return replace(state, status=state.status or "stalled"), state.point
 
 
-def _turn(state: DescentState, method: Method) -> tuple[DescentState, Point]:
-    """Choose the direction at the accepted point, and query its end."""
+def _new_direction(state: DescentState, method: DescentMethod) -> tuple[DescentState, Point]:
+    """Choose a direction at the accepted point, and query the end of a full step."""
     assert state.spot is not None
     gradient = state.spot.gradient
-    direction = method.direct(state, gradient)
+    direction = method.direction(state, gradient)
     slope = float(direction @ gradient)
     if not slope < 0.0:
         state = replace(state, pairs=())
@@ -215,10 +220,11 @@ def _turn(state: DescentState, method: Method) -> tuple[DescentState, Point]:
         slope = float(direction @ gradient)
     if not slope < 0.0:  # the gradient is zero
         return replace(state, status=state.status or "stalled"), state.point
-    return _query(replace(state, search=Search(direction, slope, End(0.0, slope))))
+    return _query(replace(state, search=LineSearch(direction, slope, BracketEnd(0.0, slope))))
 
 
 def _query(state: DescentState) -> tuple[DescentState, Point]:
+    """Return the state and the query for the next trial point of the search."""
     assert state.spot is not None and state.search is not None
     x = state.spot.x.plus(state.search.direction, state.search.length)
     point = evaluation.query(state.info, x)

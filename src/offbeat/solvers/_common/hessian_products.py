@@ -1,6 +1,7 @@
-"""The shard's side of `NewtonCG`: evaluations that keep the curvature of each row, and products made of it.
+"""Hessian-vector products of a shard, from the stored curvature of each row. `NewtonCG` uses them.
 
-All is in the units of the columns, about their centres, with the intercept last.
+The curvature of a row is ``v l''(z)``, its weight times the second derivative of the loss. Vectors are in the units of
+the centred columns, with the intercept last. `class_products` has the same for several classes.
 """
 
 from __future__ import annotations
@@ -20,18 +21,18 @@ from offbeat.sideways.protocol import Step
 from offbeat.solvers._common import class_products
 
 EVALUATE, PRODUCT, DIAGONAL, BLOCK = "gradient", "product", "diagonal", "block of the Hessian"
-HEAD = 4
-CHUNK = 512  # dense rows to weight at once
-NOWHERE: NDArray[np.int64] = np.empty(0, np.int64)
-BLOCK_ROWS = 120  # rows for each column of a block: with 30, rows in order of a column say too little of the others
+HEAD_SIZE = 4
+CHUNK_ROWS = 512  # dense rows that are weighted at a time
+NO_COLUMNS: NDArray[np.int64] = np.empty(0, np.int64)
+ROWS_PER_BLOCK_COLUMN = 120  # sampled rows; 30 are too few if the rows are sorted by a column
 
 
-class Query(NamedTuple):
-    """What a shard is asked: to evaluate ``at``, or for a product, the diagonal or a block of the Hessian there.
+class HessianQuery(NamedTuple):
+    """A request to evaluate ``at``, or for a product with, the diagonal of, or a block of the Hessian there.
 
-    ``number`` says which evaluation the Hessian is of; a shard that does not hold it evaluates ``at`` again.
-    ``direction`` has shape (k + 1,), flat over columns and classes with one intercept a class where there are several;
-    ``columns`` are those of the block.
+    ``number`` identifies the evaluation. A shard that does not have its curvatures evaluates ``at`` again.
+    ``direction`` has shape (k + 1,); with several classes it is flat over columns and classes, with one intercept a
+    class. ``columns`` are those of the block.
     """
 
     what: str
@@ -41,46 +42,46 @@ class Query(NamedTuple):
     columns: NDArray[np.int64]
 
 
-class Local(NamedTuple):
-    """Curvature of each row at the evaluation with this number: ``v l''(z)``; of several classes, their shares."""
+class HessianLocal(NamedTuple):
+    """Local state: curvature of each row at the evaluation ``number``; with several classes, their probabilities."""
 
     workspace: Workspace
     number: int = -1
     bend: NDArray[Any] | None = None
 
 
-def local_step(problem: Problem, shard: Shard, local: Local, query: Query) -> Step:
-    """Answer a query."""
+def local_step(problem: Problem, shard: Shard, local: HessianLocal, query: HessianQuery) -> Step:
+    """Return the evaluation, product, diagonal or block that a query asks for."""
     if query.what == EVALUATE:
-        payload, bend = evaluate(problem, shard, local.workspace, query.at)
-        return Step(Local(local.workspace, query.number, bend), payload, 1.0, query.what)
+        payload, curvature = evaluate(problem, shard, local.workspace, query.at)
+        return Step(HessianLocal(local.workspace, query.number, curvature), payload, 1.0, query.what)
     work = 1.0
     if local.number != query.number or local.bend is None:
-        _, bend = evaluate(problem, shard, local.workspace, query.at)
-        local, work = Local(local.workspace, query.number, bend), 2.0
+        _, curvature = evaluate(problem, shard, local.workspace, query.at)
+        local, work = HessianLocal(local.workspace, query.number, curvature), 2.0
     assert local.bend is not None
     answer = {PRODUCT: _product, DIAGONAL: _diagonal, BLOCK: _block}[query.what]
     return Step(local, answer(shard, local.workspace, local.bend, query), work, query.what)
 
 
 def evaluate(problem: Problem, shard: Shard, workspace: Workspace, at: Point) -> tuple[Floats, NDArray[Any]]:
-    """Return the sums of `Shard.evaluate`, flat, and the curvature of each row."""
+    """Return the flat sums of `Shard.evaluate`, and the curvature of each row."""
     if problem.n_outputs > 1:
         return class_products.evaluate(shard, workspace, at)
-    sums, bends = zip(*map_on_threads(lambda part: _evaluate(problem, part, workspace, at), shard), strict=True)
-    return (sums[0], bends[0]) if len(sums) == 1 else (sum(sums[1:], sums[0]), np.concatenate(bends))
+    sums, curvatures = zip(*map_on_threads(lambda part: _evaluate(problem, part, workspace, at), shard), strict=True)
+    return (sums[0], curvatures[0]) if len(sums) == 1 else (sum(sums[1:], sums[0]), np.concatenate(curvatures))
 
 
 def _evaluate(problem: Problem, shard: Shard, workspace: Workspace, at: Point) -> tuple[Floats, NDArray[Any]]:
     from offbeat.kernels import products
 
     k = at.coef.size
-    head, gradient, repair = np.zeros(HEAD), np.zeros(k), np.zeros(k if at.repair else 0)
-    out, bend, done = (head, gradient, repair), np.empty(shard.n_rows), 0
+    head, gradient, repair = np.zeros(HEAD_SIZE), np.zeros(k), np.zeros(k if at.repair else 0)
+    out, curvature, done = (head, gradient, repair), np.empty(shard.n_rows), 0
     inner, how = conditioned_point(shard, at)
     for block, targets, ranges in conditioned_blocks(shard, 1.0, workspace, how):
         rows = int(ranges[-1, 1])
-        part, goal = bend[done : done + rows], tuple(targets)
+        part, goal = curvature[done : done + rows], tuple(targets)
         if isinstance(block, CSR):
             point = (inner.coef, float(inner.intercept[0] - inner.center @ inner.coef))
             products.sparse_evaluate(problem.loss, tuple(block), goal, point, part, out)
@@ -96,21 +97,21 @@ def _evaluate(problem: Problem, shard: Shard, workspace: Workspace, at: Point) -
         how.restore(gradient)
         if at.repair:
             how.restore(repair)
-    return Sums(head, gradient, repair if at.repair else None, None).flat(), bend
+    return Sums(head, gradient, repair if at.repair else None, None).flat(), curvature
 
 
-def _diagonal(shard: Shard, workspace: Workspace, bend: NDArray[Any], query: Query) -> Floats:
-    """Return the diagonal of the Hessian, the intercept last; then the number of stored entries."""
+def _diagonal(shard: Shard, workspace: Workspace, curvature: NDArray[Any], query: HessianQuery) -> Floats:
+    """Return the diagonal of the Hessian (intercept last), followed by the number of stored entries."""
     from offbeat.kernels import products
 
     if query.at.intercept.size > 1:
-        return class_products.diagonal(shard, workspace, bend, query.at)
+        return class_products.diagonal(shard, workspace, curvature, query.at)
     inner, how = conditioned_point(shard, query.at)
     center, done, stored = inner.center, 0, 0
-    out, total = np.zeros((center.size, 2)), float(bend.sum())
+    out, total = np.zeros((center.size, 2)), float(curvature.sum())
     for block, _, ranges in conditioned_blocks(shard, 1.0, workspace, how):
         rows = int(ranges[-1, 1])
-        part = bend[done : done + rows]
+        part = curvature[done : done + rows]
         if isinstance(block, CSR):
             products.sparse_diagonal(tuple(block), part, out)
             stored += block.n_stored
@@ -125,18 +126,18 @@ def _diagonal(shard: Shard, workspace: Workspace, bend: NDArray[Any], query: Que
     return np.concatenate([out[:, 1], [total, stored]])
 
 
-def _product(shard: Shard, workspace: Workspace, bend: NDArray[Any], query: Query) -> Floats:
+def _product(shard: Shard, workspace: Workspace, curvature: NDArray[Any], query: HessianQuery) -> Floats:
     from offbeat.kernels import products
 
     if query.at.intercept.size > 1:
-        return class_products.product(shard, workspace, bend, query.at, query.direction)
+        return class_products.product(shard, workspace, curvature, query.at, query.direction)
     inner, how = conditioned_point(shard, query.at)
     center, w, b = inner.center, query.direction[:-1], float(query.direction[-1])
     w = w if how is None else w / how.units()
     out, done = np.zeros(query.direction.size), 0
     for block, _, ranges in conditioned_blocks(shard, 1.0, workspace, how):
         rows = int(ranges[-1, 1])
-        part = bend[done : done + rows]
+        part = curvature[done : done + rows]
         if isinstance(block, CSR):
             products.sparse_product(tuple(block), part, w, b - float(center @ w), out)
         else:
@@ -149,8 +150,8 @@ def _product(shard: Shard, workspace: Workspace, bend: NDArray[Any], query: Quer
     return out
 
 
-def _block(shard: Shard, workspace: Workspace, bend: Floats, query: Query) -> Floats:
-    """Return the Hessian of some columns and the intercept, over enough rows, flat; then the share of the rows."""
+def _block(shard: Shard, workspace: Workspace, curvature: Floats, query: HessianQuery) -> Floats:
+    """Return the flat block of the Hessian for some columns and the intercept, estimated from a sample of rows."""
     from offbeat.kernels import products
 
     columns = query.columns[:-1]
@@ -159,8 +160,8 @@ def _block(shard: Shard, workspace: Workspace, bend: Floats, query: Query) -> Fl
     out, seen = np.zeros((m + 1, m + 1)), 0
     place = np.full(query.at.coef.size, -1)
     place[columns] = np.arange(m)
-    fraction = min(1.0, BLOCK_ROWS * (m + 1) / shard.n_rows) if shard.source.resident else 1.0
-    for block, targets, ranges in conditioned_blocks(replace(shard, y=bend), fraction, workspace, how):
+    fraction = min(1.0, ROWS_PER_BLOCK_COLUMN * (m + 1) / shard.n_rows) if shard.source.resident else 1.0
+    for block, targets, ranges in conditioned_blocks(replace(shard, y=curvature), fraction, workspace, how):
         if isinstance(block, CSR):
             products.sparse_block(tuple(block), targets.y, place, ranges, out)
         else:
@@ -180,13 +181,13 @@ def _block(shard: Shard, workspace: Workspace, bend: Floats, query: Query) -> Fl
 
 
 def _dense_block(
-    block: Any, bend: Floats, columns: NDArray[np.int64], center: Floats, ranges: NDArray[np.int64], out: Floats
+    block: Any, curvature: Floats, columns: NDArray[np.int64], center: Floats, ranges: NDArray[np.int64], out: Floats
 ) -> None:
     for first, last in ranges:
-        for a in range(int(first), int(last), CHUNK):
-            b = min(a + CHUNK, int(last))
+        for a in range(int(first), int(last), CHUNK_ROWS):
+            b = min(a + CHUNK_ROWS, int(last))
             weighted = np.empty((b - a, columns.size + 1))
             weighted[:, :-1] = block[a:b, columns] - center
             weighted[:, -1] = 1.0
-            weighted *= np.sqrt(bend[a:b])[:, None]
+            weighted *= np.sqrt(curvature[a:b])[:, None]
             out += weighted.T @ weighted

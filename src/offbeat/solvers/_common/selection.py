@@ -1,7 +1,7 @@
-"""Many points, each for its own choice of rows, evaluated while a block of rows is read once.
+"""Evaluation of many points, each on its own selection of rows, in one pass.
 
-The folds of a cross-validation see the same rows again and again. So a block of a few megabytes, which fits into the
-cache, is read (from memory or from disk) once and evaluated at every point that wants some of its rows.
+The folds of a cross-validation share rows. So a block of a few megabytes, which fits into the cache, is read once (from
+memory or disk), and every point is evaluated on its rows of the block.
 """
 
 from __future__ import annotations
@@ -17,34 +17,36 @@ from offbeat.data.shards import Cancelled, Point, Shard, Targets, Workspace, hea
 from offbeat.data.source import CSR, Block
 from offbeat.problem import Floats, Loss
 
-DENSE_BYTES = 2 << 20
-SPARSE_BYTES = 16 << 20  # sums over a sparse block cost as much as its columns, stored or not
+DENSE_BYTES = 2 << 20  # of a block of dense rows
+SPARSE_BYTES = (
+    16 << 20
+)  # of a block of sparse rows: larger, as the cost of a block includes one operation for each column
 
 
 class Selection(NamedTuple):
-    """Rows of a data set, with a factor that gives their weights a mean of one.
+    """Rows of a data set, and a factor that scales their weights to a mean of one.
 
     Parameters
     ----------
     mask : ndarray of bool, shape (n_rows,)
-        Over all rows of the data set.
+        One value for each row of the data set.
     factor : float
-        Of the weights.
+        Multiplies the weights.
     """
 
     mask: NDArray[np.bool_]
     factor: float = 1.0
 
 
-class Query(NamedTuple):
-    """A point, and the number of the selection of rows to evaluate it on."""
+class SelectionQuery(NamedTuple):
+    """A point, and the number of the selection that it is evaluated on."""
 
     selection: int
     point: Point
 
 
 class _Rows(NamedTuple):
-    """Rows in memory: features, targets, and where they are in the data set."""
+    """Rows in memory: features, targets, and their numbers in the shard."""
 
     block: Block
     targets: Targets
@@ -52,16 +54,16 @@ class _Rows(NamedTuple):
 
 
 def evaluate(
-    shard: Shard, loss: Loss, queries: Sequence[Query], selections: Sequence[Selection], workspace: Workspace
+    shard: Shard, loss: Loss, queries: Sequence[SelectionQuery], selections: Sequence[Selection], workspace: Workspace
 ) -> list[Floats]:
-    """Return the flat sums of each query over its rows of a shard.
+    """Return the flat sums of each query, over its rows of a shard.
 
     Parameters
     ----------
     shard : Shard
     loss : NamedTuple
-    queries : sequence of Query
-        Those that visit the same fraction of the rows share the reading.
+    queries : sequence of SelectionQuery
+        Those with the same fraction of rows share one read.
     selections : sequence of Selection
     workspace : Workspace
 
@@ -75,18 +77,18 @@ def evaluate(
     >>> from offbeat.losses import Squared
     >>> X, y = np.array([[1.0], [2.0], [4.0]]), np.array([1.0, 1.0, 1.0])
     >>> shard = Shard(DenseSource(X), 0, 3, y, np.empty(0), np.empty(0))
-    >>> queries = [Query(0, Point(np.zeros(1), np.zeros(1), np.zeros(1)))]
+    >>> queries = [SelectionQuery(0, Point(np.zeros(1), np.zeros(1), np.zeros(1)))]
     >>> sums = evaluate(shard, Squared(), queries, [Selection(np.array([True, False, True]))], Workspace())
     >>> sums[0][-1], sums[0][3]  # gradient, rows
     (np.float64(-5.0), np.float64(2.0))
     """
-    totals = [np.zeros(flat_size(query.point)) for query in queries]
+    totals = [np.zeros(payload_size(query.point)) for query in queries]
     for fraction in sorted({query.point.fraction for query in queries}):
         active = [i for i, query in enumerate(queries) if query.point.fraction == fraction]
         numbers = sorted({queries[i].selection for i in active})
         for rows in _read(shard, fraction, workspace):
             for number in numbers:
-                piece = _pick(rows, selections[number], shard)
+                piece = _selected(rows, selections[number], shard)
                 if piece is None:
                     continue
                 for i in active:
@@ -96,7 +98,7 @@ def evaluate(
     return totals
 
 
-def flat_size(point: Point) -> int:
+def payload_size(point: Point) -> int:
     """Return the length of the contribution that a point asks for.
 
     Examples
@@ -110,7 +112,7 @@ def flat_size(point: Point) -> int:
 
 
 def _read(shard: Shard, fraction: float, workspace: Workspace) -> Iterator[_Rows]:
-    """Yield the rows to visit, some megabytes at a time; a sample of rows in memory is gathered first."""
+    """Yield blocks of the rows to visit. A sample of rows in memory is copied into blocks."""
     ranges = shard.ranges(fraction)
     step = _block_rows(shard)
     if shard.source.resident and len(ranges) > 1:
@@ -147,8 +149,8 @@ def _targets(shard: Shard, rows: Any) -> Targets:
     return Targets(shard.y[rows], weight, shard.offset[rows] if shard.offset.size else shard.offset)
 
 
-def _pick(rows: _Rows, selection: Selection, shard: Shard) -> Shard | None:
-    """Return the selected rows as a shard of their own: a view where they are neighbours, else a copy."""
+def _selected(rows: _Rows, selection: Selection, shard: Shard) -> Shard | None:
+    """Return the selected rows as a shard: a view if they are contiguous, else a copy."""
     keep = np.flatnonzero(selection.mask[shard.start + rows.where])
     if not len(keep):
         return None
@@ -167,7 +169,7 @@ def _pick(rows: _Rows, selection: Selection, shard: Shard) -> Shard | None:
 
 
 def _read_only(values: Floats) -> Floats:
-    """Return a read-only view: kernels are compiled for those."""
+    """Return a read-only view, as kernels are compiled for those."""
     view = np.ascontiguousarray(values).view()
     view.flags.writeable = False
     return view

@@ -1,4 +1,4 @@
-"""When a method should give up: rounding allows no more, or there is no optimum."""
+"""When to stop without reaching the tolerance: no more progress, or no optimum exists."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from offbeat.sideways.protocol import DataInfo, Progress
 
 
 @dataclass(frozen=True)
-class Patience:
-    """Counts passes in which neither gap nor objective got better; ``over`` after ``limit`` of them.
+class StallCounter:
+    """Counts passes without progress of gap or objective. It is ``over`` after ``limit`` of them in a row.
 
     Examples
     --------
     >>> same = Certificate(1.0, 0.5, 0.5, 0.5, "duality gap")
-    >>> patience = Patience(50)
+    >>> patience = StallCounter(50)
     >>> for _ in range(51):
     ...     patience = patience.after(same)
     >>> patience.over
@@ -28,8 +28,8 @@ class Patience:
     primal: float = math.inf
     idle: int = 0
 
-    def after(self, certificate: Certificate) -> Patience:
-        """Return the count after another certified point."""
+    def after(self, certificate: Certificate) -> StallCounter:
+        """Return the counter after another certified point."""
         better = certificate.relative_gap < 0.9 * self.gap
         better = better or certificate.primal < self.primal - 1e-13 * abs(self.primal)
         if not better and math.isfinite(self.primal):
@@ -39,11 +39,11 @@ class Patience:
 
     @property
     def over(self) -> bool:
-        """Whether to stop."""
+        """Whether the limit is reached."""
         return self.idle >= self.limit
 
 
-def separated(problem: Problem, info: DataInfo, at: Evaluation, progress: Progress) -> bool:
-    """Whether the classes are separated and nothing penalises growth: the loss vanishes, and there is no optimum."""
+def classes_separated(problem: Problem, info: DataInfo, at: Evaluation, progress: Progress) -> bool:
+    """Whether the classes are separable and no penalty bounds the coefficients: then there is no optimum."""
     endless = problem.loss.classifier and progress.certificate.kind == "gradient"
     return bool(endless and at.loss < 1e-4 * info.reference.objective)

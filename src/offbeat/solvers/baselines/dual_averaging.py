@@ -22,7 +22,7 @@ from offbeat.problem import Floats, Problem
 from offbeat.sideways.board import Board
 from offbeat.sideways.protocol import DataInfo, State, Step
 from offbeat.solvers._common import delayed_evaluation
-from offbeat.solvers._common.delayed_evaluation import Frame
+from offbeat.solvers._common.delayed_evaluation import InternalCoordinates
 from offbeat.solvers.baselines import minibatch, sgd
 from offbeat.solvers.baselines.minibatch import StochasticLocal
 
@@ -31,7 +31,7 @@ class DualAveragingQuery(NamedTuple):
     """The point to evaluate, the seed that determines the rows, and the mean dual (used by the variant "asip")."""
 
     x: Floats
-    frame: Frame
+    frame: InternalCoordinates
     seed: int
     dual: Floats
 
@@ -112,7 +112,7 @@ class DualAveraging:
         """Return the first state and query: the start of the fit."""
         x = delayed_evaluation.start(info)
         return DualAveragingState(info, x, x, x), DualAveragingQuery(
-            x, delayed_evaluation.frame(info), info.seed, np.zeros_like(x)
+            x, delayed_evaluation.coordinates(info), info.seed, np.zeros_like(x)
         )
 
     def local_step(self, problem: Problem, shard: Shard, local: StochasticLocal, query: DualAveragingQuery) -> Step:
@@ -139,7 +139,7 @@ class DualAveraging:
         """Return the state and query with the next iterate; update the average iterate."""
         info, total = state.info, board.total()
         mean, m = total / info.n_rows, state.x.size
-        query = DualAveragingQuery(state.x, delayed_evaluation.frame(info), info.seed, mean[:m])
+        query = DualAveragingQuery(state.x, delayed_evaluation.coordinates(info), info.seed, mean[:m])
         state = replace(state, passes=float(mean[-1]))
         if not np.all(np.isfinite(total)):
             return replace(state, status="diverged"), query

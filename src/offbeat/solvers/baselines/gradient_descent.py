@@ -80,8 +80,8 @@ class GradientDescent:
 
     def global_step(self, problem: Problem, state: DescentState, board: Board) -> tuple[DescentState, Point]:
         """Accept the trial point and take a new direction, or try a shorter step."""
-        rule = descent.Rule(curvature=math.inf, recent=self.recent)
-        return descent.step(problem, state, board, descent.Method(rule, _update_curvature, _direction))
+        rule = descent.LineSearchRule(curvature=math.inf, recent=self.recent)
+        return descent.step(problem, state, board, descent.DescentMethod(rule, _update_curvature, _direction))
 
 
 def _update_curvature(state: DescentState, s: Floats, y: Floats) -> DescentState:

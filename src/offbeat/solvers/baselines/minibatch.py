@@ -18,7 +18,7 @@ from offbeat.problem import Evaluation, Floats, Problem
 from offbeat.sideways.protocol import Candidate, DataInfo
 from offbeat.solvers._common import curvature, delayed_evaluation
 from offbeat.solvers._common.constants import ROWS_PER_RUN
-from offbeat.solvers._common.delayed_evaluation import Frame, Look
+from offbeat.solvers._common.delayed_evaluation import InternalCoordinates, ShardEvaluation
 
 
 @dataclass(frozen=True)
@@ -65,16 +65,18 @@ class StochasticLocal(NamedTuple):
     contribution: Floats | None = None
 
 
-def batch_gradient(problem: Problem, shard: Shard, workspace: Workspace, frame: Frame, x: Floats) -> Look:
+def batch_gradient(
+    problem: Problem, shard: Shard, workspace: Workspace, frame: InternalCoordinates, x: Floats
+) -> ShardEvaluation:
     """Return the sums of loss and gradient over the rows of a batch at ``x``."""
-    return delayed_evaluation.look(problem, shard, workspace, frame, frame.point(x, repair=False), x)
+    return delayed_evaluation.evaluate_shard(problem, shard, workspace, frame, frame.point(x, repair=False), x)
 
 
 def largest_curvature(
-    problem: Problem, shard: Shard, workspace: Workspace, frame: Frame, x: Floats
+    problem: Problem, shard: Shard, workspace: Workspace, frame: InternalCoordinates, x: Floats
 ) -> tuple[float, float]:
     """Return the largest curvature per row, which sets the first step size, and the work in gradient passes."""
-    return curvature.largest(problem, shard, workspace, frame, x)
+    return curvature.largest_curvature(problem, shard, workspace, frame, x)
 
 
 def candidate(problem: Problem, info: DataInfo, x: Floats, loss: float, batch_gradient: Floats) -> Candidate:

@@ -25,7 +25,7 @@ from offbeat.sideways.evaluation import Iterate
 from offbeat.sideways.protocol import Candidate, DataInfo, State, Step
 from offbeat.solvers._common import delayed_evaluation
 from offbeat.solvers._common.constants import ROWS_PER_RUN
-from offbeat.solvers._common.delayed_evaluation import Frame
+from offbeat.solvers._common.delayed_evaluation import InternalCoordinates
 from offbeat.solvers._common.needs import ONE_OUTPUT, SEPARABLE, check_needs
 from offbeat.solvers.baselines import minibatch
 from offbeat.solvers.baselines.minibatch import StochasticLocal
@@ -38,7 +38,7 @@ class ModelAveragingQuery(NamedTuple):
     """
 
     x: Floats
-    frame: Frame
+    frame: InternalCoordinates
     seed: int
     factor: Floats
     weight: Floats
@@ -120,7 +120,7 @@ class ModelAveraging:
         x = delayed_evaluation.start(info)
         penalty = info.penalty
         query = ModelAveragingQuery(
-            x, delayed_evaluation.frame(info), info.seed, penalty.factor, penalty.weight, False, self.epochs
+            x, delayed_evaluation.coordinates(info), info.seed, penalty.factor, penalty.weight, False, self.epochs
         )
         return ModelAveragingState(info, x), query
 
@@ -129,7 +129,7 @@ class ModelAveraging:
         memory = _history(problem, shard, local, query)
         n = shard.n_rows
         if query.evaluate:
-            seen = delayed_evaluation.look(
+            seen = delayed_evaluation.evaluate_shard(
                 problem, shard, local.workspace, query.frame, query.frame.point(query.x), query.x
             )
             payload = np.concatenate([seen.flat(), [memory.level * n, memory.epoch, memory.visited + n]])
@@ -171,7 +171,7 @@ class ModelAveraging:
         """Take the mean of the models. After the last round, have it evaluated and end the fit."""
         info, total, penalty = state.info, board.total(), state.info.penalty
         query = ModelAveragingQuery(
-            state.x, delayed_evaluation.frame(info), info.seed, penalty.factor, penalty.weight, False, self.epochs
+            state.x, delayed_evaluation.coordinates(info), info.seed, penalty.factor, penalty.weight, False, self.epochs
         )
         state = replace(state, passes=float(total[-1]) / info.n_rows)
         if not np.all(np.isfinite(total)):
@@ -205,7 +205,7 @@ def _history(problem: Problem, shard: Shard, local: StochasticLocal, query: Mode
     return ShardHistory(level, 0, min(work, 1.0) * shard.n_rows, work)
 
 
-def _curvature_noise(problem: Problem, level: float, frame: Frame) -> float:
+def _curvature_noise(problem: Problem, level: float, frame: InternalCoordinates) -> float:
     """Return how much `ROWS_PER_RUN` rows may exceed all rows in curvature, if columns have unit variance."""
     if not smooth(problem.loss):
         level = 1.0

@@ -21,7 +21,7 @@ from offbeat.problem import Floats, Problem
 from offbeat.sideways.board import Board
 from offbeat.sideways.protocol import DataInfo, State, Step
 from offbeat.solvers._common import delayed_evaluation
-from offbeat.solvers._common.delayed_evaluation import Frame
+from offbeat.solvers._common.delayed_evaluation import InternalCoordinates
 from offbeat.solvers.baselines import minibatch
 from offbeat.solvers.baselines.minibatch import StochasticLocal
 
@@ -32,7 +32,7 @@ class SgdQuery(NamedTuple):
     """The point to evaluate, and the seed that determines the rows."""
 
     x: Floats
-    frame: Frame
+    frame: InternalCoordinates
     seed: int
 
 
@@ -96,7 +96,7 @@ class SGD:
     def init_global(self, problem: Problem, info: DataInfo) -> tuple[SGDState, SgdQuery]:
         """Return the first state and query: the start of the fit."""
         x = delayed_evaluation.start(info)
-        return SGDState(info, x, x, np.zeros_like(x)), SgdQuery(x, delayed_evaluation.frame(info), info.seed)
+        return SGDState(info, x, x, np.zeros_like(x)), SgdQuery(x, delayed_evaluation.coordinates(info), info.seed)
 
     def local_step(self, problem: Problem, shard: Shard, local: StochasticLocal, query: SgdQuery) -> Step:
         """Return the gradient of the next mini-batch, scaled to all rows of the shard."""
@@ -110,7 +110,7 @@ class SGD:
         """Take the proximal step and update the averages."""
         info, total = state.info, board.total()
         mean, m = total / info.n_rows, state.x.size
-        query = SgdQuery(state.x, delayed_evaluation.frame(info), info.seed)
+        query = SgdQuery(state.x, delayed_evaluation.coordinates(info), info.seed)
         state = replace(state, passes=float(mean[-1]))
         if not np.all(np.isfinite(total)):
             return replace(state, status="diverged"), query
@@ -130,7 +130,7 @@ class SGD:
 class MiniBatchGradient(NamedTuple):
     """A mini-batch gradient, with the scalars of the contribution and the work in gradient passes."""
 
-    seen: delayed_evaluation.Look
+    seen: delayed_evaluation.ShardEvaluation
     level: float
     clock: int
     visited: float

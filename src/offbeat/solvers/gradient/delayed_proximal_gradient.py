@@ -24,7 +24,7 @@ from offbeat.problem import Floats, Problem, Separable
 from offbeat.sideways.board import Board
 from offbeat.sideways.protocol import DataInfo, State, Step
 from offbeat.solvers._common import curvature, delayed_evaluation
-from offbeat.solvers._common.delayed_evaluation import Frame, Look
+from offbeat.solvers._common.delayed_evaluation import InternalCoordinates, ShardEvaluation
 from offbeat.solvers._common.needs import SMOOTH_LOSS, check_needs
 
 CURVATURE_MARGIN = 1.05  # new bound of the curvature, over the observed curvature
@@ -40,7 +40,7 @@ class DelayedGradientQuery(NamedTuple):
     """
 
     x: Floats
-    frame: Frame
+    frame: InternalCoordinates
     mean: Floats
     steepness: float
     n_rows: int
@@ -53,7 +53,7 @@ class DelayedGradientLocal(NamedTuple):
 
     workspace: Workspace
     contribution: Floats | None
-    last: Look | None = None
+    last: ShardEvaluation | None = None
     bound: float = 0.0
     visited: float = 0.0
 
@@ -127,10 +127,16 @@ class DelayedProximalGradient:
         """Return the query at ``x``, with the sums that repeated local steps need."""
         if self.repeats == 1:
             return DelayedGradientQuery(
-                x, delayed_evaluation.frame(info), np.zeros(0), 0.0, info.n_rows, np.zeros(0), np.zeros(0)
+                x, delayed_evaluation.coordinates(info), np.zeros(0), 0.0, info.n_rows, np.zeros(0), np.zeros(0)
             )
         return DelayedGradientQuery(
-            x, delayed_evaluation.frame(info), mean, steepness, info.n_rows, info.penalty.factor, info.penalty.weight
+            x,
+            delayed_evaluation.coordinates(info),
+            mean,
+            steepness,
+            info.n_rows,
+            info.penalty.factor,
+            info.penalty.weight,
         )
 
     def local_step(
@@ -182,22 +188,22 @@ def _with_curvature_bound(
         return local, 0.0
     if local.contribution is not None:
         return _restored_local(local, query.frame, shard.n_rows), 0.0
-    bound, work = curvature.largest(problem, shard, local.workspace, query.frame, query.x)
+    bound, work = curvature.largest_curvature(problem, shard, local.workspace, query.frame, query.x)
     return local._replace(bound=bound, visited=min(work, 1.0) * shard.n_rows), work
 
 
-def _restored_local(local: DelayedGradientLocal, frame: Frame, rows: float) -> DelayedGradientLocal:
+def _restored_local(local: DelayedGradientLocal, frame: InternalCoordinates, rows: float) -> DelayedGradientLocal:
     """Return the local state that a contribution was made from."""
     payload = local.contribution
     assert payload is not None
     size = frame.size + frame.n_outputs
     steepness = float(payload[-3])
     x = payload[-3 - size : -3] / steepness
-    slopes = delayed_evaluation.HEAD + size
-    last = Look(
+    slopes = delayed_evaluation.N_SCALARS + size
+    last = ShardEvaluation(
         x,
         float(payload[0]),
-        payload[delayed_evaluation.HEAD : slopes],
+        payload[delayed_evaluation.N_SCALARS : slopes],
         payload[slopes : -3 - size],
         float(payload[3]),
         rows,
@@ -206,7 +212,7 @@ def _restored_local(local: DelayedGradientLocal, frame: Frame, rows: float) -> D
 
 
 def _evaluate_at(
-    problem: Problem, shard: Shard, local: DelayedGradientLocal, frame: Frame, x: Floats
+    problem: Problem, shard: Shard, local: DelayedGradientLocal, frame: InternalCoordinates, x: Floats
 ) -> tuple[DelayedGradientLocal, float]:
     """Evaluate ``x``. Return the local state, with the bound raised to the observed curvature, and the work.
 
@@ -215,7 +221,7 @@ def _evaluate_at(
     """
     last, visited = local.last, local.visited
     for trial in range(1, MAX_HALVINGS + 1):
-        new = delayed_evaluation.look(problem, shard, local.workspace, frame, frame.point(x), x)
+        new = delayed_evaluation.evaluate_shard(problem, shard, local.workspace, frame, frame.point(x), x)
         visited += new.rows
         if last is None:
             return local._replace(last=new, visited=visited), float(trial)
@@ -229,7 +235,7 @@ def _evaluate_at(
     return local._replace(bound=2.0 * local.bound, visited=visited), float(MAX_HALVINGS)
 
 
-def _observed_curvature(last: Look, new: Look, bytes_each: int) -> float:
+def _observed_curvature(last: ShardEvaluation, new: ShardEvaluation, bytes_each: int) -> float:
     """Return the curvature (per row) between two evaluations; ``inf`` if the new one is not finite."""
     if not new.finite:
         return math.inf
@@ -262,5 +268,5 @@ def _local_prox_step(problem: Problem, local: DelayedGradientLocal, query: Delay
 
 def _pull_of(payload: Floats, size: int) -> Floats:
     """Return ``L x - gradient`` from a contribution."""
-    pull: Floats = payload[-3 - size : -3] - payload[delayed_evaluation.HEAD : delayed_evaluation.HEAD + size]
+    pull: Floats = payload[-3 - size : -3] - payload[delayed_evaluation.N_SCALARS : delayed_evaluation.N_SCALARS + size]
     return pull

@@ -81,7 +81,9 @@ class LBFGS:
 
     def global_step(self, problem: Problem, state: DescentState, board: Board) -> tuple[DescentState, Point]:
         """Accept the trial point and choose a new direction, or try another step length."""
-        return descent.step(problem, state, board, descent.Method(descent.Rule(), self._add_pair, _direct))
+        return descent.step(
+            problem, state, board, descent.DescentMethod(descent.LineSearchRule(), self._add_pair, _direction)
+        )
 
     def _add_pair(self, state: DescentState, s: Floats, y: Floats) -> DescentState:
         """Store a step ``s`` and the change ``y`` of the gradient, if the curvature along it is positive."""
@@ -94,6 +96,6 @@ class LBFGS:
         return replace(state, pairs=pairs, level=min(max(level, 1e-8 * state.level), 1e8 * state.level))
 
 
-def _direct(state: DescentState, gradient: Floats) -> Floats:
+def _direction(state: DescentState, gradient: Floats) -> Floats:
     """Return the direction of descent for a gradient."""
     return lbfgs_direction(gradient, state.pairs, state.level + state.bend)

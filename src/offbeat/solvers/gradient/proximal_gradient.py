@@ -25,7 +25,7 @@ from offbeat.sideways.board import Board
 from offbeat.sideways.evaluation import Iterate
 from offbeat.sideways.protocol import DataInfo, State, Step
 from offbeat.solvers._common.needs import SMOOTH_LOSS, check_needs
-from offbeat.solvers._common.stalling import Patience, separated
+from offbeat.solvers._common.stalling import StallCounter, classes_separated
 
 MAX_BACKTRACKING_STEPS = 100  # from one accepted point
 RELATIVE_ROUNDING = 1e-12  # of the objective: smaller increases do not restart the momentum
@@ -63,7 +63,7 @@ class ProximalGradientState(State):
     taken: float = 1.0
     ceiling: float = math.inf
     trials: int = 0
-    patience: Patience = field(default_factory=lambda: Patience(limit=MAX_STALLED_PASSES))
+    patience: StallCounter = field(default_factory=lambda: StallCounter(limit=MAX_STALLED_PASSES))
 
 
 @dataclass(frozen=True)
@@ -203,7 +203,7 @@ def _certify(problem: Problem, state: ProximalGradientState, at: Evaluation) -> 
     progress = evaluation.progress(problem, state.info, Iterate(state.y[:k], state.y[k:]), at)
     patience = state.patience.after(progress.certificate)
     status = "stalled" if patience.over else None
-    if separated(problem, state.info, at, progress):
+    if classes_separated(problem, state.info, at, progress):
         status = "separable"
     return replace(state, progress=progress, patience=patience, status=status)
 

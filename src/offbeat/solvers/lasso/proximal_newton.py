@@ -22,7 +22,7 @@ from offbeat.sideways.board import Board
 from offbeat.sideways.evaluation import Iterate
 from offbeat.sideways.protocol import DataInfo, State, Step
 from offbeat.solvers._common.needs import ONE_OUTPUT, SEPARABLE, SMOOTH_LOSS, check_needs
-from offbeat.solvers._common.stalling import Patience, separated
+from offbeat.solvers._common.stalling import StallCounter, classes_separated
 from offbeat.solvers.lasso import row_sample, working_set
 from offbeat.solvers.lasso.working_set import Local, Query
 
@@ -37,7 +37,7 @@ class ProximalNewtonState(State):
     info: DataInfo
     query: Query
     at: Evaluation | None = None
-    patience: Patience = field(default_factory=lambda: Patience(limit=ROUNDS))
+    patience: StallCounter = field(default_factory=lambda: StallCounter(limit=ROUNDS))
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ class ProximalNewton:
     def restarted(self, problem: Problem, state: ProximalNewtonState, eager: float) -> ProximalNewtonState:
         """Return the state for another strength of the penalty, at the same point: nothing has to be evaluated."""
         assert state.at is not None
-        state = replace(state, patience=Patience(limit=ROUNDS), query=state.query._replace(eager=eager))
+        state = replace(state, patience=StallCounter(limit=ROUNDS), query=state.query._replace(eager=eager))
         return _certified(problem, state)
 
 
@@ -128,7 +128,7 @@ def _certified(problem: Problem, state: ProximalNewtonState) -> ProximalNewtonSt
     x = Iterate(point.coef * info.scale, point.intercept)
     progress = evaluation.progress(problem, info, x, at)
     patience = state.patience.after(progress.certificate)
-    status = "separable" if separated(problem, info, at, progress) else "stalled" if patience.over else None
+    status = "separable" if classes_separated(problem, info, at, progress) else "stalled" if patience.over else None
     c = progress.certificate
     excess = c.tolerance / c.relative_gap if 0.0 < c.tolerance < c.relative_gap else 0.0
     query = state.query._replace(excess=excess)

@@ -25,7 +25,7 @@ from offbeat.sideways.board import Board
 from offbeat.sideways.evaluation import work as work_of
 from offbeat.sideways.protocol import Candidate, DataInfo, State, Step
 from offbeat.solvers._common import curvature, delayed_evaluation
-from offbeat.solvers._common.delayed_evaluation import Frame, Look, Mixed
+from offbeat.solvers._common.delayed_evaluation import DelayedEvaluation, InternalCoordinates, ShardEvaluation
 from offbeat.solvers.newton import symmetric
 from offbeat.solvers.newton.subproblem import newton_step
 
@@ -45,14 +45,14 @@ class Query(NamedTuple):
     """The point to look at; ``promise`` is the decrease of the mean objective that the models foretell there."""
 
     x: Floats
-    frame: Frame
+    frame: InternalCoordinates
     promise: float
 
 
 class Model(NamedTuple):
     """A shard's model: its last look, and the Hessian with the point that it is of."""
 
-    look: Look
+    look: ShardEvaluation
     hessian: Floats
     anchor: Floats
 
@@ -96,7 +96,7 @@ class KeyedState(State):
 def init_global(info: DataInfo) -> tuple[KeyedState, Query]:
     """Return the first state and query."""
     x = delayed_evaluation.start(info)
-    return KeyedState(info, x), Query(x, delayed_evaluation.frame(info), 0.0)
+    return KeyedState(info, x), Query(x, delayed_evaluation.coordinates(info), 0.0)
 
 
 def local_step(problem: Problem, shard: Shard, local: Local, query: Query) -> Step:
@@ -115,10 +115,10 @@ def local_step(problem: Problem, shard: Shard, local: Local, query: Query) -> St
 
 
 def _look(
-    problem: Problem, shard: Shard, local: Local, frame: Frame, x: Floats, *, hessian: bool
-) -> tuple[Look, float]:
+    problem: Problem, shard: Shard, local: Local, frame: InternalCoordinates, x: Floats, *, hessian: bool
+) -> tuple[ShardEvaluation, float]:
     point = frame.point(x, hessian=hessian)
-    return delayed_evaluation.look(problem, shard, local.workspace, frame, point, x), work_of(point)
+    return delayed_evaluation.evaluate_shard(problem, shard, local.workspace, frame, point, x), work_of(point)
 
 
 def _moved(problem: Problem, shard: Shard, local: Local, query: Query) -> tuple[Local, float, str]:
@@ -146,7 +146,7 @@ def _moved(problem: Problem, shard: Shard, local: Local, query: Query) -> tuple[
     return local._replace(visited=visited), work, "stayed"
 
 
-def _majorized(problem: Problem, shard: Shard, local: Local, frame: Frame) -> tuple[Local, float]:
+def _majorized(problem: Problem, shard: Shard, local: Local, frame: InternalCoordinates) -> tuple[Local, float]:
     """Return a local state whose curvature is the largest that the loss can have, once there is doubt in the Hessian.
 
     Where the second derivative of the loss jumps (Huber, squared hinge), models stay wrong by a share of their
@@ -157,7 +157,7 @@ def _majorized(problem: Problem, shard: Shard, local: Local, frame: Frame) -> tu
     assert model is not None
     if local.doubts != DOUBTS:
         return local, 0.0
-    matrix, work = curvature.matrix(shard, local.workspace, frame)
+    matrix, work = curvature.gram_matrix(shard, local.workspace, frame)
     model = Model(model.look, problem.loss.smoothness * matrix, model.look.x)
     return local._replace(model=model, doubts=DOUBTS + 1, visited=local.visited + shard.n_rows), work
 
@@ -191,7 +191,7 @@ def _payload(local: Local) -> Floats:
     return np.concatenate([model.look.flat(), x, turned, symmetric.packed(model.hessian), tail])
 
 
-def _rebuilt(local: Local, frame: Frame, rows: float) -> Local:
+def _rebuilt(local: Local, frame: InternalCoordinates, rows: float) -> Local:
     """Return the local state that goes with a contribution; its Hessian is of the last point, as far as it tells."""
     payload = local.contribution
     assert payload is not None
@@ -201,8 +201,11 @@ def _rebuilt(local: Local, frame: Frame, rows: float) -> Local:
     x = rest[:m]
     hessian = symmetric.unpacked(rest[2 * m : -TAIL], m)
     missed, bent, error, doubts, visited = (float(value) for value in payload[-5:])
-    gradient, repair = head[delayed_evaluation.HEAD : delayed_evaluation.HEAD + m], head[delayed_evaluation.HEAD + m :]
-    seen = Look(x, float(head[0]), gradient, repair, float(head[3]), rows)
+    gradient, repair = (
+        head[delayed_evaluation.N_SCALARS : delayed_evaluation.N_SCALARS + m],
+        head[delayed_evaluation.N_SCALARS + m :],
+    )
+    seen = ShardEvaluation(x, float(head[0]), gradient, repair, float(head[3]), rows)
     error = math.inf if error >= UNKNOWN else error
     return Local(local.workspace, payload, Model(seen, hessian, x), error, missed, bent, round(doubts), visited)
 
@@ -212,7 +215,7 @@ def global_step(problem: Problem, state: KeyedState, board: Board) -> tuple[Keye
     info, total = state.info, board.total()
     state = replace(state, passes=float(total[-1]) / info.n_rows, note="")
     if not np.all(np.isfinite(total)):
-        return replace(state, status="diverged"), Query(state.x, delayed_evaluation.frame(info), 0.0)
+        return replace(state, status="diverged"), Query(state.x, delayed_evaluation.coordinates(info), 0.0)
     at, rest = delayed_evaluation.unflat(info, total)
     m = state.x.size
     model = _Sum(symmetric.unpacked(rest[2 * m : -TAIL], m), rest[m : 2 * m], *map(float, rest[-6:-3]))
@@ -223,7 +226,7 @@ def global_step(problem: Problem, state: KeyedState, board: Board) -> tuple[Keye
     x = state.x + d
     candidate = _candidate(problem, info, at, model, x)
     state = replace(state, x=x, change=change, candidate=candidate, status=_endless(problem, info, at, candidate))
-    return state, Query(x, delayed_evaluation.frame(info), max(-0.5 * change, 0.0))
+    return state, Query(x, delayed_evaluation.coordinates(info), max(-0.5 * change, 0.0))
 
 
 class _Sum(NamedTuple):
@@ -235,7 +238,7 @@ class _Sum(NamedTuple):
     missed: float
     bent: float
 
-    def gradient(self, at: Mixed, x: Floats) -> Floats:
+    def gradient(self, at: DelayedEvaluation, x: Floats) -> Floats:
         """Return the gradient of the sum at ``x``."""
         foretold: Floats = self.hessian @ x - self.turned + at.gradient
         return foretold
@@ -245,7 +248,7 @@ class _Sum(NamedTuple):
         return max(0.5 * (float(x @ self.hessian @ x) - 2.0 * float(x @ self.turned) + self.curved), 0.0)
 
 
-def _candidate(problem: Problem, info: DataInfo, at: Mixed, model: _Sum, x: Floats) -> Candidate:
+def _candidate(problem: Problem, info: DataInfo, at: DelayedEvaluation, model: _Sum, x: Floats) -> Candidate:
     """Return ``x`` with the smaller of two estimates of its gap.
 
     One is a bound, but with gradients from before the step. The other takes the gradient that the models foretell,
@@ -275,7 +278,7 @@ def _accuracy(info: DataInfo, before: float) -> float:
     return max(min(progress, 1e-4 * wanted) if wanted > 0.0 else progress, 1e-15)
 
 
-def _endless(problem: Problem, info: DataInfo, at: Mixed, candidate: Candidate) -> str | None:
+def _endless(problem: Problem, info: DataInfo, at: DelayedEvaluation, candidate: Candidate) -> str | None:
     """Return "separable" where the loss vanishes and nothing penalises growth."""
     endless = problem.loss.classifier and not math.isfinite(candidate.dual)
     return "separable" if endless and not info.penalty.has_dual and at.loss < 1e-4 * info.reference.objective else None

@@ -26,8 +26,8 @@ from offbeat.sideways import evaluation
 from offbeat.sideways.board import Board
 from offbeat.sideways.protocol import DataInfo, Progress, Solver, State, Step
 from offbeat.solvers._common import selection
-from offbeat.solvers._common.selection import Query, Selection
-from offbeat.solvers._common.stalling import Patience
+from offbeat.solvers._common.selection import Selection, SelectionQuery
+from offbeat.solvers._common.stalling import StallCounter
 from offbeat.solvers.newton.newton import Newton, NewtonState
 
 UNKNOWN = Certificate(math.nan, -math.inf, math.inf, math.inf, "duality gap")
@@ -47,7 +47,7 @@ class Member(NamedTuple):
 class Queries(NamedTuple):
     """The points of all chains that are under way."""
 
-    points: tuple[Query, ...]
+    points: tuple[SelectionQuery, ...]
 
     @property
     def label(self) -> str:
@@ -134,7 +134,7 @@ class Batch:
 
     def _queries(self, chains: tuple[Chain, ...]) -> Queries:
         points = (
-            Query(members[0].selection, chain.query)
+            SelectionQuery(members[0].selection, chain.query)
             for chain, members in zip(chains, self.chains, strict=True)
             if chain.query is not None
         )
@@ -151,7 +151,7 @@ class Batch:
         flat, begin, chains, widest = board.total(), 0, [], 0.0
         for chain, members in zip(state.chains, self.chains, strict=True):
             if chain.query is not None:
-                end = begin + selection.flat_size(chain.query)
+                end = begin + selection.payload_size(chain.query)
                 widest = max(widest, chain.query.fraction)
                 chain = self._advance(chain, members, Part(flat[begin:end]))
                 begin = end
@@ -220,7 +220,7 @@ def continued(solver: Solver, state: Any, result: Result, member: Member) -> tup
             progress = evaluation.progress(member.problem, info, base.x, base.at)
             state = replace(
                 state, info=info, x=base.x, base=base, change=0.0, ease=1.0, solved=math.inf, progress=progress,
-                status=None, patience=Patience(limit=state.patience.limit),
+                status=None, patience=StallCounter(limit=state.patience.limit),
             )  # fmt: skip
             return solver._advance(state, previous=state)
     if result.progress is not None:

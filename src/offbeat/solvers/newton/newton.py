@@ -26,9 +26,9 @@ from offbeat.sideways.board import Board
 from offbeat.sideways.evaluation import Iterate
 from offbeat.sideways.protocol import DataInfo, State, Step
 from offbeat.solvers._common import continuation
-from offbeat.solvers._common.descent import NOISE
+from offbeat.solvers._common.descent import RELATIVE_ROUNDING
 from offbeat.solvers._common.needs import ONE_OUTPUT, SEPARABLE, SMOOTH_LOSS, check_needs
-from offbeat.solvers._common.stalling import Patience, separated
+from offbeat.solvers._common.stalling import StallCounter, classes_separated
 from offbeat.solvers.newton import asynchronous
 from offbeat.solvers.newton.quadratic import Quadratic, rounding, solve_quadratic
 from offbeat.solvers.newton.subproblem import newton_step
@@ -76,12 +76,12 @@ class NewtonState(State):
     change: float = 0.0
     ease: float = 1.0
     solved: float = math.inf
-    patience: Patience = field(default_factory=lambda: Patience(limit=PATIENCE))
+    patience: StallCounter = field(default_factory=lambda: StallCounter(limit=PATIENCE))
 
     @property
     def penalty(self) -> Separable:
         """The penalty of the moment."""
-        return continuation.stronger(self.info.penalty, self.ease)
+        return continuation.strengthened(self.info.penalty, self.ease)
 
     def eased(self, ease: float) -> NewtonState:
         """Return the state at the same point with another multiple of the penalty."""
@@ -179,7 +179,7 @@ class Newton:
             np.einsum("ii->i", hessian)[:-1] += prior
         if base.fraction >= 1.0:
             progress = evaluation.progress(problem, state.info, base.x, at)
-            status = "separable" if separated(problem, state.info, at, progress) else None
+            status = "separable" if classes_separated(problem, state.info, at, progress) else None
             patience = state.patience if state.ease > 1.0 else state.patience.after(progress.certificate)
             state = replace(state, progress=progress, status=status, patience=patience)
         state = replace(state, damping=_relaxed(state.damping, hessian))
@@ -364,7 +364,7 @@ def _sufficient(state: NewtonState, at: Evaluation, objective: float) -> bool:
         return True  # the same point is asked for its Hessian
     penalties = (objective - at.loss) - (base.objective - base.at.loss)
     slope = float(np.concatenate([at.gradient, at.intercept_gradient]) @ d) + penalties
-    noise = NOISE * abs(base.objective)
+    noise = RELATIVE_ROUNDING * abs(base.objective)
     return objective <= base.objective + noise and slope <= (2.0 * ARMIJO - 1.0) * state.change
 
 

@@ -21,9 +21,17 @@ from offbeat.sideways.board import Board
 from offbeat.sideways.evaluation import Iterate
 from offbeat.sideways.protocol import DataInfo, State, Step
 from offbeat.solvers._common import continuation, hessian_products
-from offbeat.solvers._common.hessian_products import BLOCK, DIAGONAL, EVALUATE, NOWHERE, PRODUCT, Local, Query
+from offbeat.solvers._common.hessian_products import (
+    BLOCK,
+    DIAGONAL,
+    EVALUATE,
+    NO_COLUMNS,
+    PRODUCT,
+    HessianLocal,
+    HessianQuery,
+)
 from offbeat.solvers._common.needs import SMOOTH_LOSS, SMOOTH_PENALTY, check_needs
-from offbeat.solvers._common.stalling import Patience, separated
+from offbeat.solvers._common.stalling import StallCounter, classes_separated
 from offbeat.solvers.newton_cg import conjugate_gradients, preconditioner
 from offbeat.solvers.newton_cg.conjugate_gradients import Conjugate
 from offbeat.solvers.newton_cg.preconditioner import Preconditioner
@@ -62,7 +70,7 @@ class NewtonCGState(State):
 
     info: DataInfo
     x: Iterate
-    query: Query
+    query: HessianQuery
     bend: Floats
     unit: Floats
     spot: Spot | None = None
@@ -76,7 +84,7 @@ class NewtonCGState(State):
     last_products: int = 0
     excess: float = 0.0
     dual: float = -math.inf
-    patience: Patience = field(default_factory=lambda: Patience(limit=IDLE))
+    patience: StallCounter = field(default_factory=lambda: StallCounter(limit=IDLE))
 
 
 @dataclass(frozen=True)
@@ -120,14 +128,14 @@ class NewtonCG:
         """Raise `ProblemError` for a problem that does not meet the needs of the method."""
         check_needs(type(self).__name__, self.needs, problem)
 
-    def init_local(self, problem: Problem, shard: Shard, contribution: Floats | None = None) -> Local:
+    def init_local(self, problem: Problem, shard: Shard, contribution: Floats | None = None) -> HessianLocal:
         """Return scratch memory: curvatures are found again at the next query."""
-        return Local(Workspace())
+        return HessianLocal(Workspace())
 
-    def init_global(self, problem: Problem, info: DataInfo) -> tuple[NewtonCGState, Query]:
+    def init_global(self, problem: Problem, info: DataInfo) -> tuple[NewtonCGState, HessianQuery]:
         """Return the first state and query."""
         x = evaluation.start(info)
-        query = Query(EVALUATE, evaluation.query(info, x), 0, np.empty(0), NOWHERE)
+        query = HessianQuery(EVALUATE, evaluation.query(info, x), 0, np.empty(0), NO_COLUMNS)
         m = info.n_outputs
         unit = np.append(np.repeat(1.0 / info.scale, m), np.full(m, 1.0 if info.reference.fit_intercept else 0.0))
         bend, kind = np.append(info.penalty.curvature(), np.zeros(m)), conjugate_gradients.precision(info)
@@ -137,7 +145,7 @@ class NewtonCG:
         """Evaluate a point, or give a product or a block of the Hessian."""
         return hessian_products.local_step(problem, shard, local, query)
 
-    def global_step(self, problem: Problem, state: NewtonCGState, board: Board) -> tuple[NewtonCGState, Query]:
+    def global_step(self, problem: Problem, state: NewtonCGState, board: Board) -> tuple[NewtonCGState, HessianQuery]:
         """Judge a trial, or go on with conjugate gradients."""
         state = replace(state, passes=state.passes + 1.0, progress=None, note="")
         total, what = board.total(), state.query.what
@@ -167,7 +175,7 @@ class NewtonCG:
         young = abs(spot.objective - state.made) <= DRIFT * abs(state.made)
         if state.solver is not None and (state.last_products < AGED or young):
             return self._begun(state)
-        query = state.query._replace(what=DIAGONAL, direction=np.empty(0), columns=NOWHERE)
+        query = state.query._replace(what=DIAGONAL, direction=np.empty(0), columns=NO_COLUMNS)
         return replace(state, query=query, made=spot.objective)
 
     def _begun(self, state: NewtonCGState) -> NewtonCGState:
@@ -200,14 +208,14 @@ def _judged(problem: Problem, state: NewtonCGState, at: Evaluation) -> NewtonCGS
     progress = replace(progress, certificate=certificate)
     patience = state.patience.after(certificate) if state.ease == 1.0 else state.patience
     status = "stalled" if patience.over or not (np.any(spot.gradient) or state.ease > 1.0) else None
-    if separated(problem, state.info, at, progress):
+    if classes_separated(problem, state.info, at, progress):
         status = "separable"
     close = 0.0 < certificate.tolerance < certificate.relative_gap
     state = replace(
         state, spot=spot, inner=None, progress=progress, patience=patience, status=status, trials=0,
         dual=certificate.dual, excess=certificate.tolerance / certificate.relative_gap if close else 0.0,
     )  # fmt: skip
-    return _eased(state, continuation.next_one(state.ease, inner.products)) if inner is not None else state
+    return _eased(state, continuation.next_factor(state.ease, inner.products)) if inner is not None else state
 
 
 def _eased(state: NewtonCGState, ease: float) -> NewtonCGState:
@@ -257,7 +265,7 @@ def _stepped(state: NewtonCGState) -> NewtonCGState:
     assert inner is not None
     if inner.done:
         return _asked(replace(state, length=1.0), inner)
-    query = state.query._replace(what=PRODUCT, direction=inner.direction * state.unit, columns=NOWHERE)
+    query = state.query._replace(what=PRODUCT, direction=inner.direction * state.unit, columns=NO_COLUMNS)
     return replace(state, query=query)
 
 
@@ -265,7 +273,7 @@ def _asked(state: NewtonCGState, inner: Conjugate) -> NewtonCGState:
     assert state.spot is not None
     x = state.spot.x.plus(inner.step, state.length)
     number = state.query.number + 1
-    query = Query(EVALUATE, evaluation.query(state.info, x), number, np.empty(0), NOWHERE)
+    query = HessianQuery(EVALUATE, evaluation.query(state.info, x), number, np.empty(0), NO_COLUMNS)
     return replace(state, x=x, query=query)
 
 
@@ -275,7 +283,7 @@ def _chosen(state: NewtonCGState, total: Floats) -> NewtonCGState:
     diagonal = np.maximum(total[:-1] * state.unit * state.unit / info.n_rows, 0.0)
     if state.solver is None and not info.warm:
         own, penalty = diagonal[:-m].reshape(-1, m), state.bend[:-m].reshape(-1, m)
-        state = _eased(state, continuation.start(own, penalty, info.n_rows * max(m - 1, 1)))
+        state = _eased(state, continuation.first_factor(own, penalty, info.n_rows * max(m - 1, 1)))
     state = replace(state, diagonal=diagonal.astype(state.unit.dtype, copy=False))
     bend = state.ease * state.bend
     if m > 1:
