@@ -18,7 +18,7 @@ from offbeat import Problem, engines, losses, penalties, solve, solvers
 from offbeat.data.load import as_dataset
 from offbeat.errors import ConvergenceWarning, ProblemError
 from offbeat.fit.inspection import Options, inspect
-from offbeat.solvers.saga.messages import Contribution
+from offbeat.solvers.saga.messages import SagaContribution
 from support.bench import best, data, label, twice
 
 LOSSES = [losses.Logistic(), losses.Squared(), losses.Hinge(), losses.Poisson()]
@@ -80,7 +80,7 @@ def test_an_epoch_is_stochastic_gradient_descent(container: Any) -> None:
 
     state, query = solver.global_step(problem, state, One())  # type: ignore[arg-type]
     step = solver.local_step(problem, shard, first.local, query)
-    told = Contribution.unflat(step.payload, 5, query.copies.size)
+    told = SagaContribution.unflat(step.payload, 5, query.copies.size)
     length = told.facts.step / len(given.y)
     assert_allclose(told.position, -length * query.metric * told.gradient, rtol=1e-9, atol=1e-12)
     again = solver.init_local(problem, shard, first.payload)

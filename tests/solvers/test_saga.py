@@ -18,7 +18,7 @@ from offbeat.datasets import make_sparse_classification
 from offbeat.errors import ProblemError
 from offbeat.kernels import saga
 from offbeat.solvers.saga import shard as saga_rows
-from offbeat.solvers.saga.messages import Contribution
+from offbeat.solvers.saga.messages import SagaContribution
 from support.bench import SerialShards, twice
 
 PENALTIES = [
@@ -94,7 +94,7 @@ def test_what_threads_do_to_each_other_does_not_reach_the_gradient() -> None:
     _, query = solver.init_global(problem, info)
     first = solver.local_step(problem, shard, solver.init_local(problem, shard), query)
     step = solver.local_step(problem, shard, first.local, query._replace(number=1))
-    c = Contribution.unflat(step.payload, 9, 0)
+    c = SagaContribution.unflat(step.payload, 9, 0)
     centred = given.X - info.center
     assert_allclose(c.gradient, np.append(centred.T @ c.table, c.table.sum()), atol=1e-9)
 
@@ -160,7 +160,7 @@ def test_rows_in_order_of_the_target_do_no_harm() -> None:
 
 
 def test_steps_that_are_too_long_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(saga_rows, "STEP", 100.0)
+    monkeypatch.setattr(saga_rows, "STEP_LENGTH", 100.0)
     given, problem = rows(1000), Problem(losses.Logistic(), penalties.L2(1e-2))
     solution = fit(problem, given.X, given)
     assert solution.status == "converged"

@@ -113,6 +113,12 @@ CLASSES: dict[str, str] = {
     "offbeat.solvers.interior_point.shard:Query": "offbeat.solvers.interior_point.shard:InteriorQuery",
     "offbeat.solvers.interior_point.shard:Rows": "offbeat.solvers.interior_point.shard:RowTerms",
     "offbeat.solvers.interior_point.steps:Interior": "offbeat.solvers.interior_point.steps:TermVariables",
+    "offbeat.solvers.saga.epochs:Done": "offbeat.solvers.saga.epochs:EpochResult",
+    "offbeat.solvers.saga.epochs:Plan": "offbeat.solvers.saga.epochs:EpochPlan",
+    "offbeat.solvers.saga.messages:Contribution": "offbeat.solvers.saga.messages:SagaContribution",
+    "offbeat.solvers.saga.messages:Facts": "offbeat.solvers.saga.messages:SagaScalars",
+    "offbeat.solvers.saga.messages:Query": "offbeat.solvers.saga.messages:SagaQuery",
+    "offbeat.solvers.saga.shard:Local": "offbeat.solvers.saga.shard:SagaLocal",
 }
 """Classes that were renamed, as ``module:Class``; the module is the one of today."""
 

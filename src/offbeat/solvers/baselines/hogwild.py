@@ -22,8 +22,8 @@ from offbeat.sideways.protocol import DataInfo, State, Step
 from offbeat.solvers._common.needs import ONE_OUTPUT, SEPARABLE, check_needs
 from offbeat.solvers.saga import epochs, hub
 from offbeat.solvers.saga import shard as saga_rows
-from offbeat.solvers.saga.messages import Contribution, Query
-from offbeat.solvers.saga.shard import Local
+from offbeat.solvers.saga.messages import SagaContribution, SagaQuery
+from offbeat.solvers.saga.shard import SagaLocal
 
 STEP_DECAY_POWER = 0.75
 """Steps are divided by this power of the epoch. With 1 weak ridges take too long, with 0.5 noise decays slowly."""
@@ -34,7 +34,7 @@ class HogwildState(State):
     """State of the hub: the current query, the start ``origin``, the averages of iterates and gradients."""
 
     info: DataInfo
-    query: Query
+    query: SagaQuery
     origin: Floats
     mean: Floats
     gradient: Floats
@@ -97,29 +97,29 @@ class Hogwild:
         """Raise `ProblemError` for a problem that does not meet the needs of the method."""
         check_needs(type(self).__name__, self.needs, problem)
 
-    def init_local(self, problem: Problem, shard: Shard, contribution: Floats | None = None) -> Local:
+    def init_local(self, problem: Problem, shard: Shard, contribution: Floats | None = None) -> SagaLocal:
         """Return a new local state, or the one that a contribution was made from."""
         return saga_rows.new_local(shard, contribution)
 
-    def init_global(self, problem: Problem, info: DataInfo) -> tuple[HogwildState, Query]:
+    def init_global(self, problem: Problem, info: DataInfo) -> tuple[HogwildState, SagaQuery]:
         """Return the first state and query, for the derivatives at the start. The metric follows from them."""
-        query = hub.start(info, 0, 1, self.threads)
+        query = hub.first_query(info, 0, 1, self.threads)
         return HogwildState(info, query, query.point, query.point, np.zeros_like(query.point)), query
 
-    def local_step(self, problem: Problem, shard: Shard, local: Local, query: Query) -> Step:
+    def local_step(self, problem: Problem, shard: Shard, local: SagaLocal, query: SagaQuery) -> Step:
         """Run one epoch over all rows."""
-        return saga_rows.local_step(problem, shard, local, query, epochs.plain)
+        return saga_rows.local_step(problem, shard, local, query, epochs.plain_sgd)
 
-    def global_step(self, problem: Problem, state: HogwildState, board: Board) -> tuple[HogwildState, Query]:
+    def global_step(self, problem: Problem, state: HogwildState, board: Board) -> tuple[HogwildState, SagaQuery]:
         """Take the point of the epoch, add it to the average, and decrease the step size."""
         total, info, query = board.total(), state.info, state.query
-        sums = Contribution.unflat(total, query.point.size, query.copies.size)
+        sums = SagaContribution.unflat(total, query.point.size, query.copies.size)
         state = replace(state, passes=sums.facts.passes / info.n_rows)
         if not np.all(np.isfinite(total)) or sums.facts.bad > 0.0:
-            return replace(state, status="diverged", note="slopes of rows are not finite"), query
+            return replace(state, status="diverged", note="derivatives of rows are not finite"), query
         if query.number == 0:
-            query = hub.first(problem, info, query, sums)
-        x = hub.point(info, query, sums, state.origin)
+            query = hub.with_metric(problem, info, query, sums)
+        x = hub.iterate(info, query, sums, state.origin)
         share = 2.0 / (query.number + 2.0)  # the weight of an iterate grows: the first ones are far from the optimum
         mean = state.mean + share * (x - state.mean)
         gradient = state.gradient + share * (sums.gradient / info.n_rows - state.gradient)

@@ -1,4 +1,5 @@
-"""Steps along single rows whose noise vanishes.
+"""SAGA: stochastic gradients with variance reduction, one row at a time.
 
-Reading order: `saga`, `messages` (what travels), `hub`, `shard`, `epochs` (the steps themselves).
+Reading order: `saga` (the solver), `messages` (queries and contributions), `hub` (metric, iterate, candidate), `shard`
+(a shard's step), `epochs` (the loops over rows).
 """

@@ -1,4 +1,4 @@
-"""What `SAGA` sends: queries to the shards, contributions back."""
+"""The messages of `SAGA`: queries to the shards, and their contributions."""
 
 from __future__ import annotations
 
@@ -9,15 +9,18 @@ import numpy as np
 from offbeat.problem import Floats
 
 
-class Query(NamedTuple):
-    """Where the fit stands, in the units of the columns, intercept last.
+class SagaQuery(NamedTuple):
+    """What a shard needs for its epochs. Vectors are in the units of the centred columns, intercept last.
 
-    ``point``, ``average`` and ``anchor`` are about ``center``. ``average`` is the mean of the last gradients of all
-    shards, ``anchor`` that of the points where they were taken. ``metric`` has a step's relative length along each
-    coordinate; ``copies`` (sparse only) rows for each entry of a column; ``factor`` and ``strength`` belong to the
-    penalty. ``damp`` is by how much steps are shorter than usual. ``through`` says whether shards run one after
-    another, so that one iterate passes through all; ``room`` is the length of tables, 0 for none. ``number`` 0 asks for
-    the slopes at the point.
+    - ``point``: where the epochs start;
+    - ``average``: mean of the last gradients of all shards; ``anchor``: mean of the points where these were evaluated;
+    - ``metric``: relative step length along each coordinate;
+    - ``copies``: number of rows for each stored entry of a column, sparse rows only;
+    - ``factor``, ``strength``: of the penalty;
+    - ``damp``: step length over the usual one;
+    - ``through``: whether shards run one after another, so that one iterate passes through all;
+    - ``room``: length of the table of derivatives, 0 for no table;
+    - ``number``: number of the query; 0 asks for the derivatives at the point only.
     """
 
     point: Floats
@@ -37,13 +40,14 @@ class Query(NamedTuple):
     threads: int
 
 
-class Facts(NamedTuple):
-    """Numbers that a contribution carries besides vectors; all but ``level`` add up over shards.
+class SagaScalars(NamedTuple):
+    """Scalars of a contribution. All but ``level`` are summed over shards.
 
-    ``conjugate`` is ``sum (t z - v l(z))``, without offsets; ``loss`` that of rows as they were visited, and ``excess``
-    how much it was above the tangents; ``weight`` and ``bend`` are the sums of ``v`` and ``v l''`` at the start.
-    ``level`` is the largest curvature of a row, 0 while unknown; ``step`` the rows times the step length; ``bad``
-    counts rows whose slope was not finite.
+    - ``conjugate``: ``sum (t z - v l(z))`` without offsets, with derivatives ``t`` and weights ``v``;
+    - ``loss``: sum of the loss of each row when it was visited; ``excess``: this loss minus the tangents;
+    - ``weight``, ``bend``: sums of ``v`` and ``v l''`` at the start;
+    - ``level``: largest curvature of a row, 0 while unknown;
+    - ``step``: step length times rows; ``bad``: number of rows whose derivative was not finite.
     """
 
     conjugate: float
@@ -59,13 +63,14 @@ class Facts(NamedTuple):
     present: float = 1.0
 
 
-class Contribution(NamedTuple):
-    """What a shard puts on the board.
+class SagaContribution(NamedTuple):
+    """Contribution of a shard, or a sum of contributions.
 
-    ``gradient``: ``sum t x``, intercept last; ``anchor``: the point where it was taken, times the rows. ``position``:
-    where shards run one after another, by how much this one has moved the iterate since the start of the fit; else its
-    own last iterate, times its rows. ``squares`` and ``counts``: of the entries of each column, from the first step and
-    for sparse rows only. ``table``: the slopes that rows had last, for a single shard whose rows are in memory.
+    - ``gradient``: ``sum t x``, intercept last; ``anchor``: the point where it was evaluated, times the rows;
+    - ``position``: if shards run one after another, the total move of the iterate by this shard; else its last iterate
+      times its rows;
+    - ``squares``, ``counts``: of the stored entries of each column, in the first contribution, sparse rows only;
+    - ``table``: last derivative of each row, for a single shard in memory.
     """
 
     gradient: Floats
@@ -73,15 +78,15 @@ class Contribution(NamedTuple):
     position: Floats
     squares: Floats
     counts: Floats
-    facts: Facts
+    facts: SagaScalars
     table: Floats
 
     def flat(self) -> Floats:
-        """Return all in one array."""
+        """Return all fields in one array."""
         return np.concatenate([*self[:5], self.facts, self.table])
 
     @classmethod
-    def unflat(cls, flat: Floats, size: int, columns: int) -> Contribution:
+    def unflat(cls, flat: Floats, size: int, columns: int) -> SagaContribution:
         """Return what `flat` packed.
 
         Parameters
@@ -92,6 +97,6 @@ class Contribution(NamedTuple):
         columns : int
             Length of ``squares``: 0 for dense rows.
         """
-        ends = np.cumsum([size, size, size, columns, columns, len(Facts._fields)])
+        ends = np.cumsum([size, size, size, columns, columns, len(SagaScalars._fields)])
         gradient, anchor, position, squares, counts, facts, table = np.split(flat, ends)
-        return cls(gradient, anchor, position, squares, counts, Facts(*facts.tolist()), table)
+        return cls(gradient, anchor, position, squares, counts, SagaScalars(*facts.tolist()), table)

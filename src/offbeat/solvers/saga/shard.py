@@ -1,4 +1,4 @@
-"""The shard's side of `SAGA`: what a step starts from, and what it tells."""
+"""The shard's side of `SAGA`: its local state and its step."""
 
 from __future__ import annotations
 
@@ -12,62 +12,62 @@ from offbeat.data.source import CSR
 from offbeat.problem import Floats, Problem
 from offbeat.sideways.protocol import Step
 from offbeat.solvers.saga import epochs
-from offbeat.solvers.saga.epochs import Done
-from offbeat.solvers.saga.messages import Contribution, Facts, Query
+from offbeat.solvers.saga.epochs import EpochResult
+from offbeat.solvers.saga.messages import SagaContribution, SagaQuery, SagaScalars
 
-STEP = (
-    1.0  # over the largest curvature of a row; 1/3 is what proofs ask for, and takes up to three times as many passes
-)
-STEP_QUADRATIC = 0.5  # where every row has the curvature that others have at most
-
-
-Run = Callable[[epochs.Plan, Shard, Workspace, Query, Contribution], Done]
+# Step lengths, times the largest curvature of a row. Proofs need 1/3, which takes up to three times as many passes.
+STEP_LENGTH = 1.0
+QUADRATIC_STEP_LENGTH = 0.5  # with a quadratic loss every row has the largest curvature
 
 
-class Local(NamedTuple):
-    """A shard's contribution, which has all that it knows; None at first."""
+RunEpochs = Callable[[epochs.EpochPlan, Shard, Workspace, SagaQuery, SagaContribution], EpochResult]
+
+
+class SagaLocal(NamedTuple):
+    """Local state of a shard: its last contribution, which holds all that it needs; None at first."""
 
     workspace: Workspace
-    last: Contribution | None
+    last: SagaContribution | None
 
 
-def new_local(shard: Shard, contribution: Floats | None) -> Local:
-    """Return a shard without slopes, or with those of its contribution."""
+def new_local(shard: Shard, contribution: Floats | None) -> SagaLocal:
+    """Return a new local state, or the one that a contribution was made from."""
     if contribution is None:
-        return Local(Workspace(), None)
+        return SagaLocal(Workspace(), None)
     k = shard.source.shape[1]
-    return Local(Workspace(), Contribution.unflat(contribution, k + 1, k if shard.source.sparse else 0))
+    return SagaLocal(Workspace(), SagaContribution.unflat(contribution, k + 1, k if shard.source.sparse else 0))
 
 
-def local_step(problem: Problem, shard: Shard, local: Local, query: Query, run: Run) -> Step:
-    """Set the slopes at the start, or run epochs from the query on."""
+def local_step(problem: Problem, shard: Shard, local: SagaLocal, query: SagaQuery, run: RunEpochs) -> Step:
+    """Run epochs from the point of the query. The first step only evaluates the derivatives there."""
     last = local.last
     if last is None or query.number == 0:
-        new = _started(problem, shard, local.workspace, query)
-        return Step(Local(local.workspace, new), new.flat(), 1.0, "start")
+        new = _start_contribution(problem, shard, local.workspace, query)
+        return Step(SagaLocal(local.workspace, new), new.flat(), 1.0, "start")
     cost = 0.0
     if last.facts.level <= 0.0:
-        cost, level = 1.0, _steepest(problem, shard, local.workspace, query)
+        cost, level = 1.0, _largest_row_curvature(problem, shard, local.workspace, query)
         last = last._replace(facts=last.facts._replace(level=level))
-    length = query.damp * (STEP_QUADRATIC if problem.loss.quadratic else STEP) / last.facts.level
-    done = run(epochs.plan(problem, shard, length, query), shard, local.workspace, query, last)
+    length = query.damp * (QUADRATIC_STEP_LENGTH if problem.loss.quadratic else STEP_LENGTH) / last.facts.level
+    done = run(epochs.epoch_plan(problem, shard, length, query), shard, local.workspace, query, last)
     facts = done.facts._replace(
         passes=last.facts.passes + (cost + query.epochs) * shard.n_rows, steps=last.facts.steps + query.epochs,
         weight=0.0, bend=0.0, step=length * shard.n_rows,
     )  # fmt: skip
     new = _contribution(shard, query, last, done._replace(facts=facts))
-    return Step(Local(local.workspace, new), new.flat(), query.epochs + cost, "epoch")
+    return Step(SagaLocal(local.workspace, new), new.flat(), query.epochs + cost, "epoch")
 
 
-def _contribution(shard: Shard, query: Query, last: Contribution, done: Done) -> Contribution:
+def _contribution(shard: Shard, query: SagaQuery, last: SagaContribution, done: EpochResult) -> SagaContribution:
+    """Return the contribution after epochs."""
     n = shard.n_rows
     position = last.position + (done.x - query.point) if query.through else n * done.x
-    none = np.zeros_like(last.squares)  # told once
-    return Contribution(done.gradient, n * query.point, position, none, none, done.facts, done.table)
+    none = np.zeros_like(last.squares)  # sent once
+    return SagaContribution(done.gradient, n * query.point, position, none, none, done.facts, done.table)
 
 
-def _started(problem: Problem, shard: Shard, workspace: Workspace, query: Query) -> Contribution:
-    """Return the slopes of all rows at the query, and what the first step has to tell of the columns."""
+def _start_contribution(problem: Problem, shard: Shard, workspace: Workspace, query: SagaQuery) -> SagaContribution:
+    """Return the first contribution: derivatives of all rows at the query, and sums over the columns."""
     from offbeat.kernels import row_sums
 
     k, loss = shard.source.shape[1], problem.loss
@@ -88,17 +88,17 @@ def _started(problem: Problem, shard: Shard, workspace: Workspace, query: Query)
         gradient[:-1] -= query.center * gradient[-1]
     position = np.zeros(k + 1) if query.through else shard.n_rows * query.point
     conjugate, weight, bend, bad = head.tolist()
-    facts = Facts(conjugate, 0.0, 0.0, weight, bend, 0.0, 0.0, bad, float(shard.n_rows), 0.0)
+    facts = SagaScalars(conjugate, 0.0, 0.0, weight, bend, 0.0, 0.0, bad, float(shard.n_rows), 0.0)
     table = table if query.room else np.empty(0)
-    return Contribution(gradient, shard.n_rows * query.point, position, squares, counts, facts, table)
+    return SagaContribution(gradient, shard.n_rows * query.point, position, squares, counts, facts, table)
 
 
-def _steepest(problem: Problem, shard: Shard, workspace: Workspace, query: Query) -> float:
+def _largest_row_curvature(problem: Problem, shard: Shard, workspace: Workspace, query: SagaQuery) -> float:
     """Return the largest curvature of a row of the shard."""
     from offbeat.kernels import row_sums
 
     loss, most = problem.loss, 0.0
-    bound = epochs.bound(loss)
+    bound = epochs.curvature_bound(loss)
     for block, targets, _ in shard.blocks(1.0, workspace):
         if isinstance(block, CSR):
             at = epochs.about_zero(query)
