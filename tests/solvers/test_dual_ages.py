@@ -17,7 +17,7 @@ from offbeat.fit.inspection import Options, inspect
 from offbeat.sideways.board import Board
 from offbeat.sideways.messages import Message
 from offbeat.solvers.dual import shard as dual_rows
-from offbeat.solvers.dual.shard import Contribution
+from offbeat.solvers.dual.shard import SdcaContribution
 from support.bench import gappy
 
 LOSSES = [losses.Logistic(), losses.SquaredHinge(), losses.Hinge(), losses.Squared(), losses.Huber()]
@@ -112,7 +112,7 @@ def test_slow_shards_take_long_steps_and_all_together_are_safe() -> None:
             board.put(Message(0, i, 0, i, clock, step.kind, step.payload))
     state, asked = solver.global_step(problem, state, board)
     sigma = [
-        dual_rows.own(asked, Contribution.unflat(board.slot(i).payload, 13)).sigma  # type: ignore[union-attr]
+        dual_rows.with_own_sigma(asked, SdcaContribution.unflat(board.slot(i).payload, 13)).sigma  # type: ignore[union-attr]
         for i in range(3)
     ]
     assert_allclose([each / sigma[2] for each in sigma], [8.0, 4.0, 1.0])

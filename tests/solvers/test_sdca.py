@@ -21,7 +21,7 @@ from offbeat.kernels.shuffle import shuffle
 from offbeat.sideways.board import Board
 from offbeat.sideways.messages import Message
 from offbeat.solvers.dual import shard as dual_rows
-from offbeat.solvers.dual.shard import Contribution
+from offbeat.solvers.dual.shard import SdcaContribution
 from support.bench import gappy, twice
 
 LOSSES = [losses.Logistic(), losses.SquaredHinge(), losses.Hinge(), losses.Squared(), losses.Huber()]
@@ -91,7 +91,7 @@ def query(k: int, n: int, *, signs: bool = False, warm: bool = False, sigma: flo
     """Return a query at zero, with a ridge of 1e-2 and a pull on the intercept."""
     shrink = np.append(np.full(k, 1.0 / (n * 1e-2)), 0.1)
     at = np.zeros(k + 1)
-    return dual_rows.Query(at, shrink, np.empty(0), sigma, warm, signs, 0, epochs, n + 2, np.empty(0), at)
+    return dual_rows.SdcaQuery(at, shrink, np.empty(0), sigma, warm, signs, 0, epochs, n + 2, np.empty(0), at)
 
 
 def test_a_contribution_holds_all_that_a_shard_knows() -> None:
@@ -134,7 +134,7 @@ def test_contributions_are_the_sums_they_claim_to_be(warm: bool) -> None:
     asked = query(12, 120, signs=True, warm=warm, sigma=3.0, epochs=4)
     step = solver.local_step(problem, shard, solver.init_local(problem, shard), asked)
     for _ in range(2):
-        c = Contribution.unflat(step.payload, 13)
+        c = SdcaContribution.unflat(step.payload, 13)
         theta = c.theta[:120]
         assert np.any(theta) == (warm or c.facts.first == 0.0)
         assert_allclose(c.gradient, np.append(given.X.T @ theta, theta.sum()), atol=1e-10)
@@ -215,7 +215,7 @@ def test_the_point_is_made_anew_from_the_dual_variables(container: Any) -> None:
     step = solver.local_step(problem, shard, solver.init_local(problem, shard), asked)
     for _ in range(3):
         step = solver.local_step(problem, shard, step.local, asked)
-        c = Contribution.unflat(step.payload, 13)
+        c = SdcaContribution.unflat(step.payload, 13)
         theta = c.theta[:400]
         assert_allclose(c.gradient, np.append(given.X.T @ theta, theta.sum()), atol=1e-10)
 

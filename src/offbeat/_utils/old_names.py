@@ -95,6 +95,11 @@ CLASSES: dict[str, str] = {
     "offbeat.solvers.composite.fallback:Query": "offbeat.solvers.composite.fallback:FallbackQuery",
     "offbeat.solvers.composite.row_space:Local": "offbeat.solvers.composite.row_space:RowSpaceLocal",
     "offbeat.solvers.composite.row_space:Query": "offbeat.solvers.composite.row_space:RowSpaceQuery",
+    "offbeat.solvers.dual.epochs:Norms": "offbeat.solvers.dual.epochs:RowNorms",
+    "offbeat.solvers.dual.shard:Contribution": "offbeat.solvers.dual.shard:SdcaContribution",
+    "offbeat.solvers.dual.shard:Facts": "offbeat.solvers.dual.shard:SdcaScalars",
+    "offbeat.solvers.dual.shard:Local": "offbeat.solvers.dual.shard:SdcaLocal",
+    "offbeat.solvers.dual.shard:Query": "offbeat.solvers.dual.shard:SdcaQuery",
     "offbeat.solvers.gradient.delayed_proximal_gradient:DelayedState": (
         "offbeat.solvers.gradient.delayed_proximal_gradient:DelayedGradientState"
     ),

@@ -1,5 +1,5 @@
-"""Coordinate ascent on dual variables, one a row: hinges, ridges, many rows.
+"""Dual coordinate ascent: one dual variable a row. For many rows, hinge losses and penalties with a ridge.
 
-Reading order: `sdca`, `hub` (what comes of the contributions), `shard` (what makes them), `epochs` (sweeps over rows),
-`active_set` (the last digits), `delays` (contributions of different ages).
+Reading order: `sdca` (the solver), `hub` (the hub's step), `shard` (a shard's step), `epochs` (the loops over rows),
+`active_set` (an accurate solution of a support vector machine), `delays` (contributions of different ages).
 """

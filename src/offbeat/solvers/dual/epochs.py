@@ -1,4 +1,4 @@
-"""Epochs of dual ascent over the rows of a shard: all of them, then those that still move, on one thread or several."""
+"""Epochs of dual coordinate ascent: over all rows of a shard, then over those that still move."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from offbeat.data.shards import Shard, Workspace
 from offbeat.data.source import CSR, Block
 from offbeat.problem import Floats
 
-RUN = 16  # rows that are visited together
-FEW = 0.7  # of the rows: where no more than these have moved, they are visited again by themselves
-COPIED = 0.25  # of the rows: where no more than these have moved, they are put side by side
-INNER = 2.0  # passes that visits by themselves may take
-TIMES = 50  # of them
+ROWS_PER_RUN = 16  # neighbouring rows that are visited in sequence
+MAX_MOVED_SHARE = 0.7  # of the rows: if no more than this moved, they are visited again
+MAX_COPIED_SHARE = 0.25  # of the rows: if no more than this moved, they are copied into one block first
+MAX_EXTRA_PASSES = 2.0  # work of the repeated visits, in passes over the rows
+MAX_EXTRA_VISITS = 50  # of a row
 
 
-class Norms(NamedTuple):
-    """What need not be found out again: norms of the rows in units of ``shrink``, and whether all entries are ones."""
+class RowNorms(NamedTuple):
+    """Squared norms of the rows in the metric ``shrink``, and whether all stored entries are 1."""
 
     norms: Floats
     shrink: Floats
     ones: bool
 
 
-class Rule(NamedTuple):
-    """How rows are visited: loss, ``shrink``, ``threshold``, ``sigma`` (see `Query`), threads, random numbers."""
+class EpochSettings(NamedTuple):
+    """Settings of an epoch: the loss, fields of `SdcaQuery`, the number of threads, the random generator."""
 
     loss: Any
     shrink: Floats
@@ -40,7 +40,7 @@ class Rule(NamedTuple):
 
 
 class _Rows(NamedTuple):
-    """A block of rows with all that belongs to them."""
+    """A block of rows with its targets, dual variables and norms."""
 
     block: Block
     target: tuple[Floats, ...]
@@ -48,8 +48,8 @@ class _Rows(NamedTuple):
     norms: Floats
 
 
-def measured(shard: Shard, workspace: Workspace, shrink: Floats) -> Norms:
-    """Return the norms of the rows, without the intercept."""
+def row_norms(shard: Shard, workspace: Workspace, shrink: Floats) -> RowNorms:
+    """Return the squared norms of the rows, without the intercept."""
     from offbeat.kernels import dual_sums
 
     out, row, done, ones = np.empty(shard.n_rows), np.zeros(shrink.size - 1), 0, shard.source.resident
@@ -62,22 +62,22 @@ def measured(shard: Shard, workspace: Workspace, shrink: Floats) -> Norms:
         else:
             dual_sums.dense_norms(block, shrink, row, part)
         done += len(part)
-    return Norms(out, shrink, ones)
+    return RowNorms(out, shrink, ones)
 
 
 def epoch(
-    shard: Shard, workspace: Workspace, norms: Norms, rule: Rule, theta: Floats, point: Floats
+    shard: Shard, workspace: Workspace, norms: RowNorms, rule: EpochSettings, theta: Floats, point: Floats
 ) -> tuple[float, float]:
-    """Visit all rows, and those that moved some times more.
+    """Visit all rows once, and then those that moved several times more.
 
-    Rows that did not move are at an end of the domain of their conjugate, or on a kink of it; leaving them out for a
-    while is the shrinking of Hsieh et al. 2008 (ICML, A dual coordinate descent method for large-scale linear SVM). The
-    next epoch looks at all of them again.
+    A row that did not move has its dual variable at an end of the domain of the conjugate, or on a kink of it. Leaving
+    it out is the shrinking heuristic of Hsieh et al. 2008 (ICML, A dual coordinate descent method for large-scale
+    linear SVM). The next epoch visits all rows again.
 
     Returns
     -------
     gap : float
-        The sum of the gaps of the rows, each as it was visited first.
+        Sum of the gaps of the rows, each at its first visit.
     work : float
         Passes over the rows.
     """
@@ -91,18 +91,18 @@ def epoch(
         gap += _visit(rows, rule, point, np.arange(n), moved)
         done += n
         some = np.flatnonzero(moved)
-        if shard.source.resident and 0 < some.size < FEW * n:
-            work += _again(rows, rule, point, some)
+        if shard.source.resident and 0 < some.size < MAX_MOVED_SHARE * n:
+            work += _revisit(rows, rule, point, some)
     return gap, work
 
 
-def _again(rows: _Rows, rule: Rule, point: Floats, some: NDArray[np.int64]) -> float:
-    """Visit some rows several times; return the passes that it took."""
+def _revisit(rows: _Rows, rule: EpochSettings, point: Floats, some: NDArray[np.int64]) -> float:
+    """Visit some rows several times. Return the work in passes over all rows."""
     n, none = len(rows.theta), np.empty(0, dtype=bool)
-    times = min(math.ceil(INNER * n / some.size), TIMES)
+    times = min(math.ceil(MAX_EXTRA_PASSES * n / some.size), MAX_EXTRA_VISITS)
     chosen, order = rows, some
-    if isinstance(rows.block, CSR) and some.size <= COPIED * n:
-        chosen, order = _side_by_side(rows, some), np.arange(some.size)
+    if isinstance(rows.block, CSR) and some.size <= MAX_COPIED_SHARE * n:
+        chosen, order = _copied_rows(rows, some), np.arange(some.size)
     for _ in range(times):
         _visit(chosen, rule, point, order, none)
     if chosen is not rows:
@@ -110,8 +110,8 @@ def _again(rows: _Rows, rule: Rule, point: Floats, some: NDArray[np.int64]) -> f
     return times * some.size / n
 
 
-def _side_by_side(rows: _Rows, some: NDArray[np.int64]) -> _Rows:
-    """Return copies of some rows: what is visited many times should lie together."""
+def _copied_rows(rows: _Rows, some: NDArray[np.int64]) -> _Rows:
+    """Return some sparse rows copied into one block, which is faster to read many times."""
     from offbeat.kernels import dual_sums
 
     assert isinstance(rows.block, CSR)
@@ -123,23 +123,25 @@ def _side_by_side(rows: _Rows, some: NDArray[np.int64]) -> _Rows:
         np.empty(min(count, data.size), data.dtype),
     )
     dual_sums.copied(tuple(rows.block), some, tuple(block))
-    target = tuple(_frozen(each[some]) if each.size else each for each in rows.target)
-    return _Rows(CSR(*map(_frozen, block)), target, rows.theta[some], rows.norms[some])
+    target = tuple(_read_only(each[some]) if each.size else each for each in rows.target)
+    return _Rows(CSR(*map(_read_only, block)), target, rows.theta[some], rows.norms[some])
 
 
-def _frozen(array: NDArray[Any]) -> NDArray[Any]:
-    """Return an array read-only, as blocks are: kernels are compiled for one kind."""
+def _read_only(array: NDArray[Any]) -> NDArray[Any]:
+    """Make an array read-only, as kernels are compiled for read-only blocks."""
     array.flags.writeable = False
     return array
 
 
-def _visit(rows: _Rows, rule: Rule, point: Floats, which: NDArray[np.int64], moved: NDArray[np.bool_]) -> float:
-    """Visit rows in random order, each thread its part of them; return the sum of the gaps."""
+def _visit(
+    rows: _Rows, rule: EpochSettings, point: Floats, which: NDArray[np.int64], moved: NDArray[np.bool_]
+) -> float:
+    """Visit rows in random order, split among the threads. Return the sum of the gaps."""
     from offbeat.kernels import sdca
     from offbeat.kernels.shuffle import shuffle
 
     order = np.empty(len(which), np.int64)
-    shuffle(which, RUN, int(rule.rng.integers(1, 2**62)), order)
+    shuffle(which, ROWS_PER_RUN, int(rule.rng.integers(1, 2**62)), order)
     shrink = rule.shrink[:-1]
     even = float(shrink[0]) if shrink.size and np.all(shrink == shrink[0]) else 0.0
     scaling = (rule.shrink, rule.threshold, rule.sigma, rows.norms, even)
@@ -150,10 +152,7 @@ def _visit(rows: _Rows, rule: Rule, point: Floats, which: NDArray[np.int64], mov
             return float(sdca.sparse_ascent(rule.loss, tuple(rows.block), *args))
         return float(sdca.dense_ascent(rule.loss, rows.block, *args))
 
-    if rule.threads == 1 or len(which) < rule.threads * RUN:
+    if rule.threads == 1 or len(which) < rule.threads * ROWS_PER_RUN:
         return part(order)
     with ThreadPoolExecutor(rule.threads) as pool:
         return sum(pool.map(part, np.array_split(order, rule.threads)))
-
-
-__all__ = ["Norms", "Rule", "epoch", "measured"]

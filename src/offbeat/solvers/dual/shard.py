@@ -1,4 +1,4 @@
-"""The shard's side of `SDCA`: its block of dual variables, and what they stand for."""
+"""The shard's side of `SDCA`: its dual variables, their sums, and its step."""
 
 from __future__ import annotations
 
@@ -15,21 +15,24 @@ from offbeat.sideways.protocol import Step
 from offbeat.solvers.dual import active_set
 from offbeat.solvers.dual import epochs as dual_sweeps
 
-POLISH = 4  # steps after which dual variables are solved for
-EXACT = 16  # steps after which sums are taken anew
+ACTIVE_SET_INTERVAL = 4  # steps between two calls of the active-set method
+RESUM_INTERVAL = 16  # steps between two exact sums; changes are added in between, and rounding accumulates
 
 
-class Query(NamedTuple):
-    """Where the fit stands, in the units of the columns, about zero.
+class SdcaQuery(NamedTuple):
+    """What a shard needs for its epochs. Vectors are in the units of the uncentred columns, intercept last.
 
-    ``point`` is where the dual variables of all shards put the coefficients, before soft thresholds, intercept last;
-    ``shrink`` is ``1 / (n l2)`` with all that is quadratic; ``threshold`` is ``l1 / l2``, or of length 0. ``sigma`` is
-    the number of shards that move at once. ``warm`` says whether a first step sets dual variables to the slopes at the
-    point, not to zero; ``signs`` whether rows with a positive dual variable are summed apart; ``room`` the rows of the
-    largest shard. ``exact`` is ``1 / (n l2)`` with nothing else in it, and 1 for an intercept, 0 for none; of length 0
-    unless a single shard may solve for its dual variables. ``anchor`` is what the point is pulled to; shards only
-    repeat it. ``threads`` share the rows of a shard. ``seen`` is how many contributions are in the point; -1 in rounds,
-    where it does not matter. Without rounds ``sigma`` is for each contribution that a shard has made: see `dual_ages`.
+    - ``point``: coefficients that the dual variables of all shards imply, before soft thresholding;
+    - ``shrink``: ``1 / (n l2)``, where ``l2`` includes the pull to the anchor; ``threshold``: ``l1 / l2``, or length 0;
+    - ``sigma``: number of shards that move at once (CoCoA+); without rounds, divided by a shard's steps: see `delays`;
+    - ``warm``: whether the first step sets dual variables to the derivatives at the point, instead of zero;
+    - ``signs``: whether rows with a positive dual variable are also summed separately;
+    - ``room``: rows of the largest shard;
+    - ``exact``: ``1 / (n l2)`` without the pull, then 1 with an intercept or 0; of length 0 unless a single shard
+      may use the active-set method;
+    - ``anchor``: the point of the pull, which shards return with their contributions;
+    - ``threads``: threads that share the rows of a shard;
+    - ``seen``: number of contributions in the point; -1 with rounds, where it is not used.
     """
 
     point: Floats
@@ -48,18 +51,19 @@ class Query(NamedTuple):
 
     @property
     def coef(self) -> Floats:
-        """Coefficients in the units of the columns."""
-        return soft(self.point[:-1], self.threshold)
+        """Coefficients at the point, after soft thresholding."""
+        return soft_threshold(self.point[:-1], self.threshold)
 
 
-class Facts(NamedTuple):
-    """Numbers that a contribution carries besides vectors; they add up over shards.
+class SdcaScalars(NamedTuple):
+    """Scalars of a contribution. They are summed over shards.
 
-    ``conjugate`` is ``sum v (l*(theta) - theta o)``, ``conjugate_above`` the same where ``theta > 0``; ``gap`` is the
-    gap of rows as they were visited; ``norm`` is ``sum v ||x||^2 / (n l2)``; ``loss``, ``h`` and ``first`` are of the
-    first step. ``exact`` says that the dual variables were solved for, with this ``intercept``: they need no pull.
-    ``dual`` is their dual objective, of the last time that they were, if ever (``polished``). ``asked`` is the sum of
-    what the queries of a shard had seen, ``rarity`` the reciprocal of the number of its contributions.
+    - ``conjugate``: ``sum v (l*(theta) - theta o)``; ``conjugate_above``: the same over rows with ``theta > 0``;
+    - ``gap``: sum of the gaps of the rows when they were visited; ``norm``: ``sum v ||x||^2 / (n l2)``;
+    - ``loss``, ``h``, ``first``: of the first step;
+    - ``exact``: 1 if the active-set method set the dual variables, with this ``intercept``; no pull is needed then;
+    - ``dual``: dual objective of its last solution, if there was one (``polished``);
+    - ``asked``: sum of ``seen`` over the shard's queries; ``rarity``: reciprocal of the number of its contributions.
     """
 
     conjugate: float
@@ -80,73 +84,75 @@ class Facts(NamedTuple):
     present: float = 1.0
 
 
-class Contribution(NamedTuple):
-    """What a shard puts on the board, all with the intercept last.
+class SdcaContribution(NamedTuple):
+    """Contribution of a shard, or a sum of contributions. Vectors have the intercept last.
 
-    ``gradient``: ``sum v theta x``; ``above``: the same where ``theta > 0``; ``slope`` and ``repair``: of the first
-    step, the loss gradient and ``sum v h x``. Later steps have the anchor that they were asked with in place of the
-    slope. ``theta``, padded to the rows of the largest shard, is for whoever goes on with this shard: its sum means
-    nothing.
+    ``gradient`` is ``sum v theta x``, ``above`` the same over rows with ``theta > 0``. In the first step, ``slope`` and
+    ``repair`` are the gradient of the loss and ``sum v h x``. In later steps, ``slope`` is the anchor of the query.
+    ``theta`` are the dual variables, padded to the rows of the largest shard. They allow another worker to continue;
+    their sum over shards has no meaning.
     """
 
     gradient: Floats
     above: Floats
     slope: Floats
     repair: Floats
-    facts: Facts
+    facts: SdcaScalars
     theta: Floats
 
     def flat(self) -> Floats:
-        """Return all in one array."""
+        """Return all fields in one array."""
         return np.concatenate([*self[:4], self.facts, self.theta])
 
     @classmethod
-    def unflat(cls, flat: Floats, size: int) -> Contribution:
+    def unflat(cls, flat: Floats, size: int) -> SdcaContribution:
         """Return what `flat` packed; ``size`` is the number of columns, intercept included."""
-        end = 4 * size + len(Facts._fields)
+        end = 4 * size + len(SdcaScalars._fields)
         vectors = flat[: 4 * size].reshape(4, size)
-        return cls(vectors[0], vectors[1], vectors[2], vectors[3], Facts(*flat[4 * size : end].tolist()), flat[end:])
+        return cls(
+            vectors[0], vectors[1], vectors[2], vectors[3], SdcaScalars(*flat[4 * size : end].tolist()), flat[end:]
+        )
 
 
-class Local(NamedTuple):
-    """A shard's contribution, which has all that it knows (None at first), and what can be found out again."""
+class SdcaLocal(NamedTuple):
+    """Local state of a shard: its last contribution (None at first), and row norms, which can be computed again."""
 
     workspace: Workspace
-    last: Contribution | None
-    norms: dual_sweeps.Norms | None = None
+    last: SdcaContribution | None
+    norms: dual_sweeps.RowNorms | None = None
 
 
-def soft(values: Floats, threshold: Floats) -> Floats:
-    """Return soft thresholds; without thresholds, the values."""
+def soft_threshold(values: Floats, threshold: Floats) -> Floats:
+    """Return the soft-thresholded values, or the values themselves if there are no thresholds."""
     if not threshold.size:
         return values
     out: Floats = np.sign(values) * np.maximum(np.abs(values) - threshold, 0.0)
     return out
 
 
-def local_step(problem: Problem, shard: Shard, local: Local, query: Query) -> Step:
-    """Set the dual variables at the start, or better them by some epochs."""
+def local_step(problem: Problem, shard: Shard, local: SdcaLocal, query: SdcaQuery) -> Step:
+    """Run epochs of coordinate ascent. The first step only sets the dual variables."""
     if local.last is None:
-        last = _started(problem, shard, local, query)
-        return Step(Local(local.workspace, last), last.flat(), 1.0, "start")
+        last = _start_contribution(problem, shard, local, query)
+        return Step(SdcaLocal(local.workspace, last), last.flat(), 1.0, "start")
     last = local.last
-    theta, query = last.theta.copy(), own(query, last)
+    theta, query = last.theta.copy(), with_own_sigma(query, last)
     point, norms = query.point.copy(), local.norms
     if norms is None or not np.array_equal(norms.shrink, query.shrink):
-        norms = dual_sweeps.measured(shard, local.workspace, query.shrink)
+        norms = dual_sweeps.row_norms(shard, local.workspace, query.shrink)
     rng = np.random.default_rng((query.seed, shard.start, round(last.facts.steps)))
     gap = work = 0.0
     threads = query.threads if last.facts.steps else 1
-    rule = dual_sweeps.Rule(problem.loss, query.shrink, query.threshold, query.sigma, threads, rng)
+    rule = dual_sweeps.EpochSettings(problem.loss, query.shrink, query.threshold, query.sigma, threads, rng)
     for _ in range(query.epochs):
         gap, more = dual_sweeps.epoch(shard, local.workspace, norms, rule, theta, point)
         work += more
         if threads > 1:
-            point = _repeated(problem, shard, local, query, theta)
-    better = _polished(problem, shard, theta, query, last.facts)
+            point = _recomputed_point(problem, shard, local, query, theta)
+    better = _solve_active_set(problem, shard, theta, query, last.facts)
     theta = theta if better is None else better.theta
     sums, none = _conjugates(problem, shard, theta), np.zeros_like(point)
-    exact = query.signs or threads > 1 or round(last.facts.steps) % EXACT == EXACT - 1
+    exact = query.signs or threads > 1 or round(last.facts.steps) % RESUM_INTERVAL == RESUM_INTERVAL - 1
     if better is not None or exact:
         gradient, above = _gradients(shard, local, theta)
     else:
@@ -160,15 +166,15 @@ def local_step(problem: Problem, shard: Shard, local: Local, query: Query) -> St
     )  # fmt: skip
     if better is not None:
         facts = facts._replace(exact=1.0, polished=1.0, intercept=better.intercept, dual=better.dual)
-    new = Contribution(gradient, above, query.anchor, none, facts, theta)
-    return Step(Local(local.workspace, new, norms), new.flat(), work, "ascent")
+    new = SdcaContribution(gradient, above, query.anchor, none, facts, theta)
+    return Step(SdcaLocal(local.workspace, new, norms), new.flat(), work, "ascent")
 
 
-def own(query: Query, last: Contribution) -> Query:
-    """Return the query as it is for this shard, where there are no rounds.
+def with_own_sigma(query: SdcaQuery, last: SdcaContribution) -> SdcaQuery:
+    """Return the query with this shard's own ``sigma``, for fits without rounds.
 
-    Shards hold back in proportion to how often they move. At the start of a fit, until all have reported, they are
-    asked the same again and again, and know of no moves but their own.
+    ``sigma`` is proportional to the number of the shard's steps. Until all shards have contributed, queries do not
+    change, and a shard adds its own moves to the point.
     """
     if query.seen > 0.0:
         return query._replace(sigma=max(query.sigma * (last.facts.steps + 1.0), 1.0))
@@ -177,20 +183,26 @@ def own(query: Query, last: Contribution) -> Query:
     return query
 
 
-def _polished(problem: Problem, shard: Shard, theta: Floats, query: Query, facts: Facts) -> active_set.Polished | None:
-    """Return dual variables that are solved for, from time to time and where that is possible."""
-    wanted = query.exact.size and round(facts.steps) % POLISH == POLISH - 1 and shard.source.resident
+def _solve_active_set(
+    problem: Problem, shard: Shard, theta: Floats, query: SdcaQuery, facts: SdcaScalars
+) -> active_set.ActiveSetSolution | None:
+    """Return a solution of the active-set method every few steps, if the problem allows it."""
+    wanted = (
+        query.exact.size
+        and round(facts.steps) % ACTIVE_SET_INTERVAL == ACTIVE_SET_INTERVAL - 1
+        and shard.source.resident
+    )
     if not wanted or not piecewise_linear(problem.loss):
         return None
     before = facts.dual if facts.polished else -math.inf
-    found = active_set.polished(problem, shard, theta[: shard.n_rows], query.exact, before)
+    found = active_set.solve_active_set(problem, shard, theta[: shard.n_rows], query.exact, before)
     if found is None:
         return None
     return found._replace(theta=np.concatenate([found.theta, theta[shard.n_rows :]]))
 
 
-def _repeated(problem: Problem, shard: Shard, local: Local, query: Query, theta: Floats) -> Floats:
-    """Return the point that the dual variables stand for, whatever became of updates on the way."""
+def _recomputed_point(problem: Problem, shard: Shard, local: SdcaLocal, query: SdcaQuery, theta: Floats) -> Floats:
+    """Return the point that the dual variables imply. Updates that threads lost are in it again."""
     assert local.last is not None
     gradient = _gradients(shard, local, theta)[0]
     gradient[-1] = _conjugates(problem, shard, theta)[0, 1]
@@ -198,8 +210,8 @@ def _repeated(problem: Problem, shard: Shard, local: Local, query: Query, theta:
     return out
 
 
-def _gradients(shard: Shard, local: Local, theta: Floats) -> tuple[Floats, Floats]:
-    """Return what the dual variables stand for, in all and where they are positive: sums of changes gather rounding."""
+def _gradients(shard: Shard, local: SdcaLocal, theta: Floats) -> tuple[Floats, Floats]:
+    """Return ``sum v theta x`` over all rows and over those with ``theta > 0``, without accumulated rounding."""
     from offbeat.kernels import dual_sums
 
     out, done = np.zeros((2, shard.source.shape[1] + 1)), 0
@@ -215,6 +227,7 @@ def _gradients(shard: Shard, local: Local, theta: Floats) -> tuple[Floats, Float
 
 
 def _conjugates(problem: Problem, shard: Shard, theta: Floats) -> Floats:
+    """Return the sums of the conjugate and of ``v theta``: over all rows, and over those with ``theta > 0``."""
     from offbeat.kernels import dual_sums
 
     out = np.zeros((2, 2))
@@ -222,8 +235,8 @@ def _conjugates(problem: Problem, shard: Shard, theta: Floats) -> Floats:
     return out
 
 
-def _started(problem: Problem, shard: Shard, local: Local, query: Query) -> Contribution:
-    """Return the evaluation of the start; its slopes are the first dual variables where the start is warm."""
+def _start_contribution(problem: Problem, shard: Shard, local: SdcaLocal, query: SdcaQuery) -> SdcaContribution:
+    """Return the first contribution: the loss at the start. With a warm start, derivatives become dual variables."""
     from offbeat.kernels import dual_sums
 
     theta, done = np.zeros(max(query.room, shard.n_rows)), 0
@@ -241,8 +254,8 @@ def _started(problem: Problem, shard: Shard, local: Local, query: Query) -> Cont
     if not query.warm:
         theta[:], sums = 0.0, np.zeros_like(sums)
     conjugate = _conjugates(problem, shard, theta)
-    facts = Facts(
+    facts = SdcaScalars(
         float(conjugate[0, 0]), float(conjugate[1, 0]), 0.0, float(head[0]), float(head[3]), float(head[2]),
         float(shard.n_rows), 0.0, 1.0,
     )  # fmt: skip
-    return Contribution(sums[0], sums[1], slope, repair, facts, theta)
+    return SdcaContribution(sums[0], sums[1], slope, repair, facts, theta)
