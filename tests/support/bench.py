@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -112,7 +112,7 @@ def watched(problem: Problem, solver: Any, tol: float = 1e-6, **settings: Any) -
     def keep(point: Any, _: Any) -> None:
         seen.append(np.append(point.coef, point.intercept))
 
-    how = Settings(**{name: settings.pop(name) for name in ("staleness", "topology", "stealing") if name in settings})
+    how = Settings(**{f.name: settings.pop(f.name) for f in fields(Settings) if f.name in settings})
     options = FitArguments(solver, settings=how, watch=keep, **{"max_iter": 15.0, "random_state": 5} | settings)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
