@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-import pytest
 from sklearn.exceptions import SkipTestWarning
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -28,13 +27,3 @@ def test_check(estimator: Any, check: Any) -> None:
 
 def test_all_are_checked() -> None:
     assert len(ESTIMATORS) >= 10
-
-
-@pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda e: type(e).__name__)
-def test_docstring_is_complete(estimator: Any) -> None:
-    text = type(estimator).__doc__ or ""
-    assert "{" not in text
-    for name in estimator.get_params():
-        assert f"    {name} : " in text, name
-    for name in ("coef_", "intercept_", "n_iter_", "certificate_", "trace_", "status_", "feature_names_in_"):
-        assert f"    {name} : " in text, name

@@ -17,7 +17,6 @@ from scipy.special import xlogy
 from sklearn.utils.metaestimators import available_if
 
 from offbeat import linear_model, losses, solvers
-from offbeat.compat._docs import parameters_of_dask_ml
 from offbeat.data.dataset import Data
 from offbeat.errors import ProblemError
 from offbeat.fit.inspection import Options
@@ -171,22 +170,77 @@ def _penalty(model: Any, weight: float) -> Penalty:
     return mixed(float(strength) / weight, float(share))
 
 
-@parameters_of_dask_ml
 class LogisticRegression(DaskML, linear_model.LogisticRegression):
     """Logistic regression with dask-ml's parameters.
 
     Parameters
     ----------
-    {parameters}
+    penalty : {"l2", "l1", "elastic_net"} or Regularizer of dask-glm, default="l2"
+        Penalty of the coefficients of standardised columns. An elastic net is half ridge and half lasso, unless the
+        regularizer has another ``weight``.
+    dual : bool, default=False
+        Only False is accepted.
+    tol : float, default=1e-4
+        Relative duality gap at which the fit stops: the gap divided by the objective at ``coef_ = 0``.
+    C : float, default=1.0
+        The penalty is multiplied by ``1 / C``.
+    fit_intercept : bool, default=True
+        Whether to fit an intercept. It is never penalised.
+    intercept_scaling : float, default=1.0
+        Only 1 is accepted: the intercept is not penalised.
+    class_weight : dict, "balanced" or None, default=None
+        Weights by label, for logistic regression only; dask-ml ignores them.
+    random_state : int, RandomState or None, default=None
+        Seed of the solvers that draw random numbers.
+    solver : str or Solver, default="auto"
+        "auto" chooses one by loss, penalty and shape. "admm", "lbfgs" and "proximal_grad" are methods. "newton" and
+        "gradient_descent" are methods that ignore the penalty, as in dask-ml. Or an object of `offbeat.solvers`.
+    max_iter : float, default=100
+        Most passes over the data that the whole fit may take.
+    multi_class : str, default="ovr"
+        Ignored: more than two classes are multinomial.
+    verbose : int, default=0
+        Above 0, the fit shows its progress.
+    warm_start : bool, default=False
+        Whether to start from the coefficients of the previous fit.
+    n_jobs : int, default=1
+        Ignored: the threads of the engine are used.
+    solver_kwargs : dict or None, default=None
+        ``lamduh``, ``regularizer``, ``tol`` and ``max_iter`` take the place of the parameters; ``normalize=False``
+        penalises the coefficients of the columns as they are. Options of one algorithm of dask-glm are refused.
+    engine : Engine or "auto", default="auto"
+        An object of `offbeat.engines`: what does the work. "auto" takes all cores for large data, one thread for small
+        data, and the cluster where X lies on one.
+    settings : Settings or None, default=None
+        An object of `offbeat.Settings`: how the fit is run. None: all workers wait for each other at each update.
 
     Attributes
     ----------
     classes_ : ndarray, shape (n_classes,)
+        Labels, sorted.
     coef_ : ndarray, shape (n_features,) for two classes, (n_classes, n_features) for more
+        Coefficients.
     intercept_ : float, or ndarray of shape (n_classes,)
+        Intercepts, 0 without ``fit_intercept``.
     n_iter_ : ndarray of int, shape (1,)
         Passes over the data, rounded up.
-    {attributes}
+    n_features_in_ : int
+        Number of features, or of columns where X is a table.
+    feature_names_in_ : ndarray of str, shape (n_features_in_,)
+        Names of the columns, where X has names.
+    encoder_ : Encoder or None
+        How the columns of a table became the features that ``coef_`` belongs to.
+    target_ : str or None
+        Name of the column that was the target, where it is known.
+    reading_ : Reading
+        How X was read, where it was a text file. Files for prediction are read in the same way.
+    certificate_ : Certificate
+        Proof of how near the model is to the optimum: ``primal``, ``dual``, ``gap``, ``relative_gap``, ``kind`` and
+        ``satisfied``.
+    status_ : str
+        "converged", or why the fit stopped earlier.
+    trace_ : Trace
+        Record of the fit: ``to_frame()``, ``plot()``, ``report("fit.html")``.
 
     Notes
     -----
@@ -209,18 +263,75 @@ class LogisticRegression(DaskML, linear_model.LogisticRegression):
             self.coef_, self.intercept_ = solution.coef.copy(), float(solution.intercept)
 
 
-@parameters_of_dask_ml
 class LinearRegression(DaskML, linear_model.LinearRegression):
     """Least squares with dask-ml's parameters: penalised, unless the solver is "newton" or "gradient_descent".
 
     Parameters
     ----------
-    {parameters}
+    penalty : {"l2", "l1", "elastic_net"} or Regularizer of dask-glm, default="l2"
+        Penalty of the coefficients of standardised columns. An elastic net is half ridge and half lasso, unless the
+        regularizer has another ``weight``.
+    dual : bool, default=False
+        Only False is accepted.
+    tol : float, default=1e-4
+        Relative duality gap at which the fit stops: the gap divided by the objective at ``coef_ = 0``.
+    C : float, default=1.0
+        The penalty is multiplied by ``1 / C``.
+    fit_intercept : bool, default=True
+        Whether to fit an intercept. It is never penalised.
+    intercept_scaling : float, default=1.0
+        Only 1 is accepted: the intercept is not penalised.
+    class_weight : dict, "balanced" or None, default=None
+        Weights by label, for logistic regression only; dask-ml ignores them.
+    random_state : int, RandomState or None, default=None
+        Seed of the solvers that draw random numbers.
+    solver : str or Solver, default="auto"
+        "auto" chooses one by loss, penalty and shape. "admm", "lbfgs" and "proximal_grad" are methods. "newton" and
+        "gradient_descent" are methods that ignore the penalty, as in dask-ml. Or an object of `offbeat.solvers`.
+    max_iter : float, default=100
+        Most passes over the data that the whole fit may take.
+    multi_class : str, default="ovr"
+        Ignored: more than two classes are multinomial.
+    verbose : int, default=0
+        Above 0, the fit shows its progress.
+    warm_start : bool, default=False
+        Whether to start from the coefficients of the previous fit.
+    n_jobs : int, default=1
+        Ignored: the threads of the engine are used.
+    solver_kwargs : dict or None, default=None
+        ``lamduh``, ``regularizer``, ``tol`` and ``max_iter`` take the place of the parameters; ``normalize=False``
+        penalises the coefficients of the columns as they are. Options of one algorithm of dask-glm are refused.
+    engine : Engine or "auto", default="auto"
+        An object of `offbeat.engines`: what does the work. "auto" takes all cores for large data, one thread for small
+        data, and the cluster where X lies on one.
+    settings : Settings or None, default=None
+        An object of `offbeat.Settings`: how the fit is run. None: all workers wait for each other at each update.
 
     Attributes
     ----------
-    {coefficients}
-    {attributes}
+    coef_ : ndarray, shape (n_features,)
+        Coefficients.
+    intercept_ : float
+        Intercept, 0 without ``fit_intercept``.
+    n_iter_ : int
+        Passes over the data, rounded up.
+    n_features_in_ : int
+        Number of features, or of columns where X is a table.
+    feature_names_in_ : ndarray of str, shape (n_features_in_,)
+        Names of the columns, where X has names.
+    encoder_ : Encoder or None
+        How the columns of a table became the features that ``coef_`` belongs to.
+    target_ : str or None
+        Name of the column that was the target, where it is known.
+    reading_ : Reading
+        How X was read, where it was a text file. Files for prediction are read in the same way.
+    certificate_ : Certificate
+        Proof of how near the model is to the optimum: ``primal``, ``dual``, ``gap``, ``relative_gap``, ``kind`` and
+        ``satisfied``.
+    status_ : str
+        "converged", or why the fit stopped earlier.
+    trace_ : Trace
+        Record of the fit: ``to_frame()``, ``plot()``, ``report("fit.html")``.
 
     Examples
     --------
@@ -234,18 +345,75 @@ class LinearRegression(DaskML, linear_model.LinearRegression):
     scale = 2.0
 
 
-@parameters_of_dask_ml
 class PoissonRegression(DaskML, linear_model.PoissonRegressor):
     """Poisson regression with dask-ml's parameters.
 
     Parameters
     ----------
-    {parameters}
+    penalty : {"l2", "l1", "elastic_net"} or Regularizer of dask-glm, default="l2"
+        Penalty of the coefficients of standardised columns. An elastic net is half ridge and half lasso, unless the
+        regularizer has another ``weight``.
+    dual : bool, default=False
+        Only False is accepted.
+    tol : float, default=1e-4
+        Relative duality gap at which the fit stops: the gap divided by the objective at ``coef_ = 0``.
+    C : float, default=1.0
+        The penalty is multiplied by ``1 / C``.
+    fit_intercept : bool, default=True
+        Whether to fit an intercept. It is never penalised.
+    intercept_scaling : float, default=1.0
+        Only 1 is accepted: the intercept is not penalised.
+    class_weight : dict, "balanced" or None, default=None
+        Weights by label, for logistic regression only; dask-ml ignores them.
+    random_state : int, RandomState or None, default=None
+        Seed of the solvers that draw random numbers.
+    solver : str or Solver, default="auto"
+        "auto" chooses one by loss, penalty and shape. "admm", "lbfgs" and "proximal_grad" are methods. "newton" and
+        "gradient_descent" are methods that ignore the penalty, as in dask-ml. Or an object of `offbeat.solvers`.
+    max_iter : float, default=100
+        Most passes over the data that the whole fit may take.
+    multi_class : str, default="ovr"
+        Ignored: more than two classes are multinomial.
+    verbose : int, default=0
+        Above 0, the fit shows its progress.
+    warm_start : bool, default=False
+        Whether to start from the coefficients of the previous fit.
+    n_jobs : int, default=1
+        Ignored: the threads of the engine are used.
+    solver_kwargs : dict or None, default=None
+        ``lamduh``, ``regularizer``, ``tol`` and ``max_iter`` take the place of the parameters; ``normalize=False``
+        penalises the coefficients of the columns as they are. Options of one algorithm of dask-glm are refused.
+    engine : Engine or "auto", default="auto"
+        An object of `offbeat.engines`: what does the work. "auto" takes all cores for large data, one thread for small
+        data, and the cluster where X lies on one.
+    settings : Settings or None, default=None
+        An object of `offbeat.Settings`: how the fit is run. None: all workers wait for each other at each update.
 
     Attributes
     ----------
-    {coefficients}
-    {attributes}
+    coef_ : ndarray, shape (n_features,)
+        Coefficients.
+    intercept_ : float
+        Intercept, 0 without ``fit_intercept``.
+    n_iter_ : int
+        Passes over the data, rounded up.
+    n_features_in_ : int
+        Number of features, or of columns where X is a table.
+    feature_names_in_ : ndarray of str, shape (n_features_in_,)
+        Names of the columns, where X has names.
+    encoder_ : Encoder or None
+        How the columns of a table became the features that ``coef_`` belongs to.
+    target_ : str or None
+        Name of the column that was the target, where it is known.
+    reading_ : Reading
+        How X was read, where it was a text file. Files for prediction are read in the same way.
+    certificate_ : Certificate
+        Proof of how near the model is to the optimum: ``primal``, ``dual``, ``gap``, ``relative_gap``, ``kind`` and
+        ``satisfied``.
+    status_ : str
+        "converged", or why the fit stopped earlier.
+    trace_ : Trace
+        Record of the fit: ``to_frame()``, ``plot()``, ``report("fit.html")``.
 
     Examples
     --------

@@ -30,7 +30,6 @@ from offbeat.linear_model._cv.folds import Fold
 from offbeat.linear_model._cv.gram import FoldGrams, fold_grams, mean_squared_errors, row_errors
 from offbeat.linear_model._shared import translate
 from offbeat.linear_model._shared.base import _number
-from offbeat.linear_model._shared.docs import documented
 from offbeat.linear_model._shared.sparse import SparseRegressor
 from offbeat.problem import Certificate, Floats
 from offbeat.sideways.messages import Row
@@ -39,7 +38,6 @@ GRAM_BYTES = 1 << 30
 DOUBT = 1e-6  # of an error that rounding may add, above which it is taken from the rows
 
 
-@documented
 class ElasticNetCV(SparseRegressor):
     """Elastic net that chooses ``alpha`` and ``l1_ratio`` by cross-validation.
 
@@ -55,26 +53,30 @@ class ElasticNetCV(SparseRegressor):
         Ratio of the smallest to the largest ``alpha`` to try.
     alphas : int or array-like, default=100
         How many values of ``alpha`` to try, from the least without any coefficient; or the values.
-    {fitting}
+    fit_intercept : bool, default=True
+        Whether to fit an intercept. It is never penalised.
     cv : int, splitter, iterable or None, default=None
-        Number of folds (5 by default), or what makes the folds.
+        Number of folds, or what makes them. None: 5 folds, stratified for classes.
     positive : bool, default=False
         Whether coefficients must not be negative.
     engine : Engine or "auto", default="auto"
-        An object of `offbeat.engines`; "auto" takes all cores for large data and the calling thread for small.
+        An object of `offbeat.engines`: what does the work. "auto" takes all cores for large data, one thread for small
+        data, and the cluster where X lies on one.
     tol : float, default=1e-4
-        Relative duality gap at which to stop: gap over the objective at ``coef_ = 0``.
+        Relative duality gap at which the fit stops: the gap divided by the objective at ``coef_ = 0``.
     max_iter : float, default=1000
-        Most passes over the data, where one is not enough.
-    time_limit : float, optional
-        Most seconds, where one pass is not enough.
-    memory_budget : int or str, optional
-        Bytes, or a string such as "1GiB", that reading data from files may hold at once.
+        Most passes over the data that the whole fit may take.
+    time_limit : float or None, default=None
+        Most seconds that the whole fit may take, not counting the time to open the data.
+    memory_budget : int, str or None, default=None
+        Most bytes that reading data from files may hold at once: a number, or a string such as "1GiB".
 
     Attributes
     ----------
     coef_ : ndarray, shape (n_features,)
+        Coefficients.
     intercept_ : float
+        Intercept, 0 without ``fit_intercept``.
     alpha_ : float
         The best.
     l1_ratio_ : float
@@ -84,8 +86,28 @@ class ElasticNetCV(SparseRegressor):
     mse_path_ : ndarray, shape (n_alphas, n_folds) or (n_l1_ratios, n_alphas, n_folds)
         Mean squared errors on the rows left out; NaN in folds where these have no weight.
     n_iter_ : int
-        Passes over the data.
-    {attributes}
+        Passes over the data, rounded up.
+    n_features_in_ : int
+        Number of features, or of columns where X is a table.
+    feature_names_in_ : ndarray of str, shape (n_features_in_,)
+        Names of the columns, where X has names.
+    encoder_ : Encoder or None
+        How the columns of a table became the features that ``coef_`` belongs to.
+    target_ : str or None
+        Name of the column that was the target, where it is known.
+    reading_ : Reading
+        How X was read, where it was a text file. Files for prediction are read in the same way.
+    certificate_ : Certificate
+        Proof of how near the model is to the optimum: ``primal``, ``dual``, ``gap``, ``relative_gap``, ``kind`` and
+        ``satisfied``.
+    status_ : str
+        "converged", or why the fit stopped earlier.
+    trace_ : Trace
+        Record of the fit: ``to_frame()``, ``plot()``, ``report("fit.html")``.
+
+    Notes
+    -----
+    The limits ``max_iter`` and ``time_limit`` do not cut short the pass that adds up the Gram matrices.
 
     Examples
     --------

@@ -6,13 +6,11 @@ from typing import Any, Self
 
 from offbeat.fit.settings import Settings
 from offbeat.linear_model._shared import translate
-from offbeat.linear_model._shared.docs import documented
 from offbeat.linear_model._shared.sparse import SparseRegressor
 from offbeat.linear_model._streams.least_squares import SquaredStream
 from offbeat.problem import Problem
 
 
-@documented
 class Lasso(SquaredStream, SparseRegressor):
     """Least squares with a lasso, in one pass over the data.
 
@@ -23,16 +21,59 @@ class Lasso(SquaredStream, SparseRegressor):
     ----------
     alpha : float, default=1.0
         Strength of the penalty, from 0.
-    {fitting}
+    fit_intercept : bool, default=True
+        Whether to fit an intercept. It is never penalised.
     positive : bool, default=False
         Whether coefficients must not be negative.
-    {common}
-    {warm}
+    solver : Solver or "auto", default="auto"
+        An object of `offbeat.solvers`. "auto" chooses one by loss, penalty and shape, and ``trace_`` says why.
+    engine : Engine or "auto", default="auto"
+        An object of `offbeat.engines`: what does the work. "auto" takes all cores for large data, one thread for small
+        data, and the cluster where X lies on one.
+    settings : Settings or None, default=None
+        An object of `offbeat.Settings`: how the fit is run. None: all workers wait for each other at each update.
+    tol : float, default=1e-4
+        Relative duality gap at which the fit stops: the gap divided by the objective at ``coef_ = 0``.
+    max_iter : float, default=1000
+        Most passes over the data that the whole fit may take.
+    time_limit : float or None, default=None
+        Most seconds that the whole fit may take, not counting the time to open the data.
+    random_state : int, RandomState or None, default=None
+        Seed of the solvers that draw random numbers.
+    verbose : int, default=0
+        Above 0, the fit shows its progress.
+    warm_start : bool, default=False
+        Whether to start from the coefficients of the previous fit.
+    callbacks : callable, sequence of callable or None, default=None
+        Each is called as ``callback(progress, row)`` after each certified update. The fit stops when one returns true.
+    memory_budget : int, str or None, default=None
+        Most bytes that reading data from files may hold at once: a number, or a string such as "1GiB".
 
     Attributes
     ----------
-    {coefficients}
-    {attributes}
+    coef_ : ndarray, shape (n_features,)
+        Coefficients.
+    intercept_ : float
+        Intercept, 0 without ``fit_intercept``.
+    n_iter_ : int
+        Passes over the data, rounded up.
+    n_features_in_ : int
+        Number of features, or of columns where X is a table.
+    feature_names_in_ : ndarray of str, shape (n_features_in_,)
+        Names of the columns, where X has names.
+    encoder_ : Encoder or None
+        How the columns of a table became the features that ``coef_`` belongs to.
+    target_ : str or None
+        Name of the column that was the target, where it is known.
+    reading_ : Reading
+        How X was read, where it was a text file. Files for prediction are read in the same way.
+    certificate_ : Certificate
+        Proof of how near the model is to the optimum: ``primal``, ``dual``, ``gap``, ``relative_gap``, ``kind`` and
+        ``satisfied``.
+    status_ : str
+        "converged", or why the fit stopped earlier.
+    trace_ : Trace
+        Record of the fit: ``to_frame()``, ``plot()``, ``report("fit.html")``.
 
     Examples
     --------

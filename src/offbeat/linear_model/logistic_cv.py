@@ -26,12 +26,10 @@ from offbeat.linear_model._cv.grid import Fitted
 from offbeat.linear_model._cv.scoring import Predicted, as_text, scorer
 from offbeat.linear_model._shared import translate
 from offbeat.linear_model._shared.base import Start, _number
-from offbeat.linear_model._shared.docs import documented
 from offbeat.linear_model._shared.probabilistic import ProbabilisticClassifier
 from offbeat.problem import Floats
 
 
-@documented
 class LogisticRegressionCV(ProbabilisticClassifier):
     """Logistic regression that chooses ``C`` and ``l1_ratio`` by cross-validation.
 
@@ -45,29 +43,54 @@ class LogisticRegressionCV(ProbabilisticClassifier):
         Values of ``C``, or how many: on a log scale from 1e-4 to 1e4.
     l1_ratios : array-like, default=(0.0,)
         Values of ``l1_ratio``.
-    {fitting}
+    fit_intercept : bool, default=True
+        Whether to fit an intercept. It is never penalised.
     cv : int, splitter, iterable or None, default=None
-        Number of stratified folds (5 by default), or what makes the folds.
+        Number of folds, or what makes them. None: 5 folds, stratified for classes.
     scoring : str, scorer or None, default=None
-        What is to be high on the rows left out; None: accuracy.
+        What is to be high on the rows that are left out. None: accuracy.
     refit : bool, default=True
         Whether to fit the best on all rows; otherwise coefficients are means over the folds, each at its own best.
     class_weight : dict, "balanced" or None, default=None
-        Weights by label, multiplied with those of the rows; "balanced" makes all classes count the same.
-    {common}
+        Weights by label; the weights of the rows are multiplied with them. "balanced" makes all classes count the same.
+    solver : Solver or "auto", default="auto"
+        An object of `offbeat.solvers`. "auto" chooses one by loss, penalty and shape, and ``trace_`` says why.
+    engine : Engine or "auto", default="auto"
+        An object of `offbeat.engines`: what does the work. "auto" takes all cores for large data, one thread for small
+        data, and the cluster where X lies on one.
+    settings : Settings or None, default=None
+        An object of `offbeat.Settings`: how the fit is run. None: all workers wait for each other at each update.
+    tol : float, default=1e-4
+        Relative duality gap at which the fit stops: the gap divided by the objective at ``coef_ = 0``.
+    max_iter : float, default=1000
+        Most passes over the data that the whole fit may take.
+    time_limit : float or None, default=None
+        Most seconds that the whole fit may take, not counting the time to open the data.
+    random_state : int, RandomState or None, default=None
+        Seed of the solvers that draw random numbers.
+    verbose : int, default=0
+        Above 0, the fit shows its progress.
+    callbacks : callable, sequence of callable or None, default=None
+        Each is called as ``callback(progress, row)`` after each certified update. The fit stops when one returns true.
+    memory_budget : int, str or None, default=None
+        Most bytes that reading data from files may hold at once: a number, or a string such as "1GiB".
 
     Attributes
     ----------
     classes_ : ndarray, shape (n_classes,)
         Labels, sorted.
     coef_ : ndarray, shape (1, n_features) for two classes, (n_classes, n_features) for more
+        Coefficients.
     intercept_ : ndarray, shape (1,) or (n_classes,)
+        Intercepts, 0 without ``fit_intercept``.
     C_ : float
         The best.
     l1_ratio_ : float
         The best.
     Cs_ : ndarray, shape (n_Cs,)
+        Values of ``C`` that were tried.
     l1_ratios_ : ndarray, shape (n_l1_ratios,)
+        Values of ``l1_ratio`` that were tried.
     coefs_paths_ : ndarray, shape (n_folds, n_l1_ratios, n_Cs, 1 or n_classes, n_features + 1)
         Coefficients, the intercept last where there is one.
     scores_ : ndarray, shape (n_folds, n_l1_ratios, n_Cs)
@@ -76,7 +99,23 @@ class LogisticRegressionCV(ProbabilisticClassifier):
         Passes that each model took part in, rounded up.
     passes_ : float
         Passes over the data in all, shared by the models.
-    {attributes}
+    n_features_in_ : int
+        Number of features, or of columns where X is a table.
+    feature_names_in_ : ndarray of str, shape (n_features_in_,)
+        Names of the columns, where X has names.
+    encoder_ : Encoder or None
+        How the columns of a table became the features that ``coef_`` belongs to.
+    target_ : str or None
+        Name of the column that was the target, where it is known.
+    reading_ : Reading
+        How X was read, where it was a text file. Files for prediction are read in the same way.
+    certificate_ : Certificate
+        Proof of how near the model is to the optimum: ``primal``, ``dual``, ``gap``, ``relative_gap``, ``kind`` and
+        ``satisfied``.
+    status_ : str
+        "converged", or why the fit stopped earlier.
+    trace_ : Trace
+        Record of the fit: ``to_frame()``, ``plot()``, ``report("fit.html")``.
 
     Examples
     --------

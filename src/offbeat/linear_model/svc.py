@@ -16,12 +16,10 @@ from offbeat.fit.solution import Solution
 from offbeat.linear_model._shared import translate
 from offbeat.linear_model._shared.base import Limits, Start, _number
 from offbeat.linear_model._shared.classifier import LinearClassifier
-from offbeat.linear_model._shared.docs import documented
 from offbeat.linear_model._shared.labels import class_weights
 from offbeat.problem import Certificate, Floats
 
 
-@documented
 class LinearSVC(LinearClassifier):
     """Linear support vector machine: hinge or squared hinge, ridge or lasso; one class against the rest.
 
@@ -33,26 +31,66 @@ class LinearSVC(LinearClassifier):
     penalty : "l2" or "l1", default="l2"
         "l1" goes with the squared hinge only, as in scikit-learn.
     loss : "squared_hinge" or "hinge", default="squared_hinge"
+        Loss of a row.
     C : float, default=1.0
         Inverse of the strength of the penalty.
-    {fitting}
+    fit_intercept : bool, default=True
+        Whether to fit an intercept. It is never penalised.
     class_weight : dict, "balanced" or None, default=None
-        Weights by label, multiplied with those of the rows; "balanced" makes all classes count the same. With more than
-        two classes, they weight the rows of a class where it is fitted against the rest, and nowhere else.
-    {common}
-    {warm}
+        Weights by label; the weights of the rows are multiplied with them. "balanced" makes all classes count the same.
+    solver : Solver or "auto", default="auto"
+        An object of `offbeat.solvers`. "auto" chooses one by loss, penalty and shape, and ``trace_`` says why.
+    engine : Engine or "auto", default="auto"
+        An object of `offbeat.engines`: what does the work. "auto" takes all cores for large data, one thread for small
+        data, and the cluster where X lies on one.
+    settings : Settings or None, default=None
+        An object of `offbeat.Settings`: how the fit is run. None: all workers wait for each other at each update.
+    tol : float, default=1e-4
+        Relative duality gap at which the fit stops: the gap divided by the objective at ``coef_ = 0``.
+    max_iter : float, default=10_000
+        Most passes over the data that the whole fit may take.
+    time_limit : float or None, default=None
+        Most seconds that the whole fit may take, not counting the time to open the data.
+    random_state : int, RandomState or None, default=None
+        Seed of the solvers that draw random numbers.
+    verbose : int, default=0
+        Above 0, the fit shows its progress.
+    warm_start : bool, default=False
+        Whether to start from the coefficients of the previous fit.
+    callbacks : callable, sequence of callable or None, default=None
+        Each is called as ``callback(progress, row)`` after each certified update. The fit stops when one returns true.
+    memory_budget : int, str or None, default=None
+        Most bytes that reading data from files may hold at once: a number, or a string such as "1GiB".
 
     Attributes
     ----------
     classes_ : ndarray, shape (n_classes,)
         Labels, sorted.
     coef_ : ndarray, shape (1, n_features) for two classes, (n_classes, n_features) for more
+        Coefficients.
     intercept_ : ndarray, shape (1,) or (n_classes,)
+        Intercepts, 0 without ``fit_intercept``.
     n_iter_ : int
         Passes over the data, rounded up; of the class that took most.
     certificates_ : tuple of Certificate
         One for each row of ``coef_``. ``certificate_`` and ``trace_`` are those of the class with the largest gap.
-    {attributes}
+    n_features_in_ : int
+        Number of features, or of columns where X is a table.
+    feature_names_in_ : ndarray of str, shape (n_features_in_,)
+        Names of the columns, where X has names.
+    encoder_ : Encoder or None
+        How the columns of a table became the features that ``coef_`` belongs to.
+    target_ : str or None
+        Name of the column that was the target, where it is known.
+    reading_ : Reading
+        How X was read, where it was a text file. Files for prediction are read in the same way.
+    certificate_ : Certificate
+        Proof of how near the model is to the optimum: ``primal``, ``dual``, ``gap``, ``relative_gap``, ``kind`` and
+        ``satisfied``.
+    status_ : str
+        "converged", or why the fit stopped earlier.
+    trace_ : Trace
+        Record of the fit: ``to_frame()``, ``plot()``, ``report("fit.html")``.
 
     Notes
     -----
@@ -60,8 +98,11 @@ class LinearSVC(LinearClassifier):
     over the data, of all classes together). The intercept is not penalised: in scikit-learn it is, as the coefficient
     of a column whose value is ``intercept_scaling``. ``dual`` is a matter of ``solver``, and
     ``multi_class="crammer_singer"`` is not offered. The certificate is about the objective above divided by ``C`` and
-    the sum of the weights (and by 2 for the squared hinge). Where a limit leaves no time for a class, its coefficients
-    are zero, and it is not predicted.
+    the sum of the weights (and by 2 for the squared hinge).
+
+    With more than two classes, ``class_weight`` weights the rows of a class where that class is fitted against the
+    rest, and nowhere else. Where a limit leaves no time for a class, its coefficients are zero, and it is never
+    predicted.
 
     Examples
     --------
