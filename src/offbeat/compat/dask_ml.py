@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from scipy.special import xlogy
@@ -18,13 +18,16 @@ from sklearn.utils.metaestimators import available_if
 
 from offbeat import linear_model, losses, solvers
 from offbeat.data.dataset import Data
+from offbeat.engines.base import Engine
 from offbeat.errors import ProblemError
 from offbeat.fit.inspection import Options
 from offbeat.fit.settings import FitArguments, Settings
 from offbeat.fit.solution import Solution
 from offbeat.linear_model._shared.base import LinearModel, Start, warm_solver
 from offbeat.linear_model._shared.translate import mixed
+from offbeat.linear_model._shared.types import ClassWeight
 from offbeat.problem import Loss, Penalty, Problem
+from offbeat.sideways.protocol import Solver
 
 SOLVERS = {
     "admm": solvers.ADMM,
@@ -42,6 +45,7 @@ OVERRIDES = ("lamduh", "regularizer", "tol", "max_iter", "normalize")
 class DaskML(LinearModel):
     """Parameters of dask-ml, and what they mean here."""
 
+    solver: Any  # names of dask-ml too
     loss: ClassVar[Loss]
     scale: ClassVar[float] = 1.0
     """What the loss of dask-ml is in units of the loss here."""
@@ -60,9 +64,9 @@ class DaskML(LinearModel):
         C: float = 1.0,
         fit_intercept: bool = True,
         intercept_scaling: float = 1.0,
-        class_weight: Any = None,
-        random_state: Any = None,
-        solver: Any = "auto",
+        class_weight: ClassWeight = None,
+        random_state: int | np.random.RandomState | None = None,
+        solver: str | Solver = "auto",
         max_iter: float = 100,
         multi_class: str = "ovr",
         verbose: int = 0,
@@ -70,7 +74,7 @@ class DaskML(LinearModel):
         n_jobs: Any = 1,
         solver_kwargs: Mapping[str, Any] | None = None,
         *,
-        engine: Any = "auto",
+        engine: Engine | Literal["auto"] = "auto",
         settings: Settings | None = None,
     ) -> None:
         self.penalty = penalty

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Literal, Self
 
+import numpy as np
+from numpy.typing import ArrayLike
+
+from offbeat.engines.base import Engine
 from offbeat.fit.settings import Settings
 from offbeat.linear_model._shared import translate
 from offbeat.linear_model._shared.sparse import SparseRegressor
+from offbeat.linear_model._shared.types import Callbacks, Features
 from offbeat.linear_model._streams.least_squares import SquaredStream
 from offbeat.problem import Problem
+from offbeat.sideways.protocol import Solver
 
 
 class ElasticNet(SquaredStream, SparseRegressor):
@@ -92,16 +98,16 @@ class ElasticNet(SquaredStream, SparseRegressor):
         l1_ratio: float = 0.5,
         fit_intercept: bool = True,
         positive: bool = False,
-        solver: Any = "auto",
-        engine: Any = "auto",
+        solver: Solver | Literal["auto"] = "auto",
+        engine: Engine | Literal["auto"] = "auto",
         settings: Settings | None = None,
         tol: float = 1e-4,
         max_iter: float = 1000,
         time_limit: float | None = None,
-        random_state: Any = None,
+        random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
         warm_start: bool = False,
-        callbacks: Any = None,
+        callbacks: Callbacks = None,
         memory_budget: int | str | None = None,
     ) -> None:
         super().__init__(
@@ -113,7 +119,7 @@ class ElasticNet(SquaredStream, SparseRegressor):
         self.l1_ratio = l1_ratio
         self.positive = positive
 
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+    def fit(self, X: Features, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> Self:
         """Fit the model.
 
         Parameters

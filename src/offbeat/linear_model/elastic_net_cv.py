@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.model_selection import check_cv
 from sklearn.utils.metadata_routing import (
     MetadataRouter,
@@ -20,6 +20,7 @@ from sklearn.utils.metadata_routing import (
 
 from offbeat.data.dataset import Dataset
 from offbeat.diagnostics.trace import Trace
+from offbeat.engines.base import Engine
 from offbeat.errors import ProblemError
 from offbeat.fit import choice, paths
 from offbeat.fit.paths import Path, Start, start
@@ -28,9 +29,9 @@ from offbeat.linear_model._cv import folds as _folds
 from offbeat.linear_model._cv import grid as _grid_fit
 from offbeat.linear_model._cv.folds import Fold
 from offbeat.linear_model._cv.gram import FoldGrams, fold_grams, mean_squared_errors, row_errors
-from offbeat.linear_model._shared import translate
-from offbeat.linear_model._shared.base import _number
+from offbeat.linear_model._shared import parameters, translate
 from offbeat.linear_model._shared.sparse import SparseRegressor
+from offbeat.linear_model._shared.types import CrossValidation, Features
 from offbeat.problem import Certificate, Floats
 from offbeat.sideways.messages import Row
 
@@ -122,13 +123,13 @@ class ElasticNetCV(SparseRegressor):
     def __init__(
         self,
         *,
-        l1_ratio: Any = 0.5,
+        l1_ratio: float | Sequence[float] = 0.5,
         eps: float = 1e-3,
-        alphas: Any = 100,
+        alphas: int | ArrayLike = 100,
         fit_intercept: bool = True,
-        cv: Any = None,
+        cv: CrossValidation = None,
         positive: bool = False,
-        engine: Any = "auto",
+        engine: Engine | Literal["auto"] = "auto",
         tol: float = 1e-4,
         max_iter: float = 1000,
         time_limit: float | None = None,
@@ -144,7 +145,9 @@ class ElasticNetCV(SparseRegressor):
         self.cv = cv
         self.positive = positive
 
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None, **params: Any) -> Self:
+    def fit(
+        self, X: Features, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None, **params: Any
+    ) -> Self:
         """Fit all models, and the best on all rows.
 
         Parameters
@@ -168,11 +171,11 @@ class ElasticNetCV(SparseRegressor):
         """
         started = time.perf_counter()
         _raise_for_params(params, self, "fit")
-        allowed = Allowance(_number("max_iter", self.max_iter), self.time_limit)
+        allowed = Allowance(parameters.number("max_iter", self.max_iter), self.time_limit)
         dataset, total = self._local(X, y, sample_weight)
         splitting = process_routing(self, "fit", **params).splitter.split if _routing_enabled() else {}
         folds = _folds.split(self.cv, X, dataset.y, dataset, total, **splitting)
-        ratios = [translate.ratio(value) for value in np.ravel(self.l1_ratio).tolist()]
+        ratios = [parameters.ratio(value) for value in np.ravel(self.l1_ratio).tolist()]
         if not ratios:
             raise ProblemError("l1_ratio is empty; give at least one value")
         with np.errstate(divide="ignore", invalid="ignore"):  # of folds that have no weight to judge by
@@ -211,12 +214,12 @@ class ElasticNetCV(SparseRegressor):
         """Return the values of ``alpha`` to try for one ratio, largest first."""
         if not isinstance(self.alphas, int | np.integer) or isinstance(self.alphas, bool):
             values = sorted(
-                (translate.at_least_zero("alphas", v) for v in np.ravel(self.alphas).tolist()), reverse=True
+                (parameters.at_least_zero("alphas", v) for v in np.ravel(self.alphas).tolist()), reverse=True
             )
             if not values:
                 raise ProblemError("alphas is empty; give at least one value, or how many")
             return np.array(values)
-        eps = translate.number("eps", self.eps)
+        eps = parameters.number("eps", self.eps)
         if self.alphas < 1 or not 0.0 < eps < 1.0:
             raise ProblemError(f"alphas is {self.alphas} and eps is {eps:g}; give at least 1, and eps between 0 and 1")
         if ratio == 0.0:

@@ -6,21 +6,24 @@ import math
 import threading
 import warnings
 from dataclasses import replace
-from typing import Any, Self
+from typing import Literal, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from offbeat.data.dataset import Dataset
+from offbeat.engines.base import Engine
 from offbeat.engines.interrupt import interruptible, raise_if
 from offbeat.errors import ConvergenceWarning, ProblemError
 from offbeat.fit.settings import Allowance, Settings
 from offbeat.fit.solution import Solution, shortfall
-from offbeat.linear_model._shared import translate
-from offbeat.linear_model._shared.base import Start, _number
+from offbeat.linear_model._shared import parameters, translate
+from offbeat.linear_model._shared.base import Start
 from offbeat.linear_model._shared.predict import linear_predictor
 from offbeat.linear_model._shared.regressor import LinearRegressor
+from offbeat.linear_model._shared.types import Callbacks, Features
 from offbeat.problem import Floats
+from offbeat.sideways.protocol import Solver
 
 MAX_ROUNDS = 100
 FLOOR = 1e-6  # of the spread of y: a perfect fit has no scale
@@ -124,16 +127,16 @@ class HuberRegressor(LinearRegressor):
         alpha: float = 0.0001,
         scale: float | None = None,
         fit_intercept: bool = True,
-        solver: Any = "auto",
-        engine: Any = "auto",
+        solver: Solver | Literal["auto"] = "auto",
+        engine: Engine | Literal["auto"] = "auto",
         settings: Settings | None = None,
         tol: float = 1e-4,
         max_iter: float = 1000,
         time_limit: float | None = None,
-        random_state: Any = None,
+        random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
         warm_start: bool = False,
-        callbacks: Any = None,
+        callbacks: Callbacks = None,
         memory_budget: int | str | None = None,
     ) -> None:
         super().__init__(
@@ -145,7 +148,7 @@ class HuberRegressor(LinearRegressor):
         self.alpha = alpha
         self.scale = scale
 
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+    def fit(self, X: Features, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> Self:
         """Fit the model.
 
         Parameters
@@ -165,7 +168,7 @@ class HuberRegressor(LinearRegressor):
         DataError, TargetError, ProblemError
             All are ``ValueError``: say what is wrong, where, and what to do.
         """
-        epsilon = translate.number("epsilon", self.epsilon)
+        epsilon = parameters.number("epsilon", self.epsilon)
         if epsilon < 1.0 and self.scale is None:
             raise ProblemError(
                 f"epsilon is {epsilon:g}; the scale can be estimated from 1 on only: raise it or give scale"
@@ -176,7 +179,7 @@ class HuberRegressor(LinearRegressor):
             if self.scale is None:
                 solution = self._alternate(dataset, total, start, interrupted)
             else:
-                self.scale_ = translate.number("scale", self.scale)
+                self.scale_ = parameters.number("scale", self.scale)
                 solution = self._solve(translate.huber(epsilon, self.alpha, self.scale_, total), dataset, start)
         self._keep(solution)
         self._set_coef(solution)
@@ -192,7 +195,10 @@ class HuberRegressor(LinearRegressor):
         """
         epsilon = float(self.epsilon)
         scale, floor = _first_scale(dataset, epsilon, getattr(self, "scale_", None) if start else None)
-        before, allowed = math.inf, Allowance(_number("max_iter", self.max_iter), self.time_limit, interrupted.is_set)
+        before, allowed = (
+            math.inf,
+            Allowance(parameters.number("max_iter", self.max_iter), self.time_limit, interrupted.is_set),
+        )
         for _ in range(MAX_ROUNDS):
             problem = translate.huber(epsilon, self.alpha, scale, total)
             left, seconds = allowed.part(1)

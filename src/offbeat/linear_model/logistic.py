@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Literal, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from offbeat.engines.base import Engine
 from offbeat.fit.settings import Settings
 from offbeat.fit.solution import Solution
 from offbeat.linear_model._shared import translate
 from offbeat.linear_model._shared.probabilistic import ProbabilisticClassifier
+from offbeat.linear_model._shared.types import Callbacks, ClassWeight, Features
 from offbeat.linear_model._streams.classes import ClassStream
 from offbeat.problem import Problem
+from offbeat.sideways.protocol import Solver
 
 
 class LogisticRegression(ClassStream, ProbabilisticClassifier):
@@ -100,17 +104,17 @@ class LogisticRegression(ClassStream, ProbabilisticClassifier):
         C: float = 1.0,
         l1_ratio: float = 0.0,
         fit_intercept: bool = True,
-        class_weight: Any = None,
-        solver: Any = "auto",
-        engine: Any = "auto",
+        class_weight: ClassWeight = None,
+        solver: Solver | Literal["auto"] = "auto",
+        engine: Engine | Literal["auto"] = "auto",
         settings: Settings | None = None,
         tol: float = 1e-4,
         max_iter: float = 1000,
         time_limit: float | None = None,
-        random_state: Any = None,
+        random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
         warm_start: bool = False,
-        callbacks: Any = None,
+        callbacks: Callbacks = None,
         memory_budget: int | str | None = None,
     ) -> None:
         super().__init__(
@@ -122,7 +126,7 @@ class LogisticRegression(ClassStream, ProbabilisticClassifier):
         self.l1_ratio = l1_ratio
         self.class_weight = class_weight
 
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+    def fit(self, X: Features, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> Self:
         """Fit the model.
 
         Parameters

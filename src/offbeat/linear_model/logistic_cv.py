@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Self, cast
+from collections.abc import Callable
+from typing import Any, Literal, Self, cast
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import get_scorer
 from sklearn.utils.metadata_routing import (
     MetadataRouter,
@@ -16,6 +17,7 @@ from sklearn.utils.metadata_routing import (
 )
 
 from offbeat.data.dataset import Dataset
+from offbeat.engines.base import Engine
 from offbeat.errors import DataError, ProblemError
 from offbeat.fit.settings import Allowance, Settings
 from offbeat.fit.solution import Solution
@@ -24,10 +26,12 @@ from offbeat.linear_model._cv import grid
 from offbeat.linear_model._cv.folds import Fold
 from offbeat.linear_model._cv.grid import Fitted
 from offbeat.linear_model._cv.scoring import Predicted, as_text, scorer
-from offbeat.linear_model._shared import translate
-from offbeat.linear_model._shared.base import Start, _number
+from offbeat.linear_model._shared import parameters, translate
+from offbeat.linear_model._shared.base import Start
 from offbeat.linear_model._shared.probabilistic import ProbabilisticClassifier
+from offbeat.linear_model._shared.types import Callbacks, ClassWeight, CrossValidation, Features
 from offbeat.problem import Floats
+from offbeat.sideways.protocol import Solver
 
 
 class LogisticRegressionCV(ProbabilisticClassifier):
@@ -129,22 +133,22 @@ class LogisticRegressionCV(ProbabilisticClassifier):
     def __init__(
         self,
         *,
-        Cs: Any = 10,
-        l1_ratios: Any = (0.0,),
+        Cs: int | ArrayLike = 10,
+        l1_ratios: ArrayLike = (0.0,),
         fit_intercept: bool = True,
-        cv: Any = None,
-        scoring: Any = None,
+        cv: CrossValidation = None,
+        scoring: str | Callable[..., float] | None = None,
         refit: bool = True,
-        class_weight: Any = None,
-        solver: Any = "auto",
-        engine: Any = "auto",
+        class_weight: ClassWeight = None,
+        solver: Solver | Literal["auto"] = "auto",
+        engine: Engine | Literal["auto"] = "auto",
         settings: Settings | None = None,
         tol: float = 1e-4,
         max_iter: float = 1000,
         time_limit: float | None = None,
-        random_state: Any = None,
+        random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
-        callbacks: Any = None,
+        callbacks: Callbacks = None,
         memory_budget: int | str | None = None,
     ) -> None:
         super().__init__(
@@ -159,7 +163,9 @@ class LogisticRegressionCV(ProbabilisticClassifier):
         self.refit = refit
         self.class_weight = class_weight
 
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None, **params: Any) -> Self:
+    def fit(
+        self, X: Features, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None, **params: Any
+    ) -> Self:
         """Fit all models, and the best on all rows.
 
         Parameters
@@ -182,7 +188,7 @@ class LogisticRegressionCV(ProbabilisticClassifier):
             All are ``ValueError``: say what is wrong, where, and what to do.
         """
         _raise_for_params(params, self, "fit")
-        allowed = Allowance(_number("max_iter", self.max_iter), self.time_limit)
+        allowed = Allowance(parameters.number("max_iter", self.max_iter), self.time_limit)
         given, dataset, total = self._weights_and_classes(X, y, sample_weight)
         routed = process_routing(self, "fit", sample_weight=sample_weight, **params) if _routing_enabled() else None
         self.Cs_, self.l1_ratios_ = _grid(self.Cs), _ratios(self.l1_ratios)
@@ -271,7 +277,7 @@ class LogisticRegressionCV(ProbabilisticClassifier):
         coef = np.mean(list(fitted.coefs[:, group, strength]), axis=0)
         return coef, np.mean(list(fitted.intercepts[:, group, strength]), axis=0)
 
-    def score(self, X: Any, y: Any, sample_weight: Any = None, **params: Any) -> float:
+    def score(self, X: Features, y: ArrayLike, sample_weight: ArrayLike | None = None, **params: Any) -> float:
         """Return the score that the penalty was chosen by.
 
         Parameters
@@ -311,14 +317,14 @@ def _grid(Cs: Any) -> Floats:
         if Cs < 1:
             raise ProblemError(f"Cs is {Cs}; give at least one value")
         return np.logspace(-4, 4, int(Cs))
-    values = [translate.number("Cs", C) for C in np.ravel(Cs).tolist()]
+    values = [parameters.number("Cs", C) for C in np.ravel(Cs).tolist()]
     if not values or min(values) <= 0.0:
         raise ProblemError(f"Cs is {Cs!r}; give positive numbers, or how many")
     return np.array(values)
 
 
 def _ratios(l1_ratios: Any) -> Floats:
-    values = [translate.ratio(value) for value in np.ravel(l1_ratios).tolist()]
+    values = [parameters.ratio(value) for value in np.ravel(l1_ratios).tolist()]
     if not values:
         raise ProblemError("l1_ratios is empty; give at least one value")
     return np.array(values)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Self
+
+from numpy.typing import ArrayLike
 
 from offbeat.linear_model._shared import translate
 from offbeat.linear_model._shared.log_link import LogLinkRegressor
+from offbeat.linear_model._shared.types import Features
 from offbeat.linear_model._streams.regression import RegressionStream
 from offbeat.losses import Poisson
 from offbeat.problem import Problem
@@ -82,7 +85,7 @@ class PoissonRegressor(RegressionStream, LogLinkRegressor):
 
     power = 1
 
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+    def fit(self, X: Features, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> Self:
         """Fit the model.
 
         Parameters

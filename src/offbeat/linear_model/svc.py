@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, Self
+from typing import Literal, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from offbeat.data.dataset import Data
 from offbeat.diagnostics.trace import Trace
+from offbeat.engines.base import Engine
 from offbeat.engines.interrupt import interruptible, raise_if
 from offbeat.errors import ConvergenceWarning
 from offbeat.fit.settings import Allowance, Settings
 from offbeat.fit.solution import Solution
 from offbeat.linear_model._shared import translate
-from offbeat.linear_model._shared.base import Limits, Start, _number
+from offbeat.linear_model._shared.base import Limits, Start
 from offbeat.linear_model._shared.classifier import LinearClassifier
 from offbeat.linear_model._shared.labels import class_weights
+from offbeat.linear_model._shared.parameters import number
+from offbeat.linear_model._shared.types import Callbacks, ClassWeight, Features
 from offbeat.problem import Certificate, Floats
+from offbeat.sideways.protocol import Solver
 
 
 class LinearSVC(LinearClassifier):
@@ -115,21 +120,21 @@ class LinearSVC(LinearClassifier):
     def __init__(
         self,
         *,
-        penalty: str = "l2",
-        loss: str = "squared_hinge",
+        penalty: Literal["l1", "l2"] = "l2",
+        loss: Literal["hinge", "squared_hinge"] = "squared_hinge",
         C: float = 1.0,
         fit_intercept: bool = True,
-        class_weight: Any = None,
-        solver: Any = "auto",
-        engine: Any = "auto",
+        class_weight: ClassWeight = None,
+        solver: Solver | Literal["auto"] = "auto",
+        engine: Engine | Literal["auto"] = "auto",
         settings: Settings | None = None,
         tol: float = 1e-4,
         max_iter: float = 10_000,
         time_limit: float | None = None,
-        random_state: Any = None,
+        random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
         warm_start: bool = False,
-        callbacks: Any = None,
+        callbacks: Callbacks = None,
         memory_budget: int | str | None = None,
     ) -> None:
         super().__init__(
@@ -142,7 +147,7 @@ class LinearSVC(LinearClassifier):
         self.C = C
         self.class_weight = class_weight
 
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+    def fit(self, X: Features, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> Self:
         """Fit the model.
 
         Parameters
@@ -171,7 +176,7 @@ class LinearSVC(LinearClassifier):
         start = self._warm(dataset.n_columns, 1 if n_classes == 2 else n_classes)
         with interruptible() as interrupted:
             try:
-                allowed = Allowance(_number("max_iter", self.max_iter), self.time_limit, interrupted.is_set)
+                allowed = Allowance(number("max_iter", self.max_iter), self.time_limit, interrupted.is_set)
                 found = self._all(dataset, factors, start, allowed)
             finally:
                 dataset.release()
@@ -207,7 +212,7 @@ class LinearSVC(LinearClassifier):
 
     def _none(self, n_columns: int, start: Start | None, why: str) -> Solution:
         """Return a class whose turn did not come: where it would have begun, or the rest for every row."""
-        proof = Certificate(np.inf, -np.inf, np.inf, np.inf, "duality gap", _number("tol", self.tol))
+        proof = Certificate(np.inf, -np.inf, np.inf, np.inf, "duality gap", number("tol", self.tol))
         rest = -1.0 if self.fit_intercept else 0.0
         coef, intercept = (np.zeros(n_columns), rest) if start is None else (start[0][:, 0], float(start[1][0]))
         return Solution(coef, intercept, proof, Trace(), why, 0.0, 0.0)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Literal, Self
 
+import numpy as np
+from numpy.typing import ArrayLike
+
+from offbeat.engines.base import Engine
 from offbeat.fit.settings import Settings
 from offbeat.linear_model._shared import translate
 from offbeat.linear_model._shared.regressor import LinearRegressor
+from offbeat.linear_model._shared.types import Callbacks, Features
+from offbeat.sideways.protocol import Solver
 
 
 class LinearSVR(LinearRegressor):
@@ -94,19 +100,19 @@ class LinearSVR(LinearRegressor):
         self,
         *,
         epsilon: float = 0.0,
-        loss: str = "epsilon_insensitive",
+        loss: Literal["epsilon_insensitive", "squared_epsilon_insensitive"] = "epsilon_insensitive",
         C: float = 1.0,
         fit_intercept: bool = True,
-        solver: Any = "auto",
-        engine: Any = "auto",
+        solver: Solver | Literal["auto"] = "auto",
+        engine: Engine | Literal["auto"] = "auto",
         settings: Settings | None = None,
         tol: float = 1e-4,
         max_iter: float = 1000,
         time_limit: float | None = None,
-        random_state: Any = None,
+        random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
         warm_start: bool = False,
-        callbacks: Any = None,
+        callbacks: Callbacks = None,
         memory_budget: int | str | None = None,
     ) -> None:
         super().__init__(
@@ -118,7 +124,7 @@ class LinearSVR(LinearRegressor):
         self.loss = loss
         self.C = C
 
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+    def fit(self, X: Features, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> Self:
         """Fit the model.
 
         Parameters

@@ -5,15 +5,14 @@ from __future__ import annotations
 import math
 import os
 import warnings
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import DataConversionWarning
-from sklearn.utils.validation import check_is_fitted, check_random_state, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from offbeat import solvers
 from offbeat.data.arrays.vectors import check_present, weight_vector
@@ -22,6 +21,8 @@ from offbeat.data.diagnose import diagnose_non_finite
 from offbeat.data.files.reading import Reading
 from offbeat.data.load import as_dataset, libsvm_as_fitted, target_values
 from offbeat.data.opening import Opened, open_data
+from offbeat.data.tables.encoding import Encoder
+from offbeat.engines.base import Engine
 from offbeat.engines.interrupt import interruptible, raise_if
 from offbeat.engines.placing import lies_elsewhere, placed
 from offbeat.errors import DataError, ProblemError, TargetError
@@ -30,8 +31,11 @@ from offbeat.fit.inspection import Options
 from offbeat.fit.settings import FitArguments, Settings, settings_of
 from offbeat.fit.solution import Solution
 from offbeat.fit.solve import fit
+from offbeat.linear_model._shared.parameters import number, one_callback, seed
 from offbeat.linear_model._shared.predict import linear_predictor
+from offbeat.linear_model._shared.types import Callbacks
 from offbeat.problem import Floats, Problem
+from offbeat.sideways.protocol import Solver
 
 Start = tuple[Floats, Floats]
 Limits = tuple[float, float | None]
@@ -42,9 +46,9 @@ class LinearModel(BaseEstimator):
     """Parameters, fitting and prediction of every linear model; the estimators document them."""
 
     coef_: Floats
-    intercept_: Any
+    intercept_: float | Floats
     n_features_in_: int
-    encoder_: Any
+    encoder_: Encoder | None
     target_: str | None
     by_name_: bool = False
     reading_: Reading
@@ -53,16 +57,16 @@ class LinearModel(BaseEstimator):
         self,
         *,
         fit_intercept: bool = True,
-        solver: Any = "auto",
-        engine: Any = "auto",
+        solver: Solver | Literal["auto"] = "auto",
+        engine: Engine | Literal["auto"] = "auto",
         settings: Settings | None = None,
         tol: float = 1e-4,
         max_iter: float = 1000,
         time_limit: float | None = None,
-        random_state: Any = None,
+        random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
         warm_start: bool = False,
-        callbacks: Any = None,
+        callbacks: Callbacks = None,
         memory_budget: int | str | None = None,
     ) -> None:
         self.fit_intercept = fit_intercept
@@ -184,7 +188,7 @@ class LinearModel(BaseEstimator):
         raise NotImplementedError
 
     def _options(self, start: Start | None = None) -> Options:
-        return Options(bool(self.fit_intercept), False, _number("tol", self.tol), start)
+        return Options(bool(self.fit_intercept), False, number("tol", self.tol), start)
 
     def _keep(self, solution: Solution) -> None:
         self.certificate_ = solution.certificate
@@ -197,10 +201,10 @@ class LinearModel(BaseEstimator):
             warm_solver(problem, dataset, self.solver) if warm else self.solver,
             self.engine,
             settings_of(self.settings),
-            _number("max_iter", self.max_iter),
+            number("max_iter", self.max_iter),
             self.time_limit,
-            _together(self.callbacks),
-            _seed(self.random_state),
+            one_callback(self.callbacks),
+            seed(self.random_state),
             bool(self.verbose),
         )
 
@@ -300,27 +304,3 @@ def _holds_more(X: Any, dataset: Data) -> bool:
     """Whether X is a table with columns that are not features, such as weights."""
     shape = getattr(X, "shape", ())
     return dataset.cluster is None and dataset.encoder is not None and shape[1:] != (len(dataset.encoder.names),)
-
-
-def _number(name: str, value: Any) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise ProblemError(f"{name} is {value!r}; it must be a number") from None
-
-
-def _seed(random_state: Any) -> int | None:
-    if random_state is None or isinstance(random_state, int | np.integer):
-        return None if random_state is None else int(random_state)
-    return int(check_random_state(random_state).randint(2**31 - 1))
-
-
-def _together(callbacks: Any) -> Callable[[Any, Any], bool] | None:
-    """Return one callback that calls all, and stops when one asks for it."""
-    if callbacks is None:
-        return None
-    functions = list(callbacks) if isinstance(callbacks, list | tuple) else [callbacks]
-    for function in functions:
-        if not callable(function):
-            raise ProblemError(f"callbacks holds {function!r}; give functions of (progress, row)")
-    return lambda progress, row: any([function(progress, row) for function in functions])

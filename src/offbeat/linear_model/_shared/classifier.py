@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassifierMixin
+from sklearn.utils import Tags
 
 from offbeat.data.dataset import Data
 from offbeat.data.load import as_dataset, target_values
@@ -15,13 +16,14 @@ from offbeat.errors import TargetError
 from offbeat.linear_model._shared.base import LinearModel
 from offbeat.linear_model._shared.labels import encode_labels, hits
 from offbeat.linear_model._shared.placed import lazily, placed_score
+from offbeat.linear_model._shared.types import ClassWeight, Features
 from offbeat.problem import Floats
 
 
 class LinearClassifier(ClassifierMixin, LinearModel):
     """Labels, class weights, decision values."""
 
-    class_weight: Any
+    class_weight: ClassWeight
     classes_: NDArray[Any]
 
     def _class_numbers(self, X: Any, y: Any, sample_weight: Any) -> Data:
@@ -54,7 +56,7 @@ class LinearClassifier(ClassifierMixin, LinearModel):
         return (~hits(y, predicted)).astype(np.float64), np.ones(len(predicted))
 
     @lazily
-    def decision_function(self, X: Any) -> NDArray[Any]:
+    def decision_function(self, X: Features) -> NDArray[Any]:
         """Return the linear predictor.
 
         Parameters
@@ -69,7 +71,7 @@ class LinearClassifier(ClassifierMixin, LinearModel):
         return self._predictor(X)
 
     @lazily
-    def predict(self, X: Any) -> NDArray[Any]:
+    def predict(self, X: Features) -> NDArray[Any]:
         """Return the most probable class of each row.
 
         Parameters
@@ -84,7 +86,7 @@ class LinearClassifier(ClassifierMixin, LinearModel):
         labels: NDArray[Any] = self.classes_[z.argmax(axis=1) if z.ndim == 2 else (z > 0).astype(np.intp)]
         return labels
 
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+    def score(self, X: Features, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return the share of rows whose class is predicted correctly.
 
         Parameters
@@ -102,8 +104,8 @@ class LinearClassifier(ClassifierMixin, LinearModel):
         right = hits(self._labels(X, y), np.asarray(self.predict(X)))
         return float(np.average(right, weights=self._weights(X, sample_weight, len(right))))
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
+    def __sklearn_tags__(self) -> Tags:
+        tags: Tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
 

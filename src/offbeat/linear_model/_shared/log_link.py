@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import Tags
 
 from offbeat.data.arrays.vectors import target_vector
+from offbeat.engines.base import Engine
 from offbeat.engines.placing import lies_elsewhere
 from offbeat.fit.settings import Settings
 from offbeat.linear_model._shared.deviance import LOSSES, explained_deviance, half_deviances
 from offbeat.linear_model._shared.placed import lazily, placed_score
 from offbeat.linear_model._shared.regressor import LinearRegressor
+from offbeat.linear_model._shared.types import Callbacks, Features
 from offbeat.problem import Floats
+from offbeat.sideways.protocol import Solver
 
 
 class LogLinkRegressor(LinearRegressor):
@@ -28,16 +32,16 @@ class LogLinkRegressor(LinearRegressor):
         *,
         alpha: float = 1.0,
         fit_intercept: bool = True,
-        solver: Any = "auto",
-        engine: Any = "auto",
+        solver: Solver | Literal["auto"] = "auto",
+        engine: Engine | Literal["auto"] = "auto",
         settings: Settings | None = None,
         tol: float = 1e-4,
         max_iter: float = 1000,
         time_limit: float | None = None,
-        random_state: Any = None,
+        random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
         warm_start: bool = False,
-        callbacks: Any = None,
+        callbacks: Callbacks = None,
         memory_budget: int | str | None = None,
     ) -> None:
         super().__init__(
@@ -48,7 +52,7 @@ class LogLinkRegressor(LinearRegressor):
         self.alpha = alpha
 
     @lazily
-    def predict(self, X: Any) -> NDArray[Any]:
+    def predict(self, X: Features) -> NDArray[Any]:
         """Return the predicted mean of each row.
 
         Parameters
@@ -62,7 +66,7 @@ class LogLinkRegressor(LinearRegressor):
         means: NDArray[Any] = np.exp(self._predictor(X))
         return means
 
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+    def score(self, X: Features, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return the share of the deviance that the model explains.
 
         Parameters
@@ -94,7 +98,7 @@ class LogLinkRegressor(LinearRegressor):
         plain = np.full(len(y), math.log(mean) if mean > 0.0 else -math.inf)
         return half_deviances(self.power, y, predicted), half_deviances(self.power, y, plain)
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
+    def __sklearn_tags__(self) -> Tags:
+        tags: Tags = super().__sklearn_tags__()
         tags.target_tags.positive_only = True
         return tags

@@ -13,6 +13,7 @@ from offbeat.fit.solution import Solution
 from offbeat.linear_model._shared.classifier import LinearClassifier, check_classes
 from offbeat.linear_model._shared.labels import class_weights
 from offbeat.linear_model._shared.placed import lazily
+from offbeat.linear_model._shared.types import Features
 
 
 class ProbabilisticClassifier(LinearClassifier):
@@ -41,7 +42,7 @@ class ProbabilisticClassifier(LinearClassifier):
         self.intercept_ = solution.intercept - np.mean(solution.intercept)
 
     @lazily
-    def predict_proba(self, X: Any) -> NDArray[Any]:
+    def predict_proba(self, X: Features) -> NDArray[Any]:
         """Return the probability of each class.
 
         Parameters
@@ -61,7 +62,7 @@ class ProbabilisticClassifier(LinearClassifier):
         return z
 
     @lazily
-    def predict_log_proba(self, X: Any) -> NDArray[Any]:
+    def predict_log_proba(self, X: Features) -> NDArray[Any]:
         """Return the logarithm of the probability of each class, exact far into the tails.
 
         Parameters

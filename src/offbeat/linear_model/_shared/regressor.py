@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin
+from sklearn.utils import Tags
 
 from offbeat.data.dataset import Data
 from offbeat.engines.placing import lies_elsewhere
 from offbeat.fit.solution import Solution
 from offbeat.linear_model._shared.base import LinearModel
 from offbeat.linear_model._shared.placed import lazily, placed_score
+from offbeat.linear_model._shared.types import Features
 from offbeat.problem import Floats, Problem
 
 
@@ -29,7 +31,7 @@ class LinearRegressor(RegressorMixin, LinearModel):
         self.intercept_ = solution.intercept
 
     @lazily
-    def predict(self, X: Any) -> NDArray[Any]:
+    def predict(self, X: Features) -> NDArray[Any]:
         """Return the predicted mean of each row.
 
         Parameters
@@ -42,7 +44,7 @@ class LinearRegressor(RegressorMixin, LinearModel):
         """
         return self._predictor(X)
 
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+    def score(self, X: Features, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return the coefficient of determination of the predictions.
 
         Parameters
@@ -66,7 +68,7 @@ class LinearRegressor(RegressorMixin, LinearModel):
         y = np.asarray(y, np.float64)
         return (y - predicted) ** 2, (y - mean) ** 2
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
+    def __sklearn_tags__(self) -> Tags:
+        tags: Tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags

@@ -22,6 +22,7 @@ import math
 from typing import Any
 
 from offbeat.errors import ProblemError
+from offbeat.linear_model._shared.parameters import at_least_zero, number, ratio
 from offbeat.linear_model._shared.positive import PositiveElasticNet
 from offbeat.losses import (
     EpsilonInsensitive,
@@ -177,48 +178,3 @@ def _per_row(C: Any, total: float) -> float:
     if not 0.0 < value < math.inf:
         raise ProblemError(f"C is {C!r}; it must be positive and finite")
     return 1.0 / (value * total)
-
-
-def number(name: str, value: Any) -> float:
-    """Return a parameter as a float, or raise `ProblemError`.
-
-    Examples
-    --------
-    >>> number("C", 1)
-    1.0
-    """
-    try:
-        result = float(value)
-    except (TypeError, ValueError):
-        raise ProblemError(f"{name} is {value!r}; it must be a number") from None
-    if math.isnan(result):
-        raise ProblemError(f"{name} is NaN; it must be a number")
-    return result
-
-
-def at_least_zero(name: str, value: Any) -> float:
-    """Return a parameter as a finite float from 0, or raise `ProblemError`.
-
-    Examples
-    --------
-    >>> at_least_zero("alpha", 2)
-    2.0
-    """
-    result = number(name, value)
-    if not 0.0 <= result < math.inf:
-        raise ProblemError(f"{name} is {value!r}; it must be finite and at least 0")
-    return result
-
-
-def ratio(value: Any) -> float:
-    """Return ``l1_ratio`` as a float from 0 to 1, or raise `ProblemError`.
-
-    Examples
-    --------
-    >>> ratio(1)
-    1.0
-    """
-    result = number("l1_ratio", value)
-    if not 0.0 <= result <= 1.0:
-        raise ProblemError(f"l1_ratio is {value!r}; it must be from 0 (ridge) to 1 (lasso)")
-    return result

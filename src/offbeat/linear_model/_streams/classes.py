@@ -6,12 +6,13 @@ from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from offbeat.data.dataset import Dataset
 from offbeat.data.load import target_values
 from offbeat.errors import ProblemError, TargetError
 from offbeat.linear_model._shared.labels import class_weights, encode_known, encode_labels
+from offbeat.linear_model._shared.types import ClassWeight, Features
 from offbeat.linear_model._streams.batches import check_here, whole_or_not
 from offbeat.linear_model._streams.glm import RunningStream
 from offbeat.problem import Floats
@@ -20,11 +21,17 @@ from offbeat.problem import Floats
 class ClassStream(RunningStream):
     """A classifier to which batches can be added."""
 
-    class_weight: Any
+    class_weight: ClassWeight
     classes_: NDArray[Any]
 
     @whole_or_not
-    def partial_fit(self, X: Any, y: Any = None, classes: Any = None, sample_weight: Any = None) -> Self:
+    def partial_fit(
+        self,
+        X: Features,
+        y: ArrayLike | None = None,
+        classes: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
         """Add rows to those seen by ``partial_fit`` before, and fit the model to all of them, as far as that goes.
 
         Rows are held until there are 10,000, and then let go: what is left of them is a quadratic, expanded at the

@@ -24,7 +24,7 @@ from offbeat.data.shards import Workspace
 from offbeat.errors import ProblemError
 from offbeat.fit import choice
 from offbeat.fit.solution import in_range, not_finite
-from offbeat.linear_model._shared.base import _number
+from offbeat.linear_model._shared.parameters import number
 from offbeat.linear_model._streams.batches import StreamModel
 from offbeat.linear_model._streams.objective import Look, Objective, Quadratic, Running
 from offbeat.problem import Floats, Problem
@@ -151,7 +151,7 @@ class RunningStream(StreamModel):
 
     def _add(self, dataset: Dataset, n_outputs: int = 1) -> None:
         """Add rows to the stream, and set the attributes of the model."""
-        fit_intercept, tol = bool(self.fit_intercept), _number("tol", self.tol)
+        fit_intercept, tol = bool(self.fit_intercept), number("tol", self.tol)
         known = self.stream_ if hasattr(self, "stream_") else begun(dataset, fit_intercept, n_outputs)
         if known.fit_intercept != fit_intercept:
             raise ProblemError("fit_intercept has changed within a stream: make a new estimator")

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from offbeat.data.dataset import Dataset
 from offbeat.data.shards import Point, Shard, Workspace, pooled_moments
 from offbeat.fit import choice
 from offbeat.fit.solution import in_range, not_finite
-from offbeat.linear_model._shared.base import _number
+from offbeat.linear_model._shared.parameters import number
+from offbeat.linear_model._shared.types import Features
 from offbeat.linear_model._streams.batches import StreamModel, whole_or_not
 from offbeat.losses import Squared
 from offbeat.problem import Certificate, Evaluation, Floats, Problem, Reference
@@ -158,12 +160,14 @@ def solved(
 class SquaredStream(StreamModel):
     """Least squares of which batches can be added: exact, whatever their number and size."""
 
+    intercept_: float
+
     def _stream_problem(self, total: float) -> Problem:
         """Return the problem, given the sum of all weights."""
         raise NotImplementedError
 
     @whole_or_not
-    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+    def partial_fit(self, X: Features, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> Self:
         """Add rows to those seen by ``partial_fit`` before, and fit the model to all of them.
 
         Exact: coefficients are those of one ``fit`` to all rows, to rounding, and ``certificate_`` is about all rows.
@@ -194,7 +198,7 @@ class SquaredStream(StreamModel):
         if hasattr(self, "stream_"):
             known, before = self.stream_.plus(known), (self.coef_, self.intercept_)
         problem = self._stream_problem(known.weight)
-        tol = _number("tol", self.tol)
+        tol = number("tol", self.tol)
         coef, intercept, certificate = solved(problem, known, bool(self.fit_intercept), tol, before)
         self.coef_, self.intercept_, self.stream_ = coef, intercept, known
         self._tell(known.rows, certificate, 1)

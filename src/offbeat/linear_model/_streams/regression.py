@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Self
 
+from numpy.typing import ArrayLike
+
+from offbeat.linear_model._shared.types import Features
 from offbeat.linear_model._streams.batches import whole_or_not
 from offbeat.linear_model._streams.glm import RunningStream
 from offbeat.problem import Floats
@@ -13,7 +16,7 @@ class RegressionStream(RunningStream):
     """A regressor to which batches can be added."""
 
     @whole_or_not
-    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+    def partial_fit(self, X: Features, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> Self:
         """Add rows to those seen by ``partial_fit`` before, and fit the model to all of them, as far as that goes.
 
         Rows are held until there are 10,000, and then let go: what is left of them is a quadratic, expanded at the
