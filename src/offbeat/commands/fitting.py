@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from offbeat import solvers
 from offbeat.commands.holdout import Split
 from offbeat.commands.options import FitRequest
 from offbeat.commands.scoring import Effect, effects, metrics
@@ -24,6 +23,7 @@ from offbeat.fit.solution import Solution
 from offbeat.fit.solve import fit
 from offbeat.models.fitted import FittedModel
 from offbeat.problem import Problem
+from offbeat.solvers.registry import find_solver
 
 SHOWN_CLASSES = 10
 
@@ -147,20 +147,3 @@ def describe_data(split: Split, *, weighted: bool) -> dict[str, Any]:
 def add_files(fitted: FitResult, files: Mapping[str, Path]) -> FitResult:
     """Return the fit with more files on its list."""
     return replace(fitted, files={**fitted.files, **{name: str(path) for name, path in files.items()}})
-
-
-def find_solver(name: str) -> Any:
-    """Return the solver of this name, "auto" as it is.
-
-    Raises
-    ------
-    ProblemError
-        There is none.
-    """
-    made = [getattr(solvers, kind)() for kind in solvers.__all__]
-    known = {solver.name: solver for solver in made}
-    if name == "auto":
-        return "auto"
-    if name not in known:
-        raise ProblemError(f"there is no solver {name!r}; give auto or one of {', '.join(sorted(known))}")
-    return known[name]

@@ -7,9 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from offbeat import datasets, solvers
+from offbeat import datasets
 from offbeat.commands import cluster_options, problem_options, terminal, training_data
-from offbeat.commands.fitting import find_solver
 from offbeat.commands.options import DataRequest, FitRequest, LossName, ModelRequest, SimulationRequest
 from offbeat.commands.simulation_variants import MODES, VARIED, Machines, Task, Variant, in_modes, varied
 from offbeat.data.dataset import Dataset
@@ -21,6 +20,7 @@ from offbeat.errors import DataError, ProblemError
 from offbeat.fit import choice
 from offbeat.fit.inspection import Options
 from offbeat.sideways.schedule import Stealing
+from offbeat.solvers.registry import all_solvers, find_solver
 
 GENERATED = "20000x50"
 
@@ -85,8 +85,7 @@ def make(data: DataRequest | None, model: ModelRequest, how: FitRequest, request
         stealing=Stealing(shards_per_worker=request.shards_per_worker),
     )  # fmt: skip
     if solver.max_staleness == 0 and request.vary is None:
-        known = [getattr(solvers, kind)() for kind in solvers.__all__]
-        able = ", ".join(each.name for each in known if each.max_staleness > 0)
+        able = ", ".join(name for name, each in all_solvers().items() if each.max_staleness > 0)
         notes.append(
             f"{solver.name} needs rounds: only variants with a barrier." + (f" Others: {able}." if able else "")
         )

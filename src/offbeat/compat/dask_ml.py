@@ -16,7 +16,7 @@ import numpy as np
 from scipy.special import xlogy
 from sklearn.utils.metaestimators import available_if
 
-from offbeat import linear_model, losses, solvers
+from offbeat import linear_model, losses
 from offbeat.data.dataset import Data
 from offbeat.engines.base import Engine
 from offbeat.errors import ProblemError
@@ -28,14 +28,16 @@ from offbeat.linear_model._shared.translate import mixed
 from offbeat.linear_model._shared.types import ClassWeight
 from offbeat.problem import Loss, Penalty, Problem
 from offbeat.sideways.protocol import Solver
+from offbeat.solvers.registry import find_solver
 
 SOLVERS = {
-    "admm": solvers.ADMM,
-    "lbfgs": solvers.LBFGS,
-    "newton": solvers.Newton,
-    "proximal_grad": solvers.ProximalGradient,
-    "gradient_descent": solvers.GradientDescent,
+    "admm": "admm",
+    "lbfgs": "lbfgs",
+    "newton": "newton",
+    "proximal_grad": "proximal-gradient",
+    "gradient_descent": "gradient-descent",
 }
+"""Names of solvers in dask-ml, and here."""
 UNPENALISED = ("newton", "gradient_descent")
 """Solvers for which dask-ml leaves the penalty out."""
 SHARES = {"l1": 1.0, "l2": 0.0}
@@ -115,10 +117,8 @@ class DaskML(LinearModel):
 
     def _arguments(self, problem: Problem, dataset: Data, *, warm: bool) -> FitArguments:
         arguments = super()._arguments(problem, dataset, warm=False)
-        chosen = self.solver
-        if isinstance(chosen, str):
-            chosen = SOLVERS[chosen]() if chosen != "auto" else "auto"
-        chosen = warm_solver(problem, dataset, chosen) if warm and chosen == "auto" else chosen
+        chosen = find_solver(SOLVERS.get(self.solver, "auto")) if isinstance(self.solver, str) else self.solver
+        chosen = warm_solver(problem, dataset, chosen) if warm else chosen
         return replace(arguments, solver=chosen, max_iter=float(_kwargs(self).get("max_iter", arguments.max_iter)))
 
 
