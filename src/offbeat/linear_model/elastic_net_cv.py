@@ -10,13 +10,7 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.model_selection import check_cv
-from sklearn.utils.metadata_routing import (
-    MetadataRouter,
-    MethodMapping,
-    _raise_for_params,
-    _routing_enabled,
-    process_routing,
-)
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 
 from offbeat.data.dataset import Dataset
 from offbeat.diagnostics.trace import Trace
@@ -29,6 +23,7 @@ from offbeat.linear_model._cv import folds as _folds
 from offbeat.linear_model._cv import grid as _grid_fit
 from offbeat.linear_model._cv.folds import Fold
 from offbeat.linear_model._cv.gram import FoldGrams, fold_grams, mean_squared_errors, row_errors
+from offbeat.linear_model._cv.routing import check_routed, routing_is_on
 from offbeat.linear_model._shared import parameters, translate
 from offbeat.linear_model._shared.sparse import SparseRegressor
 from offbeat.linear_model._shared.types import CrossValidation, Features
@@ -170,10 +165,10 @@ class ElasticNetCV(SparseRegressor):
             All are ``ValueError``: say what is wrong, where, and what to do.
         """
         started = time.perf_counter()
-        _raise_for_params(params, self, "fit")
+        check_routed(params, self, "fit")
         allowed = Allowance(parameters.number("max_iter", self.max_iter), self.time_limit)
         dataset, total = self._local(X, y, sample_weight)
-        splitting = process_routing(self, "fit", **params).splitter.split if _routing_enabled() else {}
+        splitting = process_routing(self, "fit", **params).splitter.split if routing_is_on() else {}
         folds = _folds.split(self.cv, X, dataset.y, dataset, total, **splitting)
         ratios = [parameters.ratio(value) for value in np.ravel(self.l1_ratio).tolist()]
         if not ratios:

@@ -8,13 +8,7 @@ from typing import Any, Literal, Self, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import get_scorer
-from sklearn.utils.metadata_routing import (
-    MetadataRouter,
-    MethodMapping,
-    _raise_for_params,
-    _routing_enabled,
-    process_routing,
-)
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 
 from offbeat.data.dataset import Dataset
 from offbeat.engines.base import Engine
@@ -25,6 +19,7 @@ from offbeat.linear_model._cv import folds as _folds
 from offbeat.linear_model._cv import grid
 from offbeat.linear_model._cv.folds import Fold
 from offbeat.linear_model._cv.grid import Fitted
+from offbeat.linear_model._cv.routing import check_routed, routing_is_on
 from offbeat.linear_model._cv.scoring import Predicted, as_text, scorer
 from offbeat.linear_model._shared import parameters, translate
 from offbeat.linear_model._shared.base import Start
@@ -187,10 +182,10 @@ class LogisticRegressionCV(ProbabilisticClassifier):
         DataError, TargetError, ProblemError
             All are ``ValueError``: say what is wrong, where, and what to do.
         """
-        _raise_for_params(params, self, "fit")
+        check_routed(params, self, "fit")
         allowed = Allowance(parameters.number("max_iter", self.max_iter), self.time_limit)
         given, dataset, total = self._weights_and_classes(X, y, sample_weight)
-        routed = process_routing(self, "fit", sample_weight=sample_weight, **params) if _routing_enabled() else None
+        routed = process_routing(self, "fit", sample_weight=sample_weight, **params) if routing_is_on() else None
         self.Cs_, self.l1_ratios_ = _grid(self.Cs), _ratios(self.l1_ratios)
         splitting = {} if routed is None else routed.splitter.split
         folds = _folds.split(self.cv, X, dataset.y.astype(np.int64), dataset, total, **splitting)
@@ -292,11 +287,11 @@ class LogisticRegressionCV(ProbabilisticClassifier):
         -------
         score : float
         """
-        _raise_for_params(params, self, "score")
+        check_routed(params, self, "score")
         labels = self._labels(X, y)
         weight = self._weights(X, sample_weight, len(labels))
         options = {} if weight is None else {"sample_weight": weight}
-        if _routing_enabled():
+        if routing_is_on():
             options = process_routing(self, "score", **options, **params).scorer.score
         if self.scoring is None:
             return super().score(X, labels, **options)
