@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from offbeat.commands import terminal
-from offbeat.commands.options import OUTPUT, FitRequest, Json, LossName, ModelRequest, PenaltyName
+from offbeat.commands.options import (
+    OUTPUT,
+    FitRequest,
+    Json,
+    LossName,
+    ModelRequest,
+    PenaltyName,
+    option,
+)
 from offbeat.errors import DataError
 
 if TYPE_CHECKING:
@@ -38,9 +46,7 @@ SHORT = "arriving late"
 
 
 def demo(
-    out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="FOLDER", help="Where files go.", rich_help_panel=OUTPUT)
-    ] = Path("offbeat-demo"),
+    out: Annotated[Path, option("Where files go.", OUTPUT, "FOLDER", names=("--out", "-o"))] = Path("offbeat-demo"),
     rows: Annotated[
         int | None,
         typer.Option(metavar="NUMBER", show_default="all", help="Use so many rows only, chosen at random."),

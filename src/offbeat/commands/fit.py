@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,25 +10,37 @@ import typer
 
 from offbeat.commands import standard_input, terminal
 from offbeat.commands.options import (
-    COLUMNS,
     DATA,
-    MODEL,
     OUTPUT,
     STOPPING,
     TEXT,
+    Alpha,
     DataRequest,
     Decimal,
+    Delta,
+    Drop,
     Encoding,
+    Epsilon,
     FitRequest,
     IndexBase,
+    Intercept,
     Json,
-    LossName,
+    L1Ratio,
+    Loss,
+    MaxIter,
     MemoryBudget,
     ModelRequest,
+    Offset,
+    Penalty,
     PenaltyName,
     Quiet,
     Separator,
+    Standardize,
+    Target,
+    Tol,
+    Weight,
     make_reading,
+    option,
 )
 from offbeat.data.files.reading import Reading
 
@@ -56,10 +67,6 @@ whose probability is predicted. Ctrl-C ends the fit early and keeps the best mod
 """
 
 
-def _choices(names: type[StrEnum]) -> str:
-    return ", ".join(names)
-
-
 @dataclass(frozen=True)
 class Outputs:
     """Where results go; None: nowhere."""
@@ -78,105 +85,32 @@ def fit(
             help="Parquet file or folder, CSV (- is standard input), libsvm (.svm, .txt) or .npy matrix.",
         ),
     ],
-    loss: Annotated[
-        LossName,
-        typer.Option(metavar="LOSS", rich_help_panel=MODEL, show_default=False, help=f"{_choices(LossName)}."),
-    ],
-    target: Annotated[
-        str | None,
-        typer.Option(
-            "--target",
-            "-t",
-            metavar="COLUMN",
-            rich_help_panel=DATA,
-            show_default=False,
-            help="Column to predict; beside a .npy matrix, a .npy file. libsvm files hold their own.",
-        ),
-    ] = None,
-    penalty: Annotated[
-        PenaltyName, typer.Option(metavar="PENALTY", rich_help_panel=MODEL, help=f"{_choices(PenaltyName)}.")
-    ] = PenaltyName.L2,
-    alpha: Annotated[
-        float | None,
-        typer.Option(
-            metavar="NUMBER",
-            rich_help_panel=MODEL,
-            show_default="1e-4; nonnegative: 0",
-            help="Strength of the penalty, beside the mean of the losses.",
-        ),
-    ] = None,
-    l1_ratio: Annotated[
-        float | None,
-        typer.Option(
-            metavar="0..1",
-            rich_help_panel=MODEL,
-            show_default="0.5",
-            help="Share of l1 in the elastic net.",
-        ),
-    ] = None,
-    delta: Annotated[
-        float | None,
-        typer.Option(
-            metavar="NUMBER",
-            rich_help_panel=MODEL,
-            show_default="1.35",
-            help="Residual, in units of the target, beyond which the huber loss is linear.",
-        ),
-    ] = None,
-    epsilon: Annotated[
-        float | None,
-        typer.Option(
-            metavar="NUMBER",
-            rich_help_panel=MODEL,
-            show_default="0.1",
-            help="Residual, in units of the target, up to which the epsilon-insensitive losses are zero.",
-        ),
-    ] = None,
-    standardize: Annotated[
-        bool, typer.Option(help="Penalise columns scaled to unit variance.", rich_help_panel=COLUMNS)
-    ] = True,
-    intercept: Annotated[bool, typer.Option(help="Add an intercept, never penalised.", rich_help_panel=COLUMNS)] = True,
-    weight: Annotated[
-        str | None,
-        typer.Option(metavar="COLUMN", help="Weights of the rows.", rich_help_panel=DATA, show_default=False),
-    ] = None,
-    offset: Annotated[
-        str | None,
-        typer.Option(
-            metavar="COLUMN",
-            rich_help_panel=DATA,
-            show_default=False,
-            help="Added to the linear predictor, such as the log of an exposure.",
-        ),
-    ] = None,
-    drop: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="COLUMN", help="Not a feature; may be repeated.", rich_help_panel=DATA, show_default=False
-        ),
-    ] = None,
-    test_fraction: Annotated[
-        float,
-        typer.Option(metavar="0..1", rich_help_panel=DATA, help="Part of the rows to hold out for metrics."),
-    ] = 0.0,
-    seed: Annotated[int, typer.Option(metavar="NUMBER", help="Chooses the held-out rows.", rich_help_panel=DATA)] = 0,
+    loss: Loss,
+    target: Target = None,
+    penalty: Penalty = PenaltyName.L2,
+    alpha: Alpha = None,
+    l1_ratio: L1Ratio = None,
+    delta: Delta = None,
+    epsilon: Epsilon = None,
+    standardize: Standardize = True,
+    intercept: Intercept = True,
+    weight: Weight = None,
+    offset: Offset = None,
+    drop: Drop = None,
+    test_fraction: Annotated[float, option("Part of the rows to hold out for metrics.", DATA, "0..1")] = 0.0,
+    seed: Annotated[int, option("Chooses the held-out rows.", DATA, "NUMBER")] = 0,
     memory_budget: MemoryBudget = None,
     categorical: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="COLUMN",
-            rich_help_panel=DATA,
-            show_default=False,
-            help="Holds categories, though they look like numbers or dates; may be repeated.",
-        ),
+        option("Holds categories, though they look like numbers or dates; may be repeated.", DATA, "COLUMN", False),
     ] = None,
     na_values: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="TEXT",
-            rich_help_panel=TEXT,
-            show_default="NA, NaN, null, ...",
-            help="Stands for a missing value, beside an empty field; may be repeated; '' for nothing else.",
+        option(
+            "Stands for a missing value, beside an empty field; may be repeated; '' for nothing else.",
+            TEXT,
+            "TEXT",
+            "NA, NaN, null, ...",
         ),
     ] = None,
     separator: Separator = None,
@@ -184,51 +118,17 @@ def fit(
     encoding: Encoding = None,
     index_base: IndexBase = None,
     solver: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME", rich_help_panel=STOPPING, help="auto, newton, lbfgs, proximal-gradient, gradient-descent."
-        ),
+        str, option("auto, newton, lbfgs, proximal-gradient, gradient-descent.", STOPPING, "NAME")
     ] = "auto",
-    workers: Annotated[
-        int | None,
-        typer.Option(metavar="NUMBER", help="Threads.", rich_help_panel=STOPPING, show_default="by size"),
-    ] = None,
-    tol: Annotated[
-        float,
-        typer.Option(metavar="NUMBER", rich_help_panel=STOPPING, help="Relative duality gap at which to stop."),
-    ] = 1e-6,
-    max_iter: Annotated[
-        float, typer.Option(metavar="NUMBER", help="Most passes over the data.", rich_help_panel=STOPPING)
-    ] = 1000.0,
-    time_limit: Annotated[
-        float | None,
-        typer.Option(metavar="SECONDS", rich_help_panel=STOPPING, help="Stop then, with the best model so far."),
-    ] = None,
-    checkpoint: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", rich_help_panel=STOPPING, show_default=False, help="Keep the state of the fit there."
-        ),
-    ] = None,
-    checkpoint_every: Annotated[
-        float, typer.Option(metavar="SECONDS", rich_help_panel=STOPPING, help="How often, besides at the end.")
-    ] = 30.0,
-    resume: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", rich_help_panel=STOPPING, show_default=False, help="Continue the fit with this checkpoint."
-        ),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out", "-o", metavar="FOLDER", help="Save the model there.", rich_help_panel=OUTPUT, show_default=False
-        ),
-    ] = None,
-    report: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Write an HTML report.", rich_help_panel=OUTPUT, show_default=False),
-    ] = None,
+    workers: Annotated[int | None, option("Threads.", STOPPING, "NUMBER", "by size")] = None,
+    tol: Tol = 1e-6,
+    max_iter: MaxIter = 1000.0,
+    time_limit: Annotated[float | None, option("Stop then, with the best model so far.", STOPPING, "SECONDS")] = None,
+    checkpoint: Annotated[Path | None, option("Keep the state of the fit there.", STOPPING, "FILE", False)] = None,
+    checkpoint_every: Annotated[float, option("How often, besides at the end.", STOPPING, "SECONDS")] = 30.0,
+    resume: Annotated[Path | None, option("Continue the fit with this checkpoint.", STOPPING, "FILE", False)] = None,
+    out: Annotated[Path | None, option("Save the model there.", OUTPUT, "FOLDER", False, ("--out", "-o"))] = None,
+    report: Annotated[Path | None, option("Write an HTML report.", OUTPUT, "FILE", False)] = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:

@@ -20,50 +20,6 @@ STOPPING = "Solver and stopping"
 TEXT = "CSV and libsvm files"
 OUTPUT = "Output"
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.", rich_help_panel=OUTPUT)]
-Quiet = Annotated[
-    bool, typer.Option("--quiet", "-q", help="Show no progress on standard error.", rich_help_panel=OUTPUT)
-]
-MemoryBudget = Annotated[
-    str | None,
-    typer.Option(
-        metavar="AMOUNT",
-        help="Such as 1GiB: larger data is streamed from disk.",
-        rich_help_panel=DATA,
-        show_default="a quarter of all",
-    ),
-]
-Separator = Annotated[
-    str | None,
-    typer.Option(
-        metavar="CHARACTER",
-        rich_help_panel=TEXT,
-        show_default=False,
-        help="Between the fields of a CSV file, instead of a comma.",
-    ),
-]
-Decimal = Annotated[
-    str | None,
-    typer.Option(
-        metavar="CHARACTER", rich_help_panel=TEXT, show_default=False, help="Before decimals, instead of a point."
-    ),
-]
-Encoding = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME", rich_help_panel=TEXT, show_default=False, help="Of a CSV file, such as latin-1, if not UTF-8."
-    ),
-]
-IndexBase = Annotated[
-    int | None,
-    typer.Option(
-        metavar="0|1",
-        rich_help_panel=TEXT,
-        show_default=False,
-        help="Index of the first column in a libsvm file, if not 0 where that occurs and 1 elsewhere.",
-    ),
-]
-
 
 class LossName(StrEnum):
     """Losses by their names on the command line."""
@@ -98,6 +54,81 @@ class PenaltyName(StrEnum):
     L2 = "l2"
     ELASTIC_NET = "elastic-net"
     NONNEGATIVE = "nonnegative"
+
+
+def option(
+    help_: str, panel: str, metavar: str | None = None, default: str | bool = True, names: tuple[str, ...] = ()
+) -> typer.models.OptionInfo:
+    """Return an option of a command.
+
+    Parameters
+    ----------
+    help_ : str
+        What it does.
+    panel : str
+        Heading that it stands under.
+    metavar : str, optional
+        What its value is called; None for a switch.
+    default : str or bool
+        What is shown as its default; False for nothing.
+    names : tuple of str
+        Its spellings; by default one, after the parameter.
+    """
+    made: typer.models.OptionInfo = typer.Option(
+        *names, help=help_, rich_help_panel=panel, metavar=metavar, show_default=default
+    )
+    return made
+
+
+Loss = Annotated[LossName, option(f"{', '.join(LossName)}.", MODEL, "LOSS")]
+Penalty = Annotated[PenaltyName, option(f"{', '.join(PenaltyName)}.", MODEL, "PENALTY")]
+Alpha = Annotated[
+    float | None,
+    option("Strength of the penalty, beside the mean of the losses.", MODEL, "NUMBER", "1e-4; nonnegative: 0"),
+]
+L1Ratio = Annotated[float | None, option("Share of l1 in the elastic net.", MODEL, "0..1", "0.5")]
+Delta = Annotated[
+    float | None,
+    option("Residual, in units of the target, beyond which the huber loss is linear.", MODEL, "NUMBER", "1.35"),
+]
+Epsilon = Annotated[
+    float | None,
+    option(
+        "Residual, in units of the target, up to which the epsilon-insensitive losses are zero.", MODEL, "NUMBER", "0.1"
+    ),
+]
+Standardize = Annotated[bool, option("Penalise columns scaled to unit variance.", COLUMNS)]
+Intercept = Annotated[bool, option("Add an intercept, never penalised.", COLUMNS)]
+Target = Annotated[
+    str | None,
+    option(
+        "Column to predict; beside a .npy matrix, a .npy file. libsvm files hold their own.", DATA, "COLUMN", False,
+        ("--target", "-t"),
+    ),
+]  # fmt: skip
+Weight = Annotated[str | None, option("Weights of the rows.", DATA, "COLUMN", False)]
+Offset = Annotated[
+    str | None, option("Added to the linear predictor, such as the log of an exposure.", DATA, "COLUMN", False)
+]
+Drop = Annotated[list[str] | None, option("Not a feature; may be repeated.", DATA, "COLUMN", False)]
+MemoryBudget = Annotated[
+    str | None, option("Such as 1GiB: larger data is streamed from disk.", DATA, "AMOUNT", "a quarter of all")
+]
+Separator = Annotated[
+    str | None, option("Between the fields of a CSV file, instead of a comma.", TEXT, "CHARACTER", False)
+]
+Decimal = Annotated[str | None, option("Before decimals, instead of a point.", TEXT, "CHARACTER", False)]
+Encoding = Annotated[str | None, option("Of a CSV file, such as latin-1, if not UTF-8.", TEXT, "NAME", False)]
+IndexBase = Annotated[
+    int | None,
+    option(
+        "Index of the first column in a libsvm file, if not 0 where that occurs and 1 elsewhere.", TEXT, "0|1", False
+    ),
+]
+Tol = Annotated[float, option("Relative duality gap at which to stop.", STOPPING, "NUMBER")]
+MaxIter = Annotated[float, option("Most passes over the data.", STOPPING, "NUMBER")]
+Json = Annotated[bool, option("Print one JSON object instead of text.", OUTPUT, names=("--json",))]
+Quiet = Annotated[bool, option("Show no progress on standard error.", OUTPUT, names=("--quiet", "-q"))]
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from offbeat.commands.options import (
     MemoryBudget,
     Separator,
     make_reading,
+    option,
 )
 from offbeat.data.files.reading import Reading
 from offbeat.errors import DataError, ProblemError
@@ -82,30 +83,14 @@ def predict(
             metavar="TABLE", show_default=False, help="Rows to predict, in a file as for fit (- is standard input)."
         ),
     ],
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", metavar="FILE", rich_help_panel=OUTPUT, help="A .parquet or .csv file."),
-    ] = None,
+    out: Annotated[Path | None, option("A .parquet or .csv file.", OUTPUT, "FILE", names=("--out", "-o"))] = None,
     column: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="COLUMN",
-            rich_help_panel=OUTPUT,
-            show_default=False,
-            help="Copy it beside the predictions; may be repeated.",
-        ),
+        list[str] | None, option("Copy it beside the predictions; may be repeated.", OUTPUT, "COLUMN", False)
     ] = None,
-    offset: Annotated[
-        str | None,
-        typer.Option(metavar="COLUMN", rich_help_panel=DATA, show_default="as fitted", help="As for fit."),
-    ] = None,
+    offset: Annotated[str | None, option("As for fit.", DATA, "COLUMN", "as fitted")] = None,
     unknown: Annotated[
         Unknown,
-        typer.Option(
-            metavar="WHAT",
-            rich_help_panel=DATA,
-            help="Levels that the model never saw: error, or ignore to take none of the known ones.",
-        ),
+        option("Levels that the model never saw: error, or ignore to take none of the known ones.", DATA, "WHAT"),
     ] = Unknown.ERROR,
     memory_budget: MemoryBudget = None,
     separator: Separator = None,

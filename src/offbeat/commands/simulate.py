@@ -10,24 +10,37 @@ import typer
 
 from offbeat.commands import terminal
 from offbeat.commands.options import (
-    COLUMNS,
     DATA,
-    MODEL,
     OUTPUT,
     STOPPING,
+    Alpha,
     DataRequest,
     Decimal,
+    Delta,
+    Drop,
     Encoding,
+    Epsilon,
     FitRequest,
+    Intercept,
     Json,
+    L1Ratio,
+    Loss,
     LossName,
+    MaxIter,
     MemoryBudget,
     ModelRequest,
+    Offset,
+    Penalty,
     PenaltyName,
     Quiet,
     Separator,
     SimulationRequest,
+    Standardize,
+    Target,
+    Tol,
+    Weight,
     make_reading,
+    option,
 )
 from offbeat.data.files.reading import Reading
 
@@ -60,61 +73,54 @@ pause:2@1.0+0.5/3 (every 3 s)  partition:0-3,7@1.0+0.5  slow-disk:0.05
 """
 
 
-def _panel(help_: str, panel: str, metavar: str, default: str | bool = True) -> typer.models.OptionInfo:
-    option: typer.models.OptionInfo = typer.Option(
-        metavar=metavar, rich_help_panel=panel, help=help_, show_default=default
-    )
-    return option
-
-
 def simulate(
     table: Annotated[
         Path | None,
         typer.Argument(metavar="[TABLE]", show_default=False, help="As for offbeat fit; by default data is made up."),
     ] = None,
-    workers: Annotated[int, _panel("How many.", CLUSTER, "NUMBER")] = 16,
+    workers: Annotated[int, option("How many.", CLUSTER, "NUMBER")] = 16,
     straggler: Annotated[
         list[str] | None,
-        _panel(
+        option(
             "Slower by so many times: 0:10, or 10 for worker 0; may be repeated.", CLUSTER, "[WORKER:]FACTOR", False
         ),
     ] = None,
     fault: Annotated[
-        list[str] | None, _panel("What goes wrong: see above; may be repeated.", CLUSTER, "FAULT", False)
+        list[str] | None, option("What goes wrong: see above; may be repeated.", CLUSTER, "FAULT", False)
     ] = None,
     compute: Annotated[
         str,
-        _panel(
+        option(
             "Seconds of a gradient pass over one worker's share of the rows; also exponential:0.01, heavy:0.01,0.5.",
             CLUSTER,
             "MODEL",
         ),
     ] = "0.01",
-    latency: Annotated[str, _panel("Seconds that a message is under way; likewise.", CLUSTER, "MODEL")] = "0.0005",
-    bandwidth: Annotated[str, _panel("Bytes a second of each machine's link.", CLUSTER, "RATE")] = "1G",
+    latency: Annotated[str, option("Seconds that a message is under way; likewise.", CLUSTER, "MODEL")] = "0.0005",
+    bandwidth: Annotated[str, option("Bytes a second of each machine's link.", CLUSTER, "RATE")] = "1G",
     calibrate: Annotated[
-        Path | None, _panel("Take --compute from the steps of this trace of a fit.", CLUSTER, "TRACE", False)
+        Path | None, option("Take --compute from the steps of this trace of a fit.", CLUSTER, "TRACE", False)
     ] = None,
-    seed: Annotated[int, _panel("Of the simulation, and of made-up data.", CLUSTER, "NUMBER")] = 0,
-    solver: Annotated[str, _panel("auto, or a name as for offbeat fit.", METHOD, "NAME")] = "auto",
+    seed: Annotated[int, option("Of the simulation, and of made-up data.", CLUSTER, "NUMBER")] = 0,
+    solver: Annotated[str, option("auto, or a name as for offbeat fit.", METHOD, "NAME")] = "auto",
     staleness: Annotated[
-        float, _panel("Steps a shard may be ahead of the slowest in asynchronous variants.", METHOD, "NUMBER")
+        float, option("Steps a shard may be ahead of the slowest in asynchronous variants.", METHOD, "NUMBER")
     ] = math.inf,
     topology: Annotated[
-        str, _panel("hub, hub:1 (an update at every arrival), broadcast, tree:2, gossip:3.", METHOD, "NAME")
+        str, option("hub, hub:1 (an update at every arrival), broadcast, tree:2, gossip:3.", METHOD, "NAME")
     ] = "hub",
     shards_per_worker: Annotated[
-        int, _panel("How finely the rows are cut where shards can be stolen.", METHOD, "NUMBER")
+        int, option("How finely the rows are cut where shards can be stolen.", METHOD, "NUMBER")
     ] = 4,
     modes: Annotated[
         str | None,
-        _panel(
+        option(
             "Variants: even, barrier, barrier-stealing, async, async-stealing.", METHOD, "NAME,...", "all that can be"
         ),
     ] = None,
     vary: Annotated[
         str | None,
-        _panel(
+        option(
             "Compare values of workers (of the same speed, on the same data), straggler, staleness, latency, "
             "bandwidth, topology or solver.",
             METHOD,
@@ -123,41 +129,29 @@ def simulate(
         ),
     ] = None,
     generate: Annotated[
-        str | None, _panel("Make up data of this size.", DATA, "ROWSxCOLUMNS", "20000x50, without TABLE")
+        str | None, option("Make up data of this size.", DATA, "ROWSxCOLUMNS", "20000x50, without TABLE")
     ] = None,
-    target: Annotated[
-        str | None,
-        typer.Option(
-            "--target", "-t", metavar="COLUMN", rich_help_panel=DATA, show_default=False, help="Column to predict."
-        ),
-    ] = None,
-    weight: Annotated[str | None, _panel("Weights of the rows.", DATA, "COLUMN", False)] = None,
-    offset: Annotated[str | None, _panel("Added to the linear predictor.", DATA, "COLUMN", False)] = None,
-    drop: Annotated[list[str] | None, _panel("Not a feature; may be repeated.", DATA, "COLUMN", False)] = None,
+    target: Target = None,
+    weight: Weight = None,
+    offset: Offset = None,
+    drop: Drop = None,
     memory_budget: MemoryBudget = None,
     separator: Separator = None,
     decimal: Decimal = None,
     encoding: Encoding = None,
-    loss: Annotated[LossName, _panel(f"{', '.join(LossName)}.", MODEL, "LOSS")] = LossName.LOGISTIC,
-    penalty: Annotated[PenaltyName, _panel(f"{', '.join(PenaltyName)}.", MODEL, "PENALTY")] = PenaltyName.L2,
-    alpha: Annotated[float | None, _panel("Strength of the penalty.", MODEL, "NUMBER", "1e-4")] = None,
-    l1_ratio: Annotated[float | None, _panel("Share of L1 in elastic-net.", MODEL, "0..1", "0.5")] = None,
-    delta: Annotated[float | None, _panel("Of the huber loss.", MODEL, "NUMBER", "1.35")] = None,
-    epsilon: Annotated[float | None, _panel("Of the epsilon-insensitive losses.", MODEL, "NUMBER", "0.1")] = None,
-    standardize: Annotated[bool, typer.Option(help="Penalise scaled columns.", rich_help_panel=COLUMNS)] = True,
-    intercept: Annotated[bool, typer.Option(help="Add an intercept.", rich_help_panel=COLUMNS)] = True,
-    tol: Annotated[float, _panel("Relative duality gap at which to stop.", STOPPING, "NUMBER")] = 1e-4,
-    max_iter: Annotated[float, _panel("Most passes over the data.", STOPPING, "NUMBER")] = 1000.0,
-    time_limit: Annotated[float | None, _panel("Virtual time of each variant.", STOPPING, "SECONDS", False)] = None,
+    loss: Loss = LossName.LOGISTIC,
+    penalty: Penalty = PenaltyName.L2,
+    alpha: Alpha = None,
+    l1_ratio: L1Ratio = None,
+    delta: Delta = None,
+    epsilon: Epsilon = None,
+    standardize: Standardize = True,
+    intercept: Intercept = True,
+    tol: Tol = 1e-4,
+    max_iter: MaxIter = 1000.0,
+    time_limit: Annotated[float | None, option("Virtual time of each variant.", STOPPING, "SECONDS", False)] = None,
     out: Annotated[
-        Path,
-        typer.Option(
-            "--out",
-            "-o",
-            metavar="FILE",
-            rich_help_panel=OUTPUT,
-            help="Page or picture: .html, .png, .pdf or .svg.",
-        ),
+        Path, option("Page or picture: .html, .png, .pdf or .svg.", OUTPUT, "FILE", names=("--out", "-o"))
     ] = Path("simulate.html"),
     as_json: Json = False,
     quiet: Quiet = False,
