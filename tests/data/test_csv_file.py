@@ -17,7 +17,7 @@ import pytest
 from offbeat.data.files import csv
 from offbeat.data.files.csv import csv_table
 from offbeat.data.files.parquet import ParquetTable
-from offbeat.data.files.reading import Reading
+from offbeat.data.files.read_options import ReadOptions
 from offbeat.data.tables.in_memory import MemoryTable
 from offbeat.data.tables.table import column_values, count_missing, feature_columns, fit_encoder
 from offbeat.errors import DataError
@@ -111,19 +111,19 @@ def test_a_column_without_a_name_is_no_feature(tmp_path: Path, budget: int) -> N
 def test_columns_of_text_are_as_they_are_written(tmp_path: Path, budget: int) -> None:
     levels = ["007", "1", "true", "2020-01-01", "NA", "1.50"]
     path = write(tmp_path, "c,x\n" + "".join(f"{level},1\n" for level in levels))
-    table = csv_table(path, budget, Reading(categorical=("c", "no such column"), na_values=()))
+    table = csv_table(path, budget, ReadOptions(categorical=("c", "no such column"), na_values=()))
     assert column_values(table, "c").tolist() == levels
     for level in levels:  # none of them tells that the column is text
-        table = csv_table(write(tmp_path, f"c,x\n{level},1\n"), budget, Reading(categorical=("c",), na_values=()))
+        table = csv_table(write(tmp_path, f"c,x\n{level},1\n"), budget, ReadOptions(categorical=("c",), na_values=()))
         assert column_values(table, "c").tolist() == [level]
 
 
 @pytest.mark.parametrize("budget", [BIG, 1])
 def test_missing_values_as_given(tmp_path: Path, budget: int) -> None:
     path = write(tmp_path, "c,x\nNA,1\nDE,-\nFR,3\n,4\n")
-    table = csv_table(path, budget, Reading(na_values=("-",)))
+    table = csv_table(path, budget, ReadOptions(na_values=("-",)))
     assert count_missing(table, ["c", "x"]) == {"c": 1, "x": 1}
-    assert count_missing(csv_table(path, budget, Reading(na_values=("-", "NA"))), ["c"]) == {"c": 2}
+    assert count_missing(csv_table(path, budget, ReadOptions(na_values=("-", "NA"))), ["c"]) == {"c": 2}
 
 
 GERMAN = "x;n\u00e4me;y\n1,5;caf\u00e9;1\n-0,25;t\u00e9;2\n"
@@ -134,7 +134,7 @@ GERMAN = "x;n\u00e4me;y\n1,5;caf\u00e9;1\n-0,25;t\u00e9;2\n"
 @pytest.mark.parametrize(("suffix", "pack"), [("", bytes), (".GZ", gzip.compress), (".Bz2", bz2.compress)])
 def test_other_separators_decimals_and_encodings(tmp_path: Path, budget: int, encoding: str, suffix: str, pack) -> None:  # type: ignore[no-untyped-def]
     path = write(tmp_path, pack(GERMAN.encode(encoding)), f"a.csv{suffix}")
-    table = csv_table(path, budget, Reading(separator=";", decimal=",", encoding=encoding))
+    table = csv_table(path, budget, ReadOptions(separator=";", decimal=",", encoding=encoding))
     assert column_values(table, "x").tolist() == [1.5, -0.25]
     assert column_values(table, "n\u00e4me").tolist() == ["caf\u00e9", "t\u00e9"]
 
@@ -149,7 +149,7 @@ def test_a_separator_that_is_no_comma_is_named(tmp_path: Path, budget: int) -> N
     for mark in (";", "\t", "|"):
         with pytest.raises(DataError, match=rf"--separator {re.escape(repr(mark))}"):
             csv_table(write(tmp_path, GERMAN.replace(";", mark)), budget)
-    assert csv_table(write(tmp_path, "a;b\n1\n"), budget, Reading(separator=",")).n_rows == 1
+    assert csv_table(write(tmp_path, "a;b\n1\n"), budget, ReadOptions(separator=",")).n_rows == 1
 
 
 @pytest.mark.parametrize("budget", [BIG, 1])
@@ -193,7 +193,7 @@ def test_a_late_word_names_its_column(tmp_path: Path, monkeypatch: pytest.Monkey
     path = write(tmp_path, "\n".join(["x,code", *["1,2"] * 1000, "1,A7"]))
     with pytest.raises(DataError, match=r"column 'code', .*--categorical 'code'.*A7"):
         csv_table(path, budget=100)
-    table = csv_table(path, 100, Reading(categorical=("code",)))
+    table = csv_table(path, 100, ReadOptions(categorical=("code",)))
     assert fit_encoder(table, ["code"]).feature_names == ["code=2", "code=A7"]
 
 
@@ -204,12 +204,12 @@ def test_a_late_word_names_its_column(tmp_path: Path, monkeypatch: pytest.Monkey
 )  # fmt: skip
 def test_bad_options(options: dict[str, Any], message: str) -> None:
     with pytest.raises(DataError, match=message):
-        Reading(**options)
+        ReadOptions(**options)
 
 
-def test_settings_of_reading() -> None:
-    reading = Reading(";", ",", "latin-1", ("-",), ("zip",), 0, 7)
-    kept = json.loads(json.dumps(reading.settings()))
-    assert Reading.from_settings({"target": "y", **kept}) == replace(reading, n_columns=None)
-    assert Reading().settings() == {} and Reading.from_settings({}) == Reading()
-    assert Reading.from_settings(Reading(na_values=()).settings()).na_values == ()
+def test_settings_of_read_options() -> None:
+    read_options = ReadOptions(";", ",", "latin-1", ("-",), ("zip",), 0, 7)
+    kept = json.loads(json.dumps(read_options.settings()))
+    assert ReadOptions.from_settings({"target": "y", **kept}) == replace(read_options, n_columns=None)
+    assert ReadOptions().settings() == {} and ReadOptions.from_settings({}) == ReadOptions()
+    assert ReadOptions.from_settings(ReadOptions(na_values=()).settings()).na_values == ()

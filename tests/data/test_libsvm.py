@@ -16,7 +16,7 @@ from sklearn.datasets import dump_svmlight_file
 from offbeat.data.arrays.in_memory import CSRSource
 from offbeat.data.arrays.spill import SpilledSource
 from offbeat.data.files.libsvm import libsvm_source
-from offbeat.data.files.reading import Reading
+from offbeat.data.files.read_options import ReadOptions
 from offbeat.data.source import CSR, Source
 from offbeat.errors import DataError
 
@@ -110,24 +110,26 @@ def test_a_byte_order_mark_is_no_error(tmp_path: Path, budget: int, mark: bytes)
 def test_base_and_width_come_from_the_model(tmp_path: Path, budget: int) -> None:
     path = write(tmp_path, "1 1:5 2:1\n")  # in a file that starts at 0, the columns 1 and 2
     for base, row in ((0, [0, 5, 1, 0]), (1, [5, 1, 0, 0])):
-        source, _, _ = libsvm_source(path, budget, Reading(index_base=base, n_columns=4))
+        source, _, _ = libsvm_source(path, budget, ReadOptions(index_base=base, n_columns=4))
         assert toarray(source, 0, 1).tolist() == [row]
-    assert libsvm_source(path, budget, Reading(index_base=0))[0].shape == (1, 3)
-    assert libsvm_source(path, budget, Reading(index_base=1, n_columns=1))[0].shape == (1, 2)
+    assert libsvm_source(path, budget, ReadOptions(index_base=0))[0].shape == (1, 3)
+    assert libsvm_source(path, budget, ReadOptions(index_base=1, n_columns=1))[0].shape == (1, 2)
     empty = write(tmp_path, "1\n0 # nothing\n")
-    assert toarray(libsvm_source(empty, budget, Reading(index_base=1, n_columns=2))[0], 0, 2).tolist() == [[0, 0]] * 2
+    assert (
+        toarray(libsvm_source(empty, budget, ReadOptions(index_base=1, n_columns=2))[0], 0, 2).tolist() == [[0, 0]] * 2
+    )
 
 
 @pytest.mark.parametrize("budget", [BIG, 1])
 def test_a_base_is_not_guessed_for_a_model(tmp_path: Path, budget: int) -> None:
-    model = Reading(n_columns=3)
+    model = ReadOptions(n_columns=3)
     assert libsvm_source(write(tmp_path, "1 0:1\n"), budget, model)[2] == 0
     assert libsvm_source(write(tmp_path, "1 3:1\n"), budget, model)[2] == 1
     assert libsvm_source(write(tmp_path, "1\n"), budget, model)[0].shape == (1, 3)
     with pytest.raises(DataError, match=r"does not show whether its indices start at 0 or at 1 \(they go from 1 to 2"):
         libsvm_source(write(tmp_path, "1 1:1 2:1\n"), budget, model)
     with pytest.raises(DataError, match=r"has the index 0, and its indices are said to start at 1"):
-        libsvm_source(write(tmp_path, "1 0:1\n"), budget, Reading(index_base=1))
+        libsvm_source(write(tmp_path, "1 0:1\n"), budget, ReadOptions(index_base=1))
 
 
 def test_missing_file(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from offbeat.data.files.reading import Reading
+from offbeat.data.files.read_options import ReadOptions
 from offbeat.data.opening import open_data
 from offbeat.errors import DataError, TargetError
 from offbeat.linear_model import Lasso, LogisticRegression, Ridge
@@ -206,7 +206,7 @@ def test_types_of_a_csv_file_come_from_the_model(tmp_path: Path) -> None:
     pd.DataFrame({"x": x, "c": levels[code], "y": y}).to_csv(path, index=False)
     frame = pd.DataFrame({"x": x, "c": levels[code]})
     fits = [
-        Ridge(alpha=1e-9, tol=1e-9).fit(open_data(path, reading=Reading(categorical=("c",))), "y"),
+        Ridge(alpha=1e-9, tol=1e-9).fit(open_data(path, read_options=ReadOptions(categorical=("c",))), "y"),
         Ridge(alpha=1e-9, tol=1e-9).fit(frame, y),
     ]
     for model in fits:
@@ -265,12 +265,12 @@ def test_a_libsvm_file_that_is_open_already(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"taken to start at 1, and the model .* start at 0"):
         model.predict(open_data(path))
     right = model.coef_[1] + model.intercept_
-    np.testing.assert_allclose(model.predict(open_data(path, reading=Reading(index_base=0))), [right])
+    np.testing.assert_allclose(model.predict(open_data(path, read_options=ReadOptions(index_base=0))), [right])
     dense = Ridge(alpha=1e-9, tol=1e-9).fit(np.eye(20, 3), np.arange(20.0))
     with pytest.raises(DataError, match="does not show whether its indices start at 0 or at 1"):
         dense.predict(path)
     np.testing.assert_allclose(
-        dense.predict(open_data(path, reading=Reading(index_base=0))), dense.coef_[1] + dense.intercept_
+        dense.predict(open_data(path, read_options=ReadOptions(index_base=0))), dense.coef_[1] + dense.intercept_
     )
 
 
@@ -278,8 +278,8 @@ def test_scores_of_a_csv_file_by_names_of_columns(tmp_path: Path, rng: np.random
     x, v = rng.normal(size=60), rng.integers(1, 4, 60)
     y, path = 2 * x + rng.normal(size=60), tmp_path / "a.csv"
     pd.DataFrame({"x": x, "y": y, "v": v}).to_csv(path, index=False, sep=";", decimal=",")
-    german = Reading(separator=";", decimal=",")
-    model = Ridge(tol=1e-9).fit(open_data(path, reading=german), "y", sample_weight="v")
+    german = ReadOptions(separator=";", decimal=",")
+    model = Ridge(tol=1e-9).fit(open_data(path, read_options=german), "y", sample_weight="v")
     residual, total = (np.sum(v * (y - about) ** 2) for about in (model.predict(x[:, None]), np.average(y, weights=v)))
     assert model.score(path, "y", sample_weight="v") == pytest.approx(1 - residual / total)
 

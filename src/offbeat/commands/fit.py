@@ -39,10 +39,10 @@ from offbeat.commands.options import (
     Target,
     Tol,
     Weight,
-    make_reading,
+    make_read_options,
     option,
 )
-from offbeat.data.files.reading import Reading
+from offbeat.data.files.read_options import ReadOptions
 
 if TYPE_CHECKING:
     from offbeat.problem import Problem
@@ -140,11 +140,13 @@ def fit(
     )
     missing = None if na_values is None else tuple(text for text in na_values if text)
     with terminal.reported_errors(), standard_input.as_file(table) as file:
-        reading = make_reading(
-            Reading(), separator, decimal, encoding,
+        read_options = make_read_options(
+            ReadOptions(), separator, decimal, encoding,
             na_values=missing, categorical=tuple(categorical or ()), index_base=index_base,
         )  # fmt: skip
-        data = DataRequest(file, target, weight, offset, tuple(drop or ()), test_fraction, seed, memory_budget, reading)
+        data = DataRequest(
+            file, target, weight, offset, tuple(drop or ()), test_fraction, seed, memory_budget, read_options
+        )
         raise typer.Exit(_fit(data, model, how, Outputs(out, report, as_json)))
 
 
@@ -163,8 +165,8 @@ def _fit(data: DataRequest, request: ModelRequest, how: FitRequest, outputs: Out
     problem = problem_options.make_problem(request, None if split.classes is None else len(split.classes))
     solution = fitting.run(problem, split, how)
     fitting.require_point(solution)
-    reading = {**data.reading.settings(), **split.train.reading.settings()}
-    settings = {**_settings(data, request, how, problem), **reading}
+    read_options = {**data.read_options.settings(), **split.train.read_options.settings()}
+    settings = {**_settings(data, request, how, problem), **read_options}
     model = fitting.make_model(problem, split, solution, settings)
     files: dict[str, Path] = {}
     if outputs.model is not None:
@@ -194,7 +196,7 @@ def _settings(data: DataRequest, request: ModelRequest, how: FitRequest, problem
     used = {**problem.loss._asdict(), **problem.penalty._asdict()}
     numbers = {name: used.get(name) for name in ("alpha", "l1_ratio", "delta", "epsilon")}
     named = {**asdict(request), **numbers, **asdict(data), **asdict(how)}
-    for name in ("progress", "checkpoint", "checkpoint_every", "resume", "reading"):
+    for name in ("progress", "checkpoint", "checkpoint_every", "resume", "read_options"):
         del named[name]
     plain = {name: str(value) if isinstance(value, Path) else value for name, value in named.items()}
     plain["table"] = data.table.name  # where it lay is nobody's business who gets the model

@@ -13,8 +13,8 @@ import typer
 
 import offbeat
 from offbeat.commands import terminal
-from offbeat.commands.options import Decimal, Encoding, Json, Separator, make_reading
-from offbeat.data.files.reading import Reading
+from offbeat.commands.options import Decimal, Encoding, Json, Separator, make_read_options
+from offbeat.data.files.read_options import ReadOptions
 
 HELP = """
 Describe this installation, a saved model, or a table.
@@ -46,8 +46,8 @@ def info(
         if path is None:
             facts = installation()
         else:
-            reading = make_reading(Reading(), separator, decimal, encoding)
-            facts = of_model(path) if is_model(path) else of_table(path, reading)
+            read_options = make_read_options(ReadOptions(), separator, decimal, encoding)
+            facts = of_model(path) if is_model(path) else of_table(path, read_options)
         if as_json:
             terminal.print_json(facts)
         else:
@@ -111,8 +111,8 @@ def of_model(path: Path) -> dict[str, Any]:
     }
 
 
-def of_table(path: Path, reading: Reading | None = None) -> dict[str, Any]:
-    """Return the columns of a table and how they would be used, or the shape of a matrix; ``reading`` is of text files.
+def of_table(path: Path, read_options: ReadOptions | None = None) -> dict[str, Any]:
+    """Return the columns of a table and how they would be used, or the shape of a matrix.
 
     Raises
     ------
@@ -122,7 +122,7 @@ def of_table(path: Path, reading: Reading | None = None) -> dict[str, Any]:
     from offbeat.data.load import open_data
     from offbeat.data.tables.pandas_index import noted_index
 
-    opened = open_data(path, reading=reading)
+    opened = open_data(path, read_options=read_options)
     if opened.table is None:
         source = opened.source
         assert source is not None

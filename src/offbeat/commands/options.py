@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from offbeat.data.files.reading import Reading
+from offbeat.data.files.read_options import ReadOptions
 
 DEFAULT_ALPHA = 1e-4
 DATA = "Data"
@@ -147,7 +147,7 @@ class DataRequest:
     seed : int
         Of the choice of those rows.
     memory_budget : str, optional
-    reading : Reading
+    read_options : ReadOptions
         How to read a text file.
     """
 
@@ -159,7 +159,7 @@ class DataRequest:
     test_fraction: float = 0.0
     seed: int = 0
     memory_budget: str | None = None
-    reading: Reading = field(default_factory=Reading)
+    read_options: ReadOptions = field(default_factory=ReadOptions)
 
 
 @dataclass(frozen=True)
@@ -191,14 +191,14 @@ class FitRequest:
     resume: Path | None = None
 
 
-def make_reading(
-    known: Reading, separator: str | None, decimal: str | None, encoding: str | None, **others: Any
-) -> Reading:
+def make_read_options(
+    known: ReadOptions, separator: str | None, decimal: str | None, encoding: str | None, **others: Any
+) -> ReadOptions:
     r"""Return how to read a text file: as known, but for the options that were given.
 
     Examples
     --------
-    >>> make_reading(Reading(encoding="cp1252"), separator="\\t", decimal=None, encoding=None).separator
+    >>> make_read_options(ReadOptions(encoding="cp1252"), separator="\\t", decimal=None, encoding=None).separator
     '\t'
     """
     marks = {r"\t": "\t", "tab": "\t"}

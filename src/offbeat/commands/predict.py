@@ -22,10 +22,10 @@ from offbeat.commands.options import (
     Json,
     MemoryBudget,
     Separator,
-    make_reading,
+    make_read_options,
     option,
 )
-from offbeat.data.files.reading import Reading
+from offbeat.data.files.read_options import ReadOptions
 from offbeat.errors import DataError, ProblemError
 
 if TYPE_CHECKING:
@@ -139,8 +139,8 @@ def _open(model: FittedModel, data: NewData) -> tuple[Opened, Dataset]:
     numbers = {column.name for column in (model.encoder.columns if model.encoder else ()) if not column.categorical}
     offset: Any = data.offset or model.settings.get("offset")
     copied = [name for name in data.columns if name not in numbers and name != offset]
-    fitted_reading = Reading.from_settings(model.settings).for_prediction(model.encoder, model.n_features, copied)
-    opened = open_data(data.table, data.memory_budget, make_reading(fitted_reading, **data.given))
+    fitted_options = ReadOptions.from_settings(model.settings).for_prediction(model.encoder, model.n_features, copied)
+    opened = open_data(data.table, data.memory_budget, make_read_options(fitted_options, **data.given))
     fitted = model.settings.get("offset")
     if opened.table is None:
         if data.offset is None and fitted is not None:
@@ -178,7 +178,7 @@ def _copied(opened: Opened, data: NewData) -> dict[str, pa.ChunkedArray]:
             except pa.ArrowException as error:
                 raise DataError(f"--column: {name!r} is of other types in other files: {error}") from error
     columns = {name: pa.chunked_array(parts, types[name]) for name, parts in chunks.items()}
-    texts = opened.reading.categorical
+    texts = opened.read_options.categorical
     return {name: _typed(column) if name in texts else column for name, column in columns.items()}
 
 

@@ -39,10 +39,10 @@ from offbeat.commands.options import (
     Target,
     Tol,
     Weight,
-    make_reading,
+    make_read_options,
     option,
 )
-from offbeat.data.files.reading import Reading
+from offbeat.data.files.read_options import ReadOptions
 
 if TYPE_CHECKING:
     from offbeat.commands.simulation_variants import Result
@@ -164,9 +164,9 @@ def simulate(
         shards_per_worker, modes, vary, generate,
     )  # fmt: skip
     with terminal.reported_errors():
-        reading = make_reading(Reading(), separator, decimal, encoding)
+        read_options = make_read_options(ReadOptions(), separator, decimal, encoding)
         data = None if table is None else DataRequest(
-            table, target, weight, offset, tuple(drop or ()), memory_budget=memory_budget, reading=reading
+            table, target, weight, offset, tuple(drop or ()), memory_budget=memory_budget, read_options=read_options
         )  # fmt: skip
         raise typer.Exit(_simulate(data, model, how, request, out, as_json=as_json))
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from offbeat.data.files.reading import TemporaryFolder
+from offbeat.data.files.text_files import TemporaryFolder
 from offbeat.errors import DataError, OffbeatError
 
 

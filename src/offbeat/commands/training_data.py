@@ -33,7 +33,7 @@ def load_split(request: DataRequest, loss: LossName) -> Split:
     DataError, TargetError
         Something cannot be read, found or used.
     """
-    opened = open_data(request.table, request.memory_budget, request.reading)
+    opened = open_data(request.table, request.memory_budget, request.read_options)
     columns = _features(opened, request)
     target = _values(opened, request, "--target", request.target)
     labels = target_values(opened, target) if loss.classifier else target
@@ -50,7 +50,7 @@ def load_split(request: DataRequest, loss: LossName) -> Split:
         offset=_values(opened, request, "--offset", request.offset),
         memory_budget=request.memory_budget,
         columns=columns,
-        encoder=None if opened.table is None else EncoderOptions(categorical=request.reading.categorical),
+        encoder=None if opened.table is None else EncoderOptions(categorical=request.read_options.categorical),
         target=request.target if opened.table is not None else None,
     )
     del opened  # a copy of the rows may follow
@@ -74,7 +74,7 @@ def _values(opened: Opened, request: DataRequest, option: str, given: str | None
 
 def _features(opened: Opened, request: DataRequest) -> list[str] | None:
     """Return the columns that are features; None for a matrix, where all are."""
-    categorical = request.reading.categorical
+    categorical = request.read_options.categorical
     if opened.table is None:
         if request.drop or categorical:
             option = "--drop" if request.drop else "--categorical"

@@ -236,7 +236,7 @@ class LogisticRegression(DaskML, linear_model.LogisticRegression):
         How the columns of a table became the features that ``coef_`` belongs to.
     target_ : str or None
         Name of the column that was the target, where it is known.
-    reading_ : Reading
+    reading_ : ReadOptions
         How X was read, where it was a text file. Files for prediction are read in the same way.
     certificate_ : Certificate
         Proof of how near the model is to the optimum: ``primal``, ``dual``, ``gap``, ``relative_gap``, ``kind`` and
@@ -327,7 +327,7 @@ class LinearRegression(DaskML, linear_model.LinearRegression):
         How the columns of a table became the features that ``coef_`` belongs to.
     target_ : str or None
         Name of the column that was the target, where it is known.
-    reading_ : Reading
+    reading_ : ReadOptions
         How X was read, where it was a text file. Files for prediction are read in the same way.
     certificate_ : Certificate
         Proof of how near the model is to the optimum: ``primal``, ``dual``, ``gap``, ``relative_gap``, ``kind`` and
@@ -409,7 +409,7 @@ class PoissonRegression(DaskML, linear_model.PoissonRegressor):
         How the columns of a table became the features that ``coef_`` belongs to.
     target_ : str or None
         Name of the column that was the target, where it is known.
-    reading_ : Reading
+    reading_ : ReadOptions
         How X was read, where it was a text file. Files for prediction are read in the same way.
     certificate_ : Certificate
         Proof of how near the model is to the optimum: ``primal``, ``dual``, ``gap``, ``relative_gap``, ``kind`` and

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from offbeat.data.arrays.chunks import in_memory
 from offbeat.data.diagnose import diagnose_non_finite
-from offbeat.data.files.reading import Reading
+from offbeat.data.files.read_options import ReadOptions
 from offbeat.data.fingerprint import Checksum, joined, rows_checksum, sums
 from offbeat.data.shards import Shard
 from offbeat.data.source import CSR, MAX_BLOCK_BYTES, Source
@@ -79,7 +79,7 @@ class Data(Protocol):
         """Name of the target column."""
 
     @property
-    def reading(self) -> Reading:
+    def read_options(self) -> ReadOptions:
         """How the text file was read from which the rows come."""
 
     def shards(self, count: int, cancelled: Callable[[], bool] = ...) -> list[Shard]:
@@ -126,7 +126,7 @@ class Dataset:
         Name of the target column.
     memory_budget : int, optional
         Bytes that reading a source which is not in memory may hold at once, over all workers.
-    reading : Reading
+    read_options : ReadOptions
         How the text file was read from which the rows come.
     """
 
@@ -138,7 +138,7 @@ class Dataset:
     encoder: Encoder | None = None
     target: str | None = None
     memory_budget: int | None = None
-    reading: Reading = field(default_factory=Reading)
+    read_options: ReadOptions = field(default_factory=ReadOptions)
 
     @property
     def n_rows(self) -> int:

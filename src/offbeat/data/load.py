@@ -14,7 +14,7 @@ from offbeat.data.arrays.in_memory import CSRSource
 from offbeat.data.arrays.vectors import offset_vector, raw_vector, target_vector, weight_vector
 from offbeat.data.dataset import Dataset
 from offbeat.data.diagnose import diagnose_non_finite
-from offbeat.data.files.reading import Reading
+from offbeat.data.files.read_options import ReadOptions
 from offbeat.data.memory import memory_bytes
 from offbeat.data.opening import Opened, open_data
 from offbeat.data.source import Source
@@ -94,8 +94,8 @@ def as_dataset(
     (['dest=LAX', 'dest=SFO', 'distance'], array([1., 0., 1.]))
     """
     fitted = _fitted(encoder)
-    reading = None if fitted is None else Reading().for_prediction(fitted, len(fitted.columns))
-    opened = open_data(X, memory_budget, reading)
+    read_options = None if fitted is None else ReadOptions().for_prediction(fitted, len(fitted.columns))
+    opened = open_data(X, memory_budget, read_options)
     budget = memory_bytes(memory_budget)
     n_rows = opened.n_rows
     roles = [name for name in (y, target, sample_weight, offset) if isinstance(name, str)]
@@ -115,7 +115,7 @@ def as_dataset(
         fitted,
         y if isinstance(y, str) else target,
         budget,
-        opened.reading,
+        opened.read_options,
     )
 
 
@@ -194,14 +194,14 @@ def with_columns(source: Source, n_columns: int) -> Source:
     return source.widened(n_columns) if isinstance(source, SpilledSource) else source
 
 
-def libsvm_as_fitted(opened: Opened, reading: Reading) -> Opened:
+def libsvm_as_fitted(opened: Opened, read_options: ReadOptions) -> Opened:
     """Return a libsvm file that is open, with the columns of a model.
 
     Parameters
     ----------
     opened : Opened
-    reading : Reading
-        Of the model: see `Reading.for_prediction`.
+    read_options : ReadOptions
+        Of the model: see `ReadOptions.for_prediction`.
 
     Raises
     ------
@@ -209,13 +209,13 @@ def libsvm_as_fitted(opened: Opened, reading: Reading) -> Opened:
         Its indices start elsewhere than those of the model.
     """
     assert opened.source is not None
-    base, fitted = opened.reading.index_base, reading.index_base
+    base, fitted = opened.read_options.index_base, read_options.index_base
     if fitted is not None and base != fitted:
         raise DataError(
             f"The indices of X were taken to start at {base}, and the model was fitted to indices that start at "
-            f"{fitted}: open the file with Reading(index_base={fitted}), or give its path."
+            f"{fitted}: open the file with ReadOptions(index_base={fitted}), or give its path."
         )
-    return replace(opened, source=with_columns(opened.source, reading.n_columns or 0))
+    return replace(opened, source=with_columns(opened.source, read_options.n_columns or 0))
 
 
 def _fitted(encoder: Encoder | EncoderOptions | None) -> Encoder | None:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from offbeat.data.arrays.chunks import chunked_source
 from offbeat.data.arrays.in_memory import array_source, check_two_dimensions, sparse_source
-from offbeat.data.files.reading import Reading, compression
+from offbeat.data.files.read_options import ReadOptions
+from offbeat.data.files.text_files import compression
 from offbeat.data.memory import memory_bytes
 from offbeat.data.source import Source
 from offbeat.errors import DataError
@@ -37,7 +38,7 @@ class Opened:
         The columns, when X is a table.
     labels : ndarray, shape (n_rows,), optional
         Targets that came with the features, as in libsvm files.
-    reading : Reading
+    read_options : ReadOptions
         How a text file was read, as far as that must be known to read others for the same model.
 
     Examples
@@ -49,7 +50,7 @@ class Opened:
     source: Source | None = None
     table: Tabular | None = None
     labels: NDArray[Any] | None = None
-    reading: Reading = field(default_factory=Reading)
+    read_options: ReadOptions = field(default_factory=ReadOptions)
 
     @property
     def n_rows(self) -> int:
@@ -63,7 +64,9 @@ class NotANumberError(DataError, TypeError):
     """An object in X is not a number: also a ``TypeError``, as Python itself would raise."""
 
 
-def open_data(X: Any, memory_budget: int | float | str | None = None, reading: Reading | None = None) -> Opened:
+def open_data(
+    X: Any, memory_budget: int | float | str | None = None, read_options: ReadOptions | None = None
+) -> Opened:
     """Recognise data, without copying or encoding it.
 
     Pass the result in place of X where a file would otherwise be opened more than once.
@@ -78,7 +81,7 @@ def open_data(X: Any, memory_budget: int | float | str | None = None, reading: R
     memory_budget : int, str or None
         Bytes, or a string such as ``"1GiB"``; by default a quarter of the machine's memory. Files that take
         more are streamed. Arrays and tables that are in memory already do not count.
-    reading : Reading, optional
+    read_options : ReadOptions, optional
         How to read a CSV or libsvm file.
 
     Returns
@@ -100,7 +103,7 @@ def open_data(X: Any, memory_budget: int | float | str | None = None, reading: R
         return X
     budget = memory_bytes(memory_budget)
     if isinstance(X, str | Path):
-        return _open_path(Path(X), budget, reading or Reading())
+        return _open_path(Path(X), budget, read_options or ReadOptions())
     if isinstance(X, list | tuple) and X and all(isinstance(part, str | Path) for part in X):
         from offbeat.data.files.parquet import parquet_table
 
@@ -159,7 +162,7 @@ def _as_scipy(X: Any) -> Any:
         raise DataError(f"X cannot be made a sparse matrix of SciPy: {error}.") from error
 
 
-def _open_path(path: Path, budget: int, reading: Reading) -> Opened:
+def _open_path(path: Path, budget: int, read_options: ReadOptions) -> Opened:
     from offbeat.data.arrays.npy import npy_source
     from offbeat.data.files.csv import csv_table
     from offbeat.data.files.libsvm import libsvm_source
@@ -175,10 +178,10 @@ def _open_path(path: Path, budget: int, reading: Reading) -> Opened:
     if kind == ".npy" and not compressed:
         return Opened(source=npy_source(path, budget))
     if kind in (".csv", ".tsv"):
-        return Opened(table=csv_table(path, budget, reading), reading=reading)
+        return Opened(table=csv_table(path, budget, read_options), read_options=read_options)
     if kind in LIBSVM and compressed != "zstd":
-        source, labels, index_base = libsvm_source(path, budget, reading)
-        return Opened(source=source, labels=labels, reading=replace(reading, index_base=index_base))
+        source, labels, index_base = libsvm_source(path, budget, read_options)
+        return Opened(source=source, labels=labels, read_options=replace(read_options, index_base=index_base))
     raise DataError(f"{path} is of no known type. Known are {KNOWN}.")
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from offbeat.data.files.parquet import ParquetTable
-from offbeat.data.files.reading import Reading, TemporaryFolder, compression, in_memory_bytes
+from offbeat.data.files.read_options import ReadOptions
+from offbeat.data.files.text_files import TemporaryFolder, compression, in_memory_bytes
 from offbeat.data.tables.in_memory import MemoryTable
 from offbeat.data.tables.pandas_index import index_metadata
 from offbeat.data.tables.text_numbers import is_number
@@ -23,11 +24,11 @@ _SHOWN = 200
 _UNNAMED = re.compile(r"Unnamed: \d+")
 
 
-def csv_table(path: Path, budget: int, reading: Reading | None = None) -> MemoryTable | ParquetTable:
+def csv_table(path: Path, budget: int, read_options: ReadOptions | None = None) -> MemoryTable | ParquetTable:
     r"""Read a CSV file with a header; compressed ones too.
 
-    Unless `reading` says otherwise, empty fields, ``NA``, ``NaN``, ``null`` and the like are missing values, in columns
-    of text as well. A column without a name (the index, where pandas wrote the file) is no feature.
+    Empty fields, ``NA``, ``NaN``, ``null`` and the like are missing values, in columns of text as well, unless
+    ``read_options`` has other ones. A column without a name (the index, where pandas wrote the file) is no feature.
 
     Parameters
     ----------
@@ -36,7 +37,7 @@ def csv_table(path: Path, budget: int, reading: Reading | None = None) -> Memory
     budget : int
         Bytes. A file that would take more is converted, once, to a temporary Parquet file, which is removed
         when the table is forgotten. The types of the columns then follow from the first 16 MiB.
-    reading : Reading, optional
+    read_options : ReadOptions, optional
         Separator, encoding and so on.
 
     Returns
@@ -58,7 +59,7 @@ def csv_table(path: Path, budget: int, reading: Reading | None = None) -> Memory
     """
     import pyarrow.csv as pc
 
-    options = _options(path, reading or Reading())
+    options = _options(path, read_options or ReadOptions())
     if in_memory_bytes(path) > budget:
         return _convert(path, options)
     with _csv_errors(path), _stream(path) as file:
@@ -70,22 +71,22 @@ def csv_table(path: Path, budget: int, reading: Reading | None = None) -> Memory
     return MemoryTable.from_arrow(table.replace_schema_metadata(_without_name(names)))
 
 
-def _options(path: Path, reading: Reading) -> dict[str, Any]:
+def _options(path: Path, read_options: ReadOptions) -> dict[str, Any]:
     """Return the options of Arrow's reader, by their names."""
     import pyarrow as pa
     import pyarrow.csv as pc
 
-    separator = reading.separator or ("\t" if ".tsv" in map(str.lower, path.suffixes) else None)
+    separator = read_options.separator or ("\t" if ".tsv" in map(str.lower, path.suffixes) else None)
     if separator is None:
-        _check_separator(path, reading)
-    missing = {} if reading.na_values is None else {"null_values": ["", *reading.na_values]}
+        _check_separator(path, read_options)
+    missing = {} if read_options.na_values is None else {"null_values": ["", *read_options.na_values]}
     return {
-        "read_options": pc.ReadOptions(encoding=reading.encoding, block_size=_MEMORY_BLOCK_BYTES),
+        "read_options": pc.ReadOptions(encoding=read_options.encoding, block_size=_MEMORY_BLOCK_BYTES),
         "parse_options": pc.ParseOptions(delimiter=separator or ",", newlines_in_values=True),
         "convert_options": pc.ConvertOptions(
             strings_can_be_null=True,
-            decimal_point=reading.decimal,
-            column_types=dict.fromkeys(reading.categorical, pa.string()),
+            decimal_point=read_options.decimal,
+            column_types=dict.fromkeys(read_options.categorical, pa.string()),
             **missing,
         ),
     }
@@ -134,17 +135,18 @@ def _without_name(names: list[str]) -> dict[bytes, bytes] | None:
     return index_metadata(name for name in names if not name or _UNNAMED.fullmatch(name))
 
 
-def _check_separator(path: Path, reading: Reading) -> None:
+def _check_separator(path: Path, read_options: ReadOptions) -> None:
     """Raise `DataError` if the first line has other separators and no comma."""
     line = ""
     with suppress(OSError), _stream(path) as file:  # what cannot be read is reported by who reads all of it
-        line = file.read(_HEADER_BYTES).decode(reading.encoding, errors="replace").partition("\n")[0]
+        line = file.read(_HEADER_BYTES).decode(read_options.encoding, errors="replace").partition("\n")[0]
     mark = max(SEPARATORS, key=line.count)
     if "," in line or mark not in line:
         return
     raise DataError(
         f"{path}: the first line has {SEPARATORS[mark]} and no comma. If they separate the fields, say so "
-        f"(--separator {mark!r}, or Reading(separator={mark!r})), and give decimal ',' if numbers are written like 1,5."
+        f"(--separator {mark!r}, or ReadOptions(separator={mark!r})), and give decimal ',' if numbers are written "
+        "like 1,5."
     )
 
 
@@ -171,7 +173,7 @@ def _csv_errors(path: Path, names: list[str] | None = None) -> Iterator[None]:
         if isinstance(error, UnicodeError) or "UTF8" in message:
             raise DataError(
                 f"{path} is not text in the encoding that was expected ({message}). Give its encoding "
-                "(--encoding latin-1, or Reading(encoding='latin-1')), or convert it to UTF-8."
+                "(--encoding latin-1, or ReadOptions(encoding='latin-1')), or convert it to UTF-8."
             ) from error
         if "straddl" in message or message.count("\n") > 1:
             message = f"{_shortened(message)} (is a quotation mark not closed?)"
@@ -193,5 +195,5 @@ def _column(message: str, names: list[str] | None) -> str:
         return ""
     return (
         f", column {names[number]!r}, whose type follows from the first rows (if it is text, say so: "
-        f"--categorical {names[number]!r}, or Reading(categorical=...))"
+        f"--categorical {names[number]!r}, or ReadOptions(categorical=...))"
     )

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from offbeat.data.arrays.in_memory import sparse_source
 from offbeat.data.arrays.spill import SpilledSource, spill_rows
-from offbeat.data.files.reading import Reading, TemporaryFolder, in_memory_bytes, open_bytes
+from offbeat.data.files.read_options import ReadOptions
+from offbeat.data.files.text_files import TemporaryFolder, in_memory_bytes, open_bytes
 from offbeat.data.source import Source
 from offbeat.data.tables.text_numbers import is_number
 from offbeat.errors import DataError
@@ -20,7 +21,9 @@ from offbeat.errors import DataError
 _LINE = re.compile(r"\s*[-+.,\w]+(\s+qid:\d+)?(\s+\d+:[-+.\w]+)*\s*(#.*)?")
 
 
-def libsvm_source(path: Path, budget: int, reading: Reading | None = None) -> tuple[Source, NDArray[np.float64], int]:
+def libsvm_source(
+    path: Path, budget: int, read_options: ReadOptions | None = None
+) -> tuple[Source, NDArray[np.float64], int]:
     r"""Read a file of ``label index:value index:value ...`` lines; ``.gz`` and ``.bz2`` too.
 
     Parameters
@@ -30,7 +33,7 @@ def libsvm_source(path: Path, budget: int, reading: Reading | None = None) -> tu
     budget : int
         Bytes. A file that would take more is converted, once, to temporary binary files, which are removed
         when the source is forgotten.
-    reading : Reading, optional
+    read_options : ReadOptions, optional
         At which index columns start, and how many a model has. Where only the latter is known, the file must show
         the former: by an index 0, or by one that is the number of columns.
 
@@ -57,7 +60,7 @@ def libsvm_source(path: Path, budget: int, reading: Reading | None = None) -> tu
     >>> source.shape, labels, index_base
     ((2, 3), array([ 1., -1.]), 1)
     """
-    wanted = reading or Reading()
+    wanted = read_options or ReadOptions()
     large = in_memory_bytes(path) > budget
     with _libsvm_errors(path):
         source, labels, used = _spilled(path, budget) if large else _loaded(path)
@@ -80,10 +83,10 @@ def _loaded(path: Path) -> tuple[object, NDArray[np.float64], tuple[int, int] | 
     return X, labels, (int(X.indices.min()), int(X.indices.max())) if X.nnz else None
 
 
-def _index_base(path: Path, used: tuple[int, int] | None, reading: Reading) -> int:
+def _index_base(path: Path, used: tuple[int, int] | None, read_options: ReadOptions) -> int:
     """Return the index of the first column; ``used`` has the lowest and the highest index of the file."""
     lowest, highest = used or (1, 1)
-    base = reading.index_base
+    base = read_options.index_base
     if base == 1 and lowest == 0:
         raise DataError(
             f"{path} has the index 0, and its indices are said to start at 1, as those of the fit did. If they start "
@@ -91,10 +94,10 @@ def _index_base(path: Path, used: tuple[int, int] | None, reading: Reading) -> i
         )
     if base is not None:
         return base
-    if reading.n_columns is not None and used and lowest > 0 and highest != reading.n_columns:
+    if read_options.n_columns is not None and used and lowest > 0 and highest != read_options.n_columns:
         raise DataError(
             f"{path} does not show whether its indices start at 0 or at 1 (they go from {lowest} to {highest}, and the "
-            f"model has {reading.n_columns} features): say so (--index-base, or Reading(index_base=...))."
+            f"model has {read_options.n_columns} features): say so (--index-base, or ReadOptions(index_base=...))."
         )
     return min(lowest, 1)
 

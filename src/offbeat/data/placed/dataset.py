@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offbeat.data.dataset import Float64s, Traits, facts_of_parts
-from offbeat.data.files.reading import Reading
+from offbeat.data.files.read_options import ReadOptions
 from offbeat.data.placed.partitions import (
     DataPartition,
     LabelEncoding,
@@ -113,9 +113,9 @@ class PlacedDataset:
         return self.preprocessing.target
 
     @property
-    def reading(self) -> Reading:
+    def read_options(self) -> ReadOptions:
         """The defaults: a cluster reads no text files."""
-        return Reading()
+        return ReadOptions()
 
     @property
     def classes(self) -> NDArray[Any] | None:

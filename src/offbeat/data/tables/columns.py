@@ -287,6 +287,6 @@ def _advice(name: str, dtype: pa.DataType) -> str:
     if at.is_binary(dtype) or at.is_large_binary(dtype) or at.is_fixed_size_binary(dtype):
         return (
             "Decode it to text if it holds categories, or drop it. A CSV file with such a column is not UTF-8: give "
-            "its encoding (--encoding latin-1, or Reading(encoding='latin-1'))."
+            "its encoding (--encoding latin-1, or ReadOptions(encoding='latin-1'))."
         )
     return "Convert it to numbers or text, or drop it."

@@ -18,7 +18,7 @@ from offbeat import solvers
 from offbeat.data.arrays.vectors import check_present, weight_vector
 from offbeat.data.dataset import Data, Dataset
 from offbeat.data.diagnose import diagnose_non_finite
-from offbeat.data.files.reading import Reading
+from offbeat.data.files.read_options import ReadOptions
 from offbeat.data.load import as_dataset, libsvm_as_fitted, target_values
 from offbeat.data.opening import Opened, open_data
 from offbeat.data.tables.encoding import Encoder
@@ -51,7 +51,7 @@ class LinearModel(BaseEstimator):
     encoder_: Encoder | None
     target_: str | None
     by_name_: bool = False
-    reading_: Reading
+    read_options_: ReadOptions
 
     def __init__(
         self,
@@ -82,9 +82,9 @@ class LinearModel(BaseEstimator):
         self.callbacks = callbacks
         self.memory_budget = memory_budget
 
-    def _open(self, X: Any, y: Any, reading: Reading | None = None) -> Opened:
+    def _open(self, X: Any, y: Any, read_options: ReadOptions | None = None) -> Opened:
         """Recognise the data; raise the errors that scikit-learn's tools expect of a missing or odd target."""
-        opened = open_data(X, self.memory_budget, reading)
+        opened = open_data(X, self.memory_budget, read_options)
         if y is None and opened.labels is None:
             raise TargetError(
                 f"This {type(self).__name__} estimator requires y to be passed, but the target y is None."
@@ -129,12 +129,12 @@ class LinearModel(BaseEstimator):
         return cast("tuple[Dataset, float]", self._dataset(self._here(X), y, sample_weight))
 
     def _remember(self, X: Any, dataset: Data) -> None:
-        """Set ``n_features_in_``, ``feature_names_in_``, ``encoder_``, ``target_`` and ``reading_``."""
+        """Set ``n_features_in_``, ``feature_names_in_``, ``encoder_``, ``target_`` and ``read_options_``."""
         for name in ("stream_", "n_samples_seen_"):  # what was seen before is no part of what comes now
             self.__dict__.pop(name, None)
         self.encoder_ = dataset.encoder
         self.target_ = dataset.target
-        self.by_name_, self.reading_ = _holds_more(X, dataset), dataset.reading
+        self.by_name_, self.read_options_ = _holds_more(X, dataset), dataset.read_options
         if self._by_name(X) or dataset.cluster is not None:
             self.__dict__.pop("feature_names_in_", None)
             if dataset.encoder is not None:
@@ -265,15 +265,15 @@ class LinearModel(BaseEstimator):
 
     def _reopened(self, X: Any, target: Any = None) -> Opened:
         """Open data for a model that is there: text files, be they opened already, are read as those of the fit."""
-        reading = self._reading(target)
-        opened = open_data(X, self.memory_budget, reading)
-        return opened if opened.labels is None else libsvm_as_fitted(opened, reading)
+        read_options = self._prediction_read_options(target)
+        opened = open_data(X, self.memory_budget, read_options)
+        return opened if opened.labels is None else libsvm_as_fitted(opened, read_options)
 
-    def _reading(self, target: Any = None) -> Reading:
+    def _prediction_read_options(self, target: Any = None) -> ReadOptions:
         """Return how text files are read for this model: columns are what they were in the fit, the target too."""
         classes = self.__dict__.get("classes_")
         texts = [target] if isinstance(target, str) and classes is not None and classes.dtype.kind in "OUS" else []
-        return self.reading_.for_prediction(self.encoder_, self.n_features_in_, texts)
+        return self.read_options_.for_prediction(self.encoder_, self.n_features_in_, texts)
 
 
 def warm_solver(problem: Problem, dataset: Data, wanted: Any) -> Any:

@@ -77,7 +77,9 @@ class StreamModel(LinearModel):
         else:
             if not self._by_name(X):
                 validate_data(self, X, reset=False, skip_check_array=True, ensure_2d=False)
-            dataset = as_dataset(self._open(X, y, self._reading(target)), y, encoder=self.encoder_, **options)
+            dataset = as_dataset(
+                self._open(X, y, self._prediction_read_options(target)), y, encoder=self.encoder_, **options
+            )
             known = self.stream_.n_columns
             if dataset.n_columns != known:
                 raise DataError(

@@ -64,7 +64,7 @@ class ClassStream(RunningStream):
         """
         check_here(X=X, y=y)
         known = self._known_classes(classes)
-        opened = self._open(X, y, self._reading(y) if hasattr(self, "stream_") else None)
+        opened = self._open(X, y, self._prediction_read_options(y) if hasattr(self, "stream_") else None)
         codes = encode_known(target_values(opened, y), known)
         target, n_outputs = y if isinstance(y, str) else None, len(known) if len(known) > 2 else 1
         dataset = self._open_batch(X, codes, sample_weight, target, n_outputs)

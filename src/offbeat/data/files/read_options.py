@@ -1,26 +1,26 @@
-"""How text files are to be read: what they do not say of themselves. Light to import: the command's help loads it."""
+"""How CSV and libsvm files are read, where the files themselves do not say it.
+
+Imports little: the help of the command loads this module.
+"""
 
 from __future__ import annotations
 
 import codecs
-import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from offbeat.errors import DataError
 
 if TYPE_CHECKING:
     from offbeat.data.tables.encoding import Encoder
 
-COMPRESSED = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
-_INFLATION = 6
-_KEPT = ("separator", "decimal", "encoding", "na_values", "categorical", "index_base")
+MODEL_SETTINGS = ("separator", "decimal", "encoding", "na_values", "categorical", "index_base")
+"""Options that a model remembers, so that files for predictions are read as that of the fit was."""
 
 
 @dataclass(frozen=True)
-class Reading:
+class ReadOptions:
     """How to read CSV and libsvm files; pass it to `offbeat.data.load.open_data`.
 
     Parameters
@@ -48,7 +48,7 @@ class Reading:
 
     Examples
     --------
-    >>> Reading(separator=";", decimal=",").encoding
+    >>> ReadOptions(separator=";", decimal=",").encoding
     'utf-8'
     """
 
@@ -77,7 +77,7 @@ class Reading:
         if self.index_base not in (None, 0, 1):
             raise DataError(f"The indices of a libsvm file start at 0 or 1, not at {self.index_base}.")
 
-    def for_prediction(self, encoder: Encoder | None, n_columns: int, texts: Iterable[str] = ()) -> Reading:
+    def for_prediction(self, encoder: Encoder | None, n_columns: int, texts: Iterable[str] = ()) -> ReadOptions:
         """Return how a file is read for a model: columns are what they were when it was fitted.
 
         Parameters
@@ -98,85 +98,22 @@ class Reading:
 
         Examples
         --------
-        >>> Reading(decimal=",", separator=";").settings()
+        >>> ReadOptions(decimal=",", separator=";").settings()
         {'separator': ';', 'decimal': ','}
         """
         plain = {field.name: field.default for field in fields(self)}
-        values = {name: getattr(self, name) for name in _KEPT if getattr(self, name) != plain[name]}
+        values = {name: getattr(self, name) for name in MODEL_SETTINGS if getattr(self, name) != plain[name]}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
     @classmethod
-    def from_settings(cls, settings: Mapping[str, Any]) -> Reading:
+    def from_settings(cls, settings: Mapping[str, Any]) -> ReadOptions:
         """Return what `settings` was made of; other settings are ignored.
 
         Examples
         --------
-        >>> Reading.from_settings({"categorical": ["zip"], "alpha": 0.1}).categorical
+        >>> ReadOptions.from_settings({"categorical": ["zip"], "alpha": 0.1}).categorical
         ('zip',)
         """
-        kept = {name: settings[name] for name in _KEPT if settings.get(name) is not None}
+        kept = {name: settings[name] for name in MODEL_SETTINGS if settings.get(name) is not None}
         values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in kept.items()}
         return cls(**values)
-
-
-class TemporaryFolder:
-    """A folder that disappears with this object.
-
-    Examples
-    --------
-    >>> folder = TemporaryFolder()
-    >>> path = folder.path
-    >>> del folder
-    >>> path.exists()
-    False
-    """
-
-    def __init__(self) -> None:
-        import shutil
-        import tempfile
-
-        self.path = Path(tempfile.mkdtemp(prefix="offbeat-"))
-        self.remove = weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
-
-
-def compression(path: Path) -> str | None:
-    """Return how a file is compressed, by its name.
-
-    Examples
-    --------
-    >>> compression(Path("a.csv.GZ")), compression(Path("a.csv"))
-    ('gzip', None)
-    """
-    return COMPRESSED.get(path.suffix.lower())
-
-
-def in_memory_bytes(path: Path) -> int:
-    """Return about how much memory the content of a text file takes.
-
-    Raises
-    ------
-    DataError
-        The file cannot be read.
-    """
-    # Text takes about as much as the numbers it spells; parsing needs both for a while.
-    try:
-        size = path.stat().st_size
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}.") from error
-    return 2 * size * (_INFLATION if compression(path) else 1)
-
-
-def open_bytes(path: Path) -> IO[bytes]:
-    """Open a file that may be compressed (gzip, bzip2), after its byte-order mark if it has one."""
-    import bz2
-    import gzip
-
-    openers: dict[str | None, Callable[..., Any]] = {"gzip": gzip.open, "bz2": bz2.open}
-    file: IO[bytes] = openers.get(compression(path), open)(path, "rb")
-    try:
-        if file.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
-            file.seek(0)
-    except BaseException:
-        file.close()
-        raise
-    return file
