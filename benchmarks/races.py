@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -15,6 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offbeat import penalties
+from offbeat.data.shards import Targets
+from offbeat.data.source import CSR
+from offbeat.kernels.arguments import DenseMetric, DenseState, PenaltyStep, SparseMetric, SparseState
 
 Floats = NDArray[np.float64]
 PASSES = 10
@@ -43,9 +47,11 @@ def dense(n: int, k: int, threads: int) -> tuple[Floats, Floats, float]:
     from offbeat.kernels import saga
 
     x, none, ones = np.zeros(k + 1), np.zeros(k + 1), np.ones(k)
-    metric, rule = (np.zeros(k), np.ones(k + 1), False), (ones, ones, ones)
+    metric, rule = DenseMetric(np.zeros(k), np.ones(k + 1), False), PenaltyStep(ones, ones, ones)
     kernel = saga.dense_shared if threads > 1 else saga.dense_epoch
-    seconds = _visited(kernel, _frozen(np.ones((n, k))), n, (x, none), (), metric, rule, threads)
+    seconds = _visited(
+        kernel, _frozen(np.ones((n, k))), n, lambda fresh: DenseState(x, none, fresh), metric, rule, threads
+    )
     return -x, np.full(k + 1, float(PASSES * n)), seconds
 
 
@@ -57,10 +63,11 @@ def sparse(n: int, k: int, entries: int, threads: int) -> tuple[Floats, Floats, 
     indices = np.random.default_rng(0).choice(k, (n, entries), p=share / share.sum()).astype(np.int32).ravel()
     indptr = np.arange(0, n * entries + 1, entries, dtype=np.int32)
     x, none, ones, numbers = np.zeros(k), np.zeros(k + 1), np.ones(k), np.zeros(3)
-    metric, rule = (np.ones(k + 1), ones, none, np.zeros(k), -1.0), (ones, ones, ones)
-    X = tuple(map(_frozen, (indptr, indices, np.ones(n * entries))))
+    metric = SparseMetric(np.ones(k + 1), ones, none, np.zeros(k), -1.0)
+    rule = PenaltyStep(ones, ones, ones)
+    X = CSR(*map(_frozen, (indptr, indices, np.ones(n * entries))))
     kernel = saga_sparse.sparse_shared if threads > 1 else saga_sparse.sparse_epoch
-    seconds = _visited(kernel, X, n, (x, none), (numbers,), metric, rule, threads)
+    seconds = _visited(kernel, X, n, lambda fresh: SparseState(x, none, fresh, numbers), metric, rule, threads)
     made = PASSES * np.bincount(indices, minlength=k).astype(np.float64)
     return np.append(-x, -numbers[0]), np.append(made, float(PASSES * n)), seconds
 
@@ -71,18 +78,16 @@ def _frozen(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _visited(
-    kernel: Any, X: Any, n: int, state: tuple[Floats, Floats], rest: Any, metric: Any, rule: Any, threads: int
+    kernel: Any, X: Any, n: int, state: Callable[[Floats], Any], metric: Any, rule: Any, threads: int
 ) -> float:
     """Have all rows visited, a part by each thread; return the seconds."""
-    target = tuple(map(_frozen, (np.zeros(n), np.empty(0), np.empty(0))))
-    x, average = state
+    target = Targets(*map(_frozen, (np.zeros(n), np.empty(0), np.empty(0))))
 
     def run(rows: NDArray[np.int64]) -> None:
-        fresh = np.zeros_like(average)
+        fresh = np.zeros(len(metric.rate))
         for _ in range(PASSES):  # each with a table that knows of no slopes: moves are held against nothing
             kernel(
-                Linear(), penalties.Zero(), X, target, np.zeros(n), rows, (x, average, fresh, *rest), metric, rule,
-                np.zeros(5),
+                Linear(), penalties.Zero(), X, target, np.zeros(n), rows, state(fresh), metric, rule, np.zeros(5)
             )  # fmt: skip
 
     run(np.empty(0, np.int64))  # compiles

@@ -239,7 +239,7 @@ class _Targets:
 
 
 def _loss_sums(loss: Any, z: Floats, y: Floats, weight: Floats) -> tuple[float, float, float, float]:
-    from offbeat.kernels.rows import loss_sum
+    from offbeat.kernels.evaluation import loss_sum
 
     total, slope, bend, at_zero = loss_sum(loss, z, y, weight)
     return total, slope, bend, at_zero

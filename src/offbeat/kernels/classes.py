@@ -1,7 +1,8 @@
-"""Multinomial loss: one pass over rows with a predictor per class. Products through BLAS, the softmax compiled.
+"""Multinomial loss: one pass over rows with a predictor for each class.
 
-``l(z, y) = log sum_c exp(z_c) - z_y``, ``theta = softmax(z) - e_y``. With ``p = softmax(z)`` a product of its Hessian
-with predictors ``t`` is ``p (t - p't)``, so that the shares ``p`` of each row are all that has to be kept.
+``l(z, y) = log sum_c exp(z_c) - z_y``, ``theta = softmax(z) - e_y``. With the probabilities ``p = softmax(z)`` a
+product of its Hessian with predictors ``t`` is ``p (t - p't)``: the probabilities of each row are all that is kept.
+Dense rows have their products from BLAS, so that only the softmax is compiled for them.
 """
 
 from __future__ import annotations
@@ -9,9 +10,9 @@ from __future__ import annotations
 import numpy as np
 
 from offbeat.kernels.compiled import kernel
-from offbeat.kernels.lanes import add_row
+from offbeat.kernels.intrinsics import add_row
 
-ROWS = 512
+ROWS_AT_ONCE = 512  # dense rows whose predictors are made together
 
 
 @kernel(error_model="numpy")
@@ -50,41 +51,39 @@ def softmax_rows(z, y, v, head):
 
 
 @kernel(error_model="numpy")
-def keep_shares(theta, y, v, shares):
+def keep_probabilities(theta, y, v, probabilities):
     """Write ``softmax(z)`` of each row, given ``v (softmax(z) - e_y)``; rows without weight get zeros."""
     for i in range(theta.shape[0]):
         weight = v[i] if v.shape[0] > 0 else 1.0
         for c in range(theta.shape[1]):
-            shares[i, c] = theta[i, c] / weight if weight > 0.0 else 0.0
+            probabilities[i, c] = theta[i, c] / weight if weight > 0.0 else 0.0
         if weight > 0.0:
-            shares[i, int(y[i])] += 1.0
+            probabilities[i, int(y[i])] += 1.0
 
 
 @kernel(fastmath={"reassoc", "contract", "nsz"}, error_model="numpy")
-def sparse_evaluate(X, target, at, first, last, head, gradient, shares, each):
+def sparse_evaluate(X, target, point, first, last, head, gradient, probabilities, each):
     """Add loss and gradient over CSR rows, about zero: one look at each row, in both directions.
 
     Parameters
     ----------
-    X : tuple
-        ``indptr, indices, data``.
-    target : tuple
+    X : CSR
+    target : Targets
         Class indices, weights and offsets of all rows, each of shape (n,); the latter two may be empty.
-    at : tuple
-        Coefficients of shape (k, n_classes) and intercepts.
+    point : LinearPoint
     first, last : int
         Rows to visit.
     head : ndarray, shape (n_classes + 3,)
         As for `softmax_rows`.
     gradient : ndarray, shape (k, n_classes)
-    shares : ndarray of float32, shape (n, n_classes) or (0, n_classes)
+    probabilities : ndarray of float32, shape (n, n_classes) or (0, n_classes)
         Receives ``softmax(z)``.
     each : tuple of n_classes zeros
         Says how many classes there are when this is compiled.
     """
-    indptr, indices, data = X
-    y, v, offset = target
-    coef, intercept = at
+    indptr, indices, data = X.indptr, X.indices, X.data
+    y, v, offset = target.y, target.weight, target.offset
+    coef, intercept = point.coef, point.intercept
     n_classes = len(each)
     t = np.empty((1, n_classes))
     for i in range(first, last):
@@ -95,21 +94,20 @@ def sparse_evaluate(X, target, at, first, last, head, gradient, shares, each):
             add_row(t, 0, np.float64(data[p]), coef, indices[p], each)
         own = v[i : i + 1] if v.shape[0] > 0 else v
         softmax_rows(t, y[i : i + 1], own, head)
-        if shares.shape[0] > 0:
-            keep_shares(t, y[i : i + 1], own, shares[i : i + 1])
+        if probabilities.shape[0] > 0:
+            keep_probabilities(t, y[i : i + 1], own, probabilities[i : i + 1])
         for p in range(indptr[i], indptr[i + 1]):
             add_row(gradient, indices[p], np.float64(data[p]), t, 0, each)
 
 
 @kernel(fastmath={"reassoc", "contract", "nsz"}, error_model="numpy")
-def sparse_product(X, shares, v, w, b, out, total, each):
+def sparse_product(X, probabilities, v, w, b, out, total, each):
     """Add the product of the Hessian over a CSR block, about zero, with a direction.
 
     Parameters
     ----------
-    X : tuple
-        ``indptr, indices, data``.
-    shares : ndarray, shape (n, n_classes)
+    X : CSR
+    probabilities : ndarray, shape (n, n_classes)
     v : ndarray of float64, shape (n,) or (0,)
         Weights.
     w : ndarray of float32 or float64, shape (k, n_classes)
@@ -121,7 +119,7 @@ def sparse_product(X, shares, v, w, b, out, total, each):
     each : tuple of n_classes zeros
         Says how many classes there are when this is compiled.
     """
-    indptr, indices, data = X
+    indptr, indices, data = X.indptr, X.indices, X.data
     n_classes, real = len(each), w.dtype.type
     t = np.empty((1, n_classes), w.dtype)
     for i in range(indptr.shape[0] - 1):
@@ -131,25 +129,25 @@ def sparse_product(X, shares, v, w, b, out, total, each):
             add_row(t, 0, real(data[p]), w, indices[p], each)
         mean = real(0.0)
         for c in range(n_classes):
-            mean += shares[i, c] * t[0, c]
+            mean += probabilities[i, c] * t[0, c]
         weight = real(v[i] if v.shape[0] > 0 else 1.0)
         for c in range(n_classes):
-            t[0, c] = weight * shares[i, c] * (t[0, c] - mean)
+            t[0, c] = weight * probabilities[i, c] * (t[0, c] - mean)
             total[c] += t[0, c]
         for p in range(indptr[i], indptr[i + 1]):
             add_row(out, indices[p], real(data[p]), t, 0, each)
 
 
 @kernel(fastmath={"reassoc", "contract", "nsz"}, error_model="numpy")
-def sparse_diagonal(X, shares, v, first, second, total):
+def sparse_diagonal(X, probabilities, v, first, second, total):
     """Add ``sum d x``, ``sum d x^2`` and ``sum d`` over a CSR block, with ``d = v p (1 - p)`` of each class."""
-    indptr, indices, data = X
-    n_classes = shares.shape[1]
+    indptr, indices, data = X.indptr, X.indices, X.data
+    n_classes = probabilities.shape[1]
     d = np.empty(n_classes)
     for i in range(indptr.shape[0] - 1):
         weight = v[i] if v.shape[0] > 0 else 1.0
         for c in range(n_classes):
-            d[c] = weight * shares[i, c] * (1.0 - shares[i, c])
+            d[c] = weight * probabilities[i, c] * (1.0 - probabilities[i, c])
             total[c] += d[c]
         for p in range(indptr[i], indptr[i + 1]):
             x, j = data[p], np.uint64(indices[p])

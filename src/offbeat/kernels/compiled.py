@@ -16,6 +16,8 @@ from numba.core.runtime import rtsys
 PACKAGE = __name__.partition(".")[0]
 KNOWN = ((0, 61), (0, 68))
 """First and last version of Numba whose cache is known to work as `_Cache` expects."""
+REASSOCIATE = {"reassoc", "contract", "nsz", "arcp"}
+"""Fast-math options of loops whose sums may be taken in any order; NaN and infinity keep their meaning."""
 
 
 class _Cache(FunctionCache):

@@ -1,11 +1,9 @@
-"""Coordinate descent on columns: what `ProximalNewton` does between two looks at all the data.
+"""Coordinate descent on columns of the data: the inner iterations of `offbeat.solvers.ProximalNewton`.
 
-Some columns of the data lie compressed by column: ``Columns = (starts, ends, rows, data)``, column ``c`` in
-``data[starts[c]:ends[c]]`` and the rows of its entries beside them. Dense columns have no ``rows`` (length 0): each is
-whole, one after the other.
+The columns lie compressed by column, as a record `Columns`.
 
 The model of the loss around a point is ``theta.s + s'diag(h) s / 2`` in the change ``s`` of the predictors. Its
-intercept is eliminated: whatever moves a column moves the intercept along so that the residuals ``theta + h s`` always
+intercept is eliminated: whatever moves a column moves the intercept along, so that the residuals ``theta + h s`` always
 sum to zero. That takes one number for all rows, ``shift``: the residual of row ``i`` is ``residual[i] + h[i] shift``.
 """
 
@@ -14,30 +12,29 @@ from __future__ import annotations
 import numpy as np
 
 from offbeat.kernels import protocol  # noqa: F401  (teaches Numba the methods of losses and penalties)
-from offbeat.kernels.compiled import kernel
+from offbeat.kernels.arguments import Sweeps
+from offbeat.kernels.compiled import REASSOCIATE, kernel
 
-LEAST = 1e-12  # of a column's square, that its curvature about its mean has
-FAR = 1e100  # step of a column that is zero in all rows
-FLAT = {"reassoc", "contract", "nsz", "arcp"}  # NaN and infinity keep their meaning
+MIN_CURVATURE = 1e-12  # of a column about its mean, relative to that about zero: less is rounding
+ZERO_COLUMN_STEP = 1e100  # of the proximal step of a column that is zero in all rows: only the penalty counts
 
 
 @kernel(error_model="numpy")
-def gather(X, first_row, place, into):
+def append_columns(X, first_row, place, columns):
     """Append the entries of a CSR block in the wanted columns; entries that repeat within a row are added up.
 
     Parameters
     ----------
-    X : tuple
-        ``indptr, indices, data``.
+    X : CSR
     first_row : int
         Row of the shard that the block begins with.
     place : ndarray of int32, shape (k,)
         Where each column goes, -1 for those that are not wanted.
-    into : tuple
-        ``starts, ends, rows, data``: ``ends`` moves on.
+    columns : Columns
+        With room for the entries; ``ends`` moves on.
     """
-    indptr, indices, values = X
-    starts, ends, rows, data = into
+    indptr, indices, values = X.indptr, X.indices, X.data
+    starts, ends, rows, data = columns.starts, columns.ends, columns.rows, columns.data
     for i in range(indptr.shape[0] - 1):
         for p in range(indptr[i], indptr[i + 1]):
             c = place[np.uint64(indices[p])]
@@ -53,9 +50,9 @@ def gather(X, first_row, place, into):
 
 
 @kernel(error_model="numpy")
-def count(X, place, counts):
-    """Add the number of entries of a CSR block in each wanted column."""
-    indptr, indices, _ = X
+def count_entries(X, place, counts):
+    """Add the number of entries of a CSR block in each wanted column; ``place`` is that of `append_columns`."""
+    indptr, indices = X.indptr, X.indices
     for p in range(indptr[0], indptr[-1]):
         c = place[np.uint64(indices[p])]
         if c >= 0:
@@ -63,9 +60,9 @@ def count(X, place, counts):
 
 
 @kernel(error_model="numpy")
-def stored(X, v, ranges, counts, squares):
+def add_squares(X, v, ranges, counts, squares):
     """Add the number of entries and the weighted sum of squares of each column over some rows of a CSR block."""
-    indptr, indices, data = X
+    indptr, indices, data = X.indptr, X.indices, X.data
     for r in range(ranges.shape[0]):
         for i in range(ranges[r, 0], ranges[r, 1]):
             weight = v[i] if v.shape[0] > 0 else 1.0
@@ -77,7 +74,7 @@ def stored(X, v, ranges, counts, squares):
 @kernel(error_model="numpy")
 def violations(penalty, w, gradient, scaling):
     """Return the distance of each ``-gradient`` from the subdifferential at ``w``."""
-    factor, weight = scaling
+    factor, weight = scaling.factor, scaling.weight
     out = np.empty(w.shape[0])
     for j in range(w.shape[0]):
         c = factor[j]
@@ -88,7 +85,7 @@ def violations(penalty, w, gradient, scaling):
 @kernel(error_model="numpy")
 def expand(loss, z, target, floor, theta, h):
     """Write the first two derivatives of ``v loss`` at the predictors ``z``; the second is at least ``v floor``."""
-    y, v = target
+    y, v = target.y, target.weight
     for i in range(z.shape[0]):
         weight = v[i] if v.shape[0] > 0 else 1.0
         slope, bend = loss.derivative(z[i], y[i]), loss.second_derivative(z[i], y[i])  # both before any store
@@ -97,9 +94,9 @@ def expand(loss, z, target, floor, theta, h):
 
 
 @kernel(error_model="numpy")
-def change(loss, z, move, length, target):
+def loss_change(loss, z, move, length, target):
     """Return by how much the sum of ``v loss`` changes from ``z`` to ``z + length move``."""
-    y, v = target
+    y, v = target.y, target.weight
     total = 0.0
     for i in range(z.shape[0]):
         if move[i] != 0.0:
@@ -111,7 +108,7 @@ def change(loss, z, move, length, target):
 @kernel(error_model="numpy")
 def penalty_change(penalty, old, new, scaling):
     """Return by how much the penalty changes from ``old`` to ``new``."""
-    factor, weight = scaling
+    factor, weight = scaling.factor, scaling.weight
     total = 0.0
     for j in range(old.shape[0]):
         if old[j] != new[j]:
@@ -120,9 +117,9 @@ def penalty_change(penalty, old, new, scaling):
 
 
 @kernel(error_model="numpy")
-def predict(columns, chosen, coef, z):
-    """Add the columns times their coefficients to ``z``."""
-    starts, ends, rows, data = columns
+def add_product(columns, chosen, coef, z):
+    """Add the chosen columns, times their coefficients, to ``z``."""
+    starts, ends, rows, data = columns.starts, columns.ends, columns.rows, columns.data
     for a in range(chosen.shape[0]):
         d = coef[a]
         if d == 0.0:
@@ -136,9 +133,9 @@ def predict(columns, chosen, coef, z):
                 z[i] += data[first + i] * d
 
 
-@kernel(fastmath=FLAT, error_model="numpy")
+@kernel(fastmath=REASSOCIATE, error_model="numpy")
 def _sparse_slope(rows, data, residual):
-    """Return the sum of ``data * residual[rows]``, in four parts so that no addition waits for the last."""
+    """Return the sum of ``data * residual[rows]``, in four parts, so that no addition waits for the one before."""
     a = 0.0
     b = 0.0
     c = 0.0
@@ -154,7 +151,7 @@ def _sparse_slope(rows, data, residual):
     return (a + b) + (c + d)
 
 
-@kernel(fastmath=FLAT, error_model="numpy")
+@kernel(fastmath=REASSOCIATE, error_model="numpy")
 def _dense_slope(data, residual):
     """Return the sum of ``data * residual``."""
     total = 0.0
@@ -163,27 +160,13 @@ def _dense_slope(data, residual):
     return total
 
 
-@kernel(error_model="numpy")
-def slopes(columns, chosen, residual):
-    """Return the product of each chosen column with the residuals."""
-    starts, ends, rows, data = columns
-    out = np.empty(chosen.shape[0])
-    for a in range(chosen.shape[0]):
-        first, last = starts[chosen[a]], ends[chosen[a]]
-        if rows.shape[0] > 0:
-            out[a] = _sparse_slope(rows[first:last], data[first:last], residual)
-        else:
-            out[a] = _dense_slope(data[first:last], residual)
-    return out
-
-
-@kernel(fastmath=FLAT, error_model="numpy")
+@kernel(fastmath=REASSOCIATE, error_model="numpy")
 def weigh(columns, chosen, h, weighted, squares, sums):
     """Write ``h x`` for each entry of the chosen columns, and the sums of ``h x^2`` and ``h x`` of each.
 
     ``h`` of length 0 stands for ones: then ``weighted`` is left alone; so it is if its own length is 0.
     """
-    starts, ends, rows, data = columns
+    starts, ends, rows, data = columns.starts, columns.ends, columns.rows, columns.data
     for a in range(chosen.shape[0]):
         first, last = starts[chosen[a]], ends[chosen[a]]
         square = 0.0
@@ -207,45 +190,43 @@ def descend(penalty, columns, weighted, chosen, w, residual, model, scaling, lim
     """Minimise the model plus the penalty over some columns by cyclic coordinate descent.
 
     Sweeps all of them, then those away from a kink until they settle, then all again (Friedman, Hastie & Tibshirani
-    2010, J. Stat. Softw. 33(1)).
+    2010, J. Stat. Softw. 33(1)). As `offbeat.kernels.gram.descend`, but a sweep reads the columns: the two loops differ
+    in what a step reads and writes, and in the intercept, which is eliminated here.
 
     Parameters
     ----------
-    columns : tuple
+    penalty : NamedTuple
+        Without its own weights.
+    columns : Columns
     weighted : ndarray
-        ``h x`` beside ``data``; ``data`` itself where ``h`` is one.
+        ``h x`` beside ``columns.data``; that itself where ``h`` is one.
     chosen : ndarray of int64, shape (m,)
         Positions of the columns.
     w : ndarray, shape (m,)
         Coefficients, overwritten.
     residual : ndarray, shape (n,)
         Derivatives of the loss; overwritten, up to ``h shift``.
-    model : tuple
-        Sums of ``h x^2`` and ``h x``, shape (m,); sum of ``h`` (0: no intercept); rows; the ``shift`` to begin with.
-    scaling : tuple
-        ``factor`` and ``weight`` of the penalty, shape (m,).
-    limits : tuple
-        Largest number of sweeps; share of the first sweep's largest move at which to stop; least move that counts.
+    model : ColumnModel
+    scaling : PenaltyScaling
+    limits : SweepLimits
 
     Returns
     -------
-    first, last : float
-        Largest move of the first and the last sweep, as the root of twice the mean objective that it won.
+    sweeps : Sweeps
     shift : float
         Change of the intercept.
-    sweeps : int
     """
-    starts, ends, rows, data = columns
-    squares, sums, mass, n, shift = model
-    factor, weight = scaling
-    most, share, least = limits
+    starts, ends, rows, data = columns.starts, columns.ends, columns.rows, columns.data
+    squares, sums, mass, n = model.squares, model.sums, model.mass, model.n
+    factor, weight = scaling.factor, scaling.weight
+    shift = model.shift
     m = chosen.shape[0]
     order = np.arange(m)
     count = m
     everything = True
     first = 0.0
     largest = 0.0
-    for sweep in range(most):
+    for sweep in range(limits.max_sweeps):
         largest = 0.0
         kept = 0
         for a in range(count):
@@ -254,7 +235,7 @@ def descend(penalty, columns, weighted, chosen, w, residual, model, scaling, lim
             old = w[j]
             c = factor[j]
             if squares[j] <= 0.0:
-                new = penalty.prox(c * old, FAR, weight[j]) / c
+                new = penalty.prox(c * old, ZERO_COLUMN_STEP, weight[j]) / c
                 bend = 0.0
             else:
                 bend = squares[j]
@@ -264,7 +245,7 @@ def descend(penalty, columns, weighted, chosen, w, residual, model, scaling, lim
                     slope = _dense_slope(data[begin:end], residual)
                 if mass > 0.0:
                     slope += shift * sums[j]
-                    bend = max(bend - sums[j] * (sums[j] / mass), LEAST * bend)
+                    bend = max(bend - sums[j] * (sums[j] / mass), MIN_CURVATURE * bend)
                 bend /= n
                 new = penalty.prox(c * (old - slope / n / bend), c * c / bend, weight[j]) / c
             d = new - old
@@ -284,13 +265,13 @@ def descend(penalty, columns, weighted, chosen, w, residual, model, scaling, lim
                 kept += 1
         if sweep == 0:
             first = largest
-        if largest <= max(share * first, least):
+        if largest <= max(limits.relative * first, limits.absolute):
             if everything:
-                return first, largest, shift, sweep + 1
+                return Sweeps(first, largest, sweep + 1), shift
             everything = True
             order = np.arange(m)
             count = m
         elif everything:
             everything = False
             count = kept
-    return first, largest, shift, most
+    return Sweeps(first, largest, limits.max_sweeps), shift

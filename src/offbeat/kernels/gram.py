@@ -1,36 +1,36 @@
-"""Coordinate descent on the Gram matrix of a working set: no look at the rows between its sweeps."""
+"""Coordinate descent on a quadratic model with a known matrix: its sweeps read no rows."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from offbeat.kernels import protocol  # noqa: F401  (teaches Numba the methods of penalties)
-from offbeat.kernels.compiled import kernel
+from offbeat.kernels.arguments import PenaltyScaling, Sweeps
+from offbeat.kernels.compiled import REASSOCIATE, kernel
 
-FAST = {"reassoc", "contract", "nsz", "arcp"}
+INNER_SHARE = 0.3  # of the move at which to stop, that sweeps of the active coordinates may leave
 
 
 @kernel(error_model="numpy")
 def add_rows(X, first_row, place, h, known, gram, sums):
-    """Add ``h x x'`` of the rows of a CSR block to the lower triangle, for the columns that have a place.
+    """Add ``h x x'`` over the rows of a CSR block to the lower triangle of a Gram matrix of some columns.
 
     Parameters
     ----------
-    X : tuple
-        ``indptr, indices, data``.
+    X : CSR
     first_row : int
         Row of the shard that the block begins with.
     place : ndarray of int32, shape (k,)
-        Row and column of each column of the data, -1 for those that are left out.
+        Where each column of the data is in the matrix, -1 for those that are left out.
     h : ndarray, shape (n,) or (0,)
         Length 0: ones.
     known : int
-        Rows and columns of the matrix that are right already: nothing is added to their product.
+        The first so many rows and columns of the matrix are complete: nothing is added where they meet.
     gram : ndarray, shape (m, m)
     sums : ndarray, shape (m,)
         Receives the sums of ``h x``.
     """
-    indptr, indices, data = X
+    indptr, indices, data = X.indptr, X.indices, X.data
     at = np.empty(64, np.int64)
     x = np.empty(64)
     for i in range(indptr.shape[0] - 1):
@@ -40,7 +40,7 @@ def add_rows(X, first_row, place, h, known, gram, sums):
         count = 0
         for p in range(indptr[i], indptr[i + 1]):
             c = place[np.uint64(indices[p])]
-            at[count] = c  # without a branch: whether a column has a place is hard to foretell
+            at[count] = c  # without a branch: whether a column has a place is hard to predict
             x[count] = data[p]
             count += c >= 0
         weight = h[first_row + i] if h.shape[0] > 0 else 1.0
@@ -68,7 +68,7 @@ def add_rows(X, first_row, place, h, known, gram, sums):
 
 @kernel(error_model="numpy")
 def finish(gram, known, sums, mass, n):
-    """Take means in all but the known rows of the lower triangle, eliminate the intercept, and mirror them."""
+    """Turn sums into means, eliminate the intercept, and mirror the lower triangle, but for the known rows."""
     m = gram.shape[0]
     for i in range(known, m):
         for j in range(i + 1):
@@ -83,8 +83,9 @@ def finish(gram, known, sums, mass, n):
                     gram[a, b] = gram[b, a]
 
 
-@kernel(fastmath=FAST, error_model="numpy")
+@kernel(fastmath=REASSOCIATE, error_model="numpy")
 def _add(slope, row, d):
+    """Add a row of the matrix, times a change of its coordinate, to the slopes."""
     for i in range(slope.shape[0]):
         slope[i] += row[i] * d
 
@@ -92,13 +93,17 @@ def _add(slope, row, d):
 @kernel(error_model="numpy")
 def _sweep(penalty, gram, slope, w, scaling, order):
     """Move each of the ordered coordinates to its minimum; return the largest move."""
-    factor, weight = scaling
+    factor, weight = scaling.factor, scaling.weight
     largest = 0.0
     for a in range(order.shape[0]):
         j = order[a]
         bend = gram[j, j]
-        c = factor[j]
-        new = penalty.prox(c * (w[j] - slope[j] / bend), c * c / bend, weight[j]) / c
+        if bend <= 0.0:
+            continue
+        new = w[j] - slope[j] / bend
+        if j < factor.shape[0]:
+            c = factor[j]
+            new = penalty.prox(c * new, c * c / bend, weight[j]) / c
         d = new - w[j]
         if d != 0.0:
             w[j] = new
@@ -109,76 +114,83 @@ def _sweep(penalty, gram, slope, w, scaling, order):
 
 @kernel(error_model="numpy")
 def descend(penalty, gram, slope, w, scaling, limits):
-    """Minimise ``slope.d + d' gram d / 2`` plus the penalty at ``w + d``.
+    """Minimise ``slope.d + d' gram d / 2`` plus the penalty at ``w + d`` by cyclic coordinate descent.
 
-    A sweep over all coordinates; then only those away from a kink, on their own part of the matrix, until they settle;
-    and again.
+    A sweep over all coordinates; then sweeps over the active ones, those away from a kink of the penalty, on their own
+    part of the matrix, until they settle; and again (Friedman, Hastie & Tibshirani 2010, J. Stat. Softw. 33(1)).
 
     Parameters
     ----------
+    penalty : NamedTuple
+        Without its own weights.
     gram : ndarray, shape (m, m)
-        With a positive diagonal.
+        Symmetric. A coordinate whose diagonal is not positive stays.
     slope, w : ndarray, shape (m,)
         Overwritten by those at the minimum.
-    scaling : tuple
-        ``factor`` and ``weight`` of the penalty, shape (m,).
-    limits : tuple
-        Largest number of sweeps; share of the first sweep's largest move at which to stop; least move that counts.
+    scaling : PenaltyScaling
+        Of the first coordinates; those beyond its length have no penalty (intercepts).
+    limits : SweepLimits
 
     Returns
     -------
-    first, last : float
-        Largest move of the first and the last full sweep.
-    used : int
-        Sweeps.
+    sweeps : Sweeps
+        Moves of sweeps over all coordinates; the number of all sweeps.
     """
-    most, share, least = limits
-    factor, weight = scaling
     m = w.shape[0]
     every = np.arange(m)
     first = 0.0
     largest = 0.0
     used = 0
-    while used < most:
+    while used < limits.max_sweeps:
         before = w.copy()
         largest = _sweep(penalty, gram, slope, w, scaling, every)
         if used == 0:
             first = largest
         used += 1
-        goal = max(share * first, least)
+        goal = max(limits.relative * first, limits.absolute)
         if largest <= goal:
             break
         active = np.flatnonzero((w != 0.0) | (w != before))
-        part = np.empty((active.shape[0], active.shape[0]))
-        for a in range(active.shape[0]):
-            for b in range(active.shape[0]):
-                part[a, b] = gram[active[a], active[b]]
-        some, own = w[active], slope[active]
-        own_scaling = (factor[active], weight[active])
-        numbers = np.arange(active.shape[0])
-        last = np.inf
-        while used < most:
-            used += 1
-            move = _sweep(penalty, part, own, some, own_scaling, numbers)
-            creep = min(move / last, 1.0 - 1e-6)  # what is left is a geometric series
-            last = move
-            if move <= 0.3 * goal * (1.0 - creep):
-                break
-        for a in range(active.shape[0]):
-            d = some[a] - w[active[a]]
-            if d != 0.0:
-                w[active[a]] = some[a]
-                _add(slope, gram[active[a]], d)
-    return first, largest, used
+        used += _descend_active(penalty, gram, slope, w, scaling, active, goal, limits.max_sweeps - used)
+    return Sweeps(first, largest, used)
+
+
+@kernel(error_model="numpy")
+def _descend_active(penalty, gram, slope, w, scaling, active, goal, max_sweeps):
+    """Sweep some coordinates until they settle, on their part of the matrix; return the number of sweeps."""
+    count = active.shape[0]
+    part = np.empty((count, count))
+    for a in range(count):
+        for b in range(count):
+            part[a, b] = gram[active[a], active[b]]
+    own_w, own_slope = w[active], slope[active]
+    penalised = active[active < scaling.factor.shape[0]]
+    own_scaling = PenaltyScaling(scaling.factor[penalised], scaling.weight[penalised])
+    order = np.arange(count)
+    last = np.inf
+    used = 0
+    while used < max_sweeps:
+        used += 1
+        move = _sweep(penalty, part, own_slope, own_w, own_scaling, order)
+        ratio = min(move / last, 1.0 - 1e-6)  # moves shrink like a geometric series, which tells what is left
+        last = move
+        if move <= INNER_SHARE * goal * (1.0 - ratio):
+            break
+    for a in range(count):
+        d = own_w[a] - w[active[a]]
+        if d != 0.0:
+            w[active[a]] = own_w[a]
+            _add(slope, gram[active[a]], d)
+    return used
 
 
 @kernel(error_model="numpy")
 def smooth_part(penalty, w, scaling, slopes, bends):
-    """Write the penalty's derivatives at ``w``; return whether it has them there.
+    """Write the first two derivatives of the penalty at ``w``; return whether it has them there.
 
-    The protocol knows only how far a slope is from being optimal: from zero, that is the size of the derivative.
+    Penalties have no method for the derivative. The distance of a slope of zero from optimality is its size.
     """
-    factor, weight = scaling
+    factor, weight = scaling.factor, scaling.weight
     smooth = True
     for j in range(w.shape[0]):
         c = factor[j]

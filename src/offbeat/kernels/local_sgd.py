@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from offbeat.kernels import protocol  # noqa: F401  (teaches Numba the methods of losses)
+from offbeat.kernels.compiled import kernel
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _move(x, gradient, pull, size, rate):
     """Step against the mean gradient plus the pull; return the length of the step."""
-    linear, center, rho = pull
+    linear, center, rho = pull.linear, pull.center, pull.rho
     length = 0.0
     for j in range(x.shape[0]):
         d = rate * (gradient[j] / size + linear[j] + rho * (x[j] - center[j]))
@@ -20,7 +20,7 @@ def _move(x, gradient, pull, size, rate):
     return np.sqrt(length)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def dense_sgd(loss, X, target, x, columns, pull, batches):
     """Take one step a batch on ``mean v l(a'x + o) + linear.x + rho ||x - center||^2 / 2``; return how many.
 
@@ -28,20 +28,17 @@ def dense_sgd(loss, X, target, x, columns, pull, batches):
     ----------
     loss : NamedTuple
     X : ndarray, shape (n, k)
-    target : tuple of three float64 arrays, shape (n,)
-        ``y``, weights (length 0: ones), offsets (length 0: zeros).
+    target : Targets
+        Float64 arrays of shape (n,): ``y``, weights (length 0: ones), offsets (length 0: zeros).
     x : ndarray, shape (k + 1,)
         Internal coordinates, the intercept last; updated.
-    columns : tuple
-        Centre and reciprocal scale, shape (k,), and 1 when there is an intercept, else 0.
-    pull : tuple
-        ``linear`` and ``center``, shape (k + 1,), and ``rho``.
-    batches : tuple
-        First row of each batch; rows of a batch; first step, shortest move at which to stop.
+    columns : ScaledColumns
+    pull : Pull
+    batches : Batches
     """
-    y, v, offset = target
-    shift, unit, bias = columns
-    starts, size, step, tolerance = batches
+    y, v, offset = target.y, target.weight, target.offset
+    shift, unit, bias = columns.center, columns.unit, columns.intercept
+    starts, size, step, tolerance = batches.starts, batches.size, batches.step, batches.tolerance
     k = X.shape[1]
     gradient = np.empty(k + 1)
     for t in range(starts.shape[0]):
@@ -59,13 +56,13 @@ def dense_sgd(loss, X, target, x, columns, pull, batches):
     return starts.shape[0]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def sparse_sgd(loss, X, target, x, columns, pull, batches):
     """Do as `dense_sgd` for the rows of a CSR block."""
-    indptr, indices, data = X
-    y, v, offset = target
-    shift, unit, bias = columns
-    starts, size, step, tolerance = batches
+    indptr, indices, data = X.indptr, X.indices, X.data
+    y, v, offset = target.y, target.weight, target.offset
+    shift, unit, bias = columns.center, columns.unit, columns.intercept
+    starts, size, step, tolerance = batches.starts, batches.size, batches.step, batches.tolerance
     k = x.shape[0] - 1
     gradient = np.empty(k + 1)
     for t in range(starts.shape[0]):

@@ -1,7 +1,7 @@
-"""What `SAGA` has to know of its rows before the first step: slopes, their gradient, columns, the longest row.
+"""Sums over all rows for methods that keep a number for each row: SAGA, dual ascent, interior points.
 
-As in `offbeat.kernels.saga`, all is in the units of the columns, about a centre, the intercept last; slopes hold the
-weights.
+These numbers are slopes of the loss, ``t = v l'(z)``, or dual variables ``theta``, without the weight. Points are in
+the units of the columns, the intercept last.
 """
 
 from __future__ import annotations
@@ -9,36 +9,50 @@ from __future__ import annotations
 import numpy as np
 
 from offbeat.kernels import protocol  # noqa: F401  (teaches Numba the methods of losses)
-from offbeat.kernels.compiled import kernel
-from offbeat.kernels.saga import REASSOCIATE, dense_length, dense_predict
+from offbeat.kernels.compiled import REASSOCIATE, kernel
+from offbeat.kernels.saga import dense_length, dense_predict
 from offbeat.kernels.saga_sparse import sparse_dot
+
+BESIDE_ZERO = 1e-9  # distance from zero at which a piece of the conjugate is asked for
 
 
 @kernel(fastmath=REASSOCIATE, error_model="numpy")
 def dense_slopes(loss, X, target, point, center, table, head):
-    """Set the slopes of a dense block at a point; add what `_start` says to ``head``."""
-    y, v, offset = target
+    """Set the slopes of the rows of a dense block at a point, and add their sums to ``head``.
+
+    Parameters
+    ----------
+    loss : NamedTuple
+    X : ndarray, shape (n, k)
+    target : Targets
+    point : ndarray, shape (k + 1,)
+    center : ndarray, shape (k,)
+    table : ndarray, shape (n,)
+        Receives ``v l'(z)``.
+    head : ndarray, shape (4,)
+        Sums of ``t z - v l(z)`` with the slopes ``t`` and without offsets in ``z``, of ``v``, of ``v l''(z)``, and the
+        number of rows whose slope is not finite.
+    """
+    y, v, offset = target.y, target.weight, target.offset
     for i in range(X.shape[0]):
         z = dense_predict(X, i, center, point)
-        _start(
-            loss, z, offset[i] if offset.shape[0] > 0 else 0.0, y[i], v[i] if v.shape[0] > 0 else 1.0, i, table, head
-        )
+        base, weight = offset[i] if offset.shape[0] > 0 else 0.0, v[i] if v.shape[0] > 0 else 1.0
+        _add_row(loss, z, base, y[i], weight, i, table, head)
 
 
 @kernel(error_model="numpy")
 def sparse_slopes(loss, X, target, point, table, head):
     """Do as `dense_slopes` for a CSR block; the last number of the point is its predictor of a row of zeros."""
-    y, v, offset = target
-    for i in range(X[0].shape[0] - 1):
+    y, v, offset = target.y, target.weight, target.offset
+    for i in range(X.indptr.shape[0] - 1):
         z = sparse_dot(X, i, point) + point[-1]
-        _start(
-            loss, z, offset[i] if offset.shape[0] > 0 else 0.0, y[i], v[i] if v.shape[0] > 0 else 1.0, i, table, head
-        )
+        base, weight = offset[i] if offset.shape[0] > 0 else 0.0, v[i] if v.shape[0] > 0 else 1.0
+        _add_row(loss, z, base, y[i], weight, i, table, head)
 
 
 @kernel(error_model="numpy")
-def _start(loss, z, base, y, weight, i, table, head):
-    """Set the slope ``t`` of a row; add ``t z - v l(z)``, ``v``, ``v l''(z)``, and 1 if the slope is not finite."""
+def _add_row(loss, z, base, y, weight, i, table, head):
+    """Set the slope of a row, and add to the sums of `dense_slopes`."""
     slope, value = weight * loss.derivative(z + base, y), weight * loss.value(z + base, y)
     bend = weight * loss.second_derivative(z + base, y)
     table[i] = slope
@@ -49,25 +63,40 @@ def _start(loss, z, base, y, weight, i, table, head):
 
 
 @kernel(fastmath=REASSOCIATE, error_model="numpy")
-def dense_gradient(X, table, center, out):
-    """Add the gradient that the slopes of a dense block stand for, intercept last."""
+def dense_gradient(X, slopes, center, out):
+    """Add ``sum t (x - center, 1)`` over the rows of a dense block, with slopes ``t`` that hold the weights.
+
+    Parameters
+    ----------
+    X : ndarray, shape (n, k)
+    slopes : ndarray, shape (n,)
+    center : ndarray, shape (k,)
+    out : ndarray, shape (1 or 2, k + 1)
+        The first row receives the sum over all rows, the second, if there is one, that over rows with ``t > 0``.
+    """
     k = X.shape[1]
     for i in range(X.shape[0]):
-        t = table[i]
-        for j in range(k):
-            out[j] += t * (float(X[i, j]) - center[j])
-        out[k] += t
+        t = slopes[i]
+        if t == 0.0:
+            continue
+        for c in range(out.shape[0] if t > 0.0 else 1):
+            for j in range(k):
+                out[c, j] += t * (float(X[i, j]) - center[j])
+            out[c, k] += t
 
 
 @kernel(error_model="numpy")
-def sparse_gradient(X, table, out):
+def sparse_gradient(X, slopes, out):
     """Do as `dense_gradient` for a CSR block, about zero."""
-    indptr, indices, data = X
+    indptr, indices, data = X.indptr, X.indices, X.data
     for i in range(indptr.shape[0] - 1):
-        t = table[i]
-        for p in range(indptr[i], indptr[i + 1]):
-            out[indices[p]] += t * data[p]
-        out[-1] += t
+        t = slopes[i]
+        if t == 0.0:
+            continue
+        for c in range(out.shape[0] if t > 0.0 else 1):
+            for p in range(indptr[i], indptr[i + 1]):
+                out[c, indices[p]] += t * data[p]
+            out[c, -1] += t
 
 
 @kernel(error_model="numpy")
@@ -76,7 +105,7 @@ def sparse_columns(X, v, center, squares, counts):
 
     Entries that repeat a column of their row are added up first.
     """
-    indptr, indices, data = X
+    indptr, indices, data = X.indptr, X.indices, X.data
     row = np.zeros(center.shape[0])
     for i in range(indptr.shape[0] - 1):
         weight = v[i] if v.shape[0] > 0 else 1.0
@@ -95,7 +124,7 @@ def dense_steepest(loss, bound, X, target, point, center, metric):
 
     ``bound`` is that of the second derivative; where it is infinite, the second derivative is taken at the point.
     """
-    y, v, offset = target
+    y, v, offset = target.y, target.weight, target.offset
     most = 0.0
     for i in range(X.shape[0]):
         z = dense_predict(X, i, center, point) + (offset[i] if offset.shape[0] > 0 else 0.0)
@@ -108,8 +137,8 @@ def dense_steepest(loss, bound, X, target, point, center, metric):
 @kernel(error_model="numpy")
 def sparse_steepest(loss, bound, X, target, point, center, metric):
     """Do as `dense_steepest` for a CSR block; entries that repeat a column are added up first."""
-    indptr, indices, data = X
-    y, v, offset = target
+    indptr, indices, data = X.indptr, X.indices, X.data
+    y, v, offset = target.y, target.weight, target.offset
     k = metric.shape[0] - 1
     row = np.zeros(k)
     about = 0.0
@@ -128,3 +157,172 @@ def sparse_steepest(loss, bound, X, target, point, center, metric):
         bend = bound if bound < np.inf else loss.second_derivative(z, y[i])
         most = max(most, bend * length * (v[i] if v.shape[0] > 0 else 1.0))
     return most
+
+
+@kernel(error_model="numpy")
+def sparse_norms(X, shrink, center, row, out):
+    """Set the squared norms of the rows of a CSR block; entries that repeat a column of their row are added up first.
+
+    Parameters
+    ----------
+    X : CSR
+    shrink : ndarray, shape (k or more,)
+        The norm is ``sum_j shrink_j (x_j - center_j)^2``.
+    center : ndarray, shape (k,) or (0,)
+        Length 0: zeros.
+    row : ndarray, shape (k,)
+        Scratch memory: zeros.
+    out : ndarray, shape (n,)
+    """
+    indptr, indices, data = X.indptr, X.indices, X.data
+    centred = center.shape[0] > 0
+    squared = 0.0
+    for j in range(center.shape[0]):
+        squared += center[j] * center[j] * shrink[j]
+    for i in range(out.shape[0]):
+        first, last = indptr[i], indptr[i + 1]
+        for p in range(first, last):
+            row[indices[p]] += data[p]
+        norm = squared
+        for p in range(first, last):
+            j = indices[p]
+            norm += row[j] * (row[j] - (2.0 * center[j] if centred else 0.0)) * shrink[j]
+            row[j] = 0.0
+        out[i] = norm
+
+
+@kernel(error_model="numpy")
+def dense_norms(X, shrink, center, out):
+    """Do as `sparse_norms` for the rows of a dense block."""
+    centred = center.shape[0] > 0
+    for i in range(out.shape[0]):
+        norm = 0.0
+        for j in range(X.shape[1]):
+            x = X[i, j] - (center[j] if centred else 0.0)
+            norm += x * x * shrink[j]
+        out[i] = norm
+
+
+@kernel(error_model="numpy")
+def conjugates(loss, target, theta, out):
+    """Add the conjugates at dual variables, and the dual variables, over all rows.
+
+    Parameters
+    ----------
+    loss : NamedTuple
+    target : Targets
+        ``o`` are the offsets.
+    theta : ndarray, shape (n,)
+    out : ndarray, shape (2, 2)
+        The first row receives ``sum v (l*(theta) - theta o)`` and ``sum v theta``, the second the same over the rows
+        with ``theta > 0``.
+    """
+    y, v, offset = target.y, target.weight, target.offset
+    for i in range(theta.shape[0]):
+        weight = v[i] if v.shape[0] > 0 else 1.0
+        if weight > 0.0:
+            o = offset[i] if offset.shape[0] > 0 else 0.0
+            term = weight * (loss.conjugate(theta[i], y[i]) - theta[i] * o)
+            for c in range(2 if theta[i] > 0.0 else 1):
+                out[c, 0] += term
+                out[c, 1] += weight * theta[i]
+
+
+@kernel(error_model="numpy")
+def sparse_start(loss, X, target, w, b, shrink, theta, head, sums):
+    """Set dual variables to the slopes at a point, and add their sums, the loss and ``h``, in one pass.
+
+    Parameters
+    ----------
+    loss : NamedTuple
+    X : CSR
+    target : Targets
+    w : ndarray, shape (k,)
+    b : float
+    shrink : ndarray, shape (k + 1,)
+    theta : ndarray, shape (n,)
+        Receives the slopes, without weights.
+    head : ndarray, shape (4,)
+        Sums of the loss, of ``v theta``, of ``v h`` and of ``v shrink x^2`` over rows and columns.
+    sums : ndarray, shape (3, k + 1)
+        Sums of ``v theta x``, of the same where ``theta > 0``, and of ``v h x``; the intercept last.
+    """
+    indptr, indices, data = X.indptr, X.indices, X.data
+    y, v, offset = target.y, target.weight, target.offset
+    k = w.shape[0]
+    for i in range(indptr.shape[0] - 1):
+        weight = v[i] if v.shape[0] > 0 else 1.0
+        z = b + (offset[i] if offset.shape[0] > 0 else 0.0)
+        for p in range(indptr[i], indptr[i + 1]):
+            z += data[p] * w[indices[p]]
+        slope, value = loss.derivative(z, y[i]), loss.value(z, y[i])  # before anything is stored
+        t = weight * slope
+        h = weight * loss.dual_direction(z, y[i])
+        own = max(t, 0.0)
+        theta[i] = slope
+        head[0] += weight * value
+        head[1] += t
+        head[2] += h
+        for p in range(indptr[i], indptr[i + 1]):
+            j = indices[p]
+            x = float(data[p])
+            sums[0, j] += t * x
+            head[3] += weight * x * x * shrink[j]
+            if own != 0.0:
+                sums[1, j] += own * x
+            if h != 0.0:
+                sums[2, j] += h * x
+        sums[0, k] += t
+        sums[1, k] += own
+        sums[2, k] += h
+
+
+@kernel(error_model="numpy")
+def dense_start(loss, X, target, w, b, shrink, theta, head, sums):
+    """Do as `sparse_start` for a dense block."""
+    y, v, offset = target.y, target.weight, target.offset
+    k = w.shape[0]
+    for i in range(X.shape[0]):
+        weight = v[i] if v.shape[0] > 0 else 1.0
+        z = b + (offset[i] if offset.shape[0] > 0 else 0.0)
+        for j in range(k):
+            z += X[i, j] * w[j]
+        slope, value = loss.derivative(z, y[i]), loss.value(z, y[i])  # before anything is stored
+        t = weight * slope
+        h = weight * loss.dual_direction(z, y[i])
+        own = max(t, 0.0)
+        theta[i] = slope
+        head[0] += weight * value
+        head[1] += t
+        head[2] += h
+        for j in range(k):
+            x = float(X[i, j])
+            sums[0, j] += t * x
+            head[3] += weight * x * x * shrink[j]
+            if own != 0.0:
+                sums[1, j] += own * x
+            if h != 0.0:
+                sums[2, j] += h * x
+        sums[0, k] += t
+        sums[1, k] += own
+        sums[2, k] += h
+
+
+@kernel(error_model="numpy")
+def conjugate_pieces(loss, y, out):
+    """Set the ends and slopes of the straight pieces of the conjugate on both sides of zero, for each row.
+
+    Parameters
+    ----------
+    loss : NamedTuple
+        Piecewise linear: it has a ``dual_piece``.
+    y : ndarray, shape (n,)
+    out : ndarray, shape (2, 3, n)
+        Low end, high end, slope, for each side of zero; both sides are the same where there is a single piece.
+    """
+    for i in range(y.shape[0]):
+        for side in range(2):
+            low, high, slope = loss.dual_piece(BESIDE_ZERO * (2.0 * side - 1.0), y[i])
+            out[side, 0, i] = low
+            out[side, 1, i] = high
+            out[side, 2, i] = slope

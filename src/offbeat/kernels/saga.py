@@ -1,15 +1,12 @@
-"""Steps along single rows whose variance vanishes: epochs over dense and sparse rows, and the sums they start from.
+"""SAGA on dense rows: steps along single rows whose variance vanishes; and what sparse rows share with them.
 
 A row ``a`` moves the point along ``(l' - m) a + g``: ``m`` is the slope that the row had in the epoch before (Defazio,
 Bach & Lacoste-Julien 2014, NIPS, eq. 1-3) or has at a fixed point, the anchor (Johnson & Zhang 2013, NIPS), and ``g``
-the mean of these ``m a``. As rows are visited without replacement, ``g`` is kept for an epoch: to follow the changes of
-rows that will not be visited again would count them twice (De & Goldstein 2016, ICDM, algorithm 1).
+is the mean of these ``m a``. As rows are visited without replacement, ``g`` is kept for an epoch: to follow the changes
+of rows that will not be visited again would count them twice (De & Goldstein 2016, ICDM, algorithm 1).
 
-Sparse rows move on their support alone, along ``copies * g`` (Leblond, Pedregosa & Lacoste-Julien 2017, AISTATS, eq. 4)
-and with a proximal step to match (Pedregosa, Leblond & Lacoste-Julien 2017, NIPS, algorithm 1).
-
-All is in the units of the columns, about ``center``, the intercept last. A step in scaled
-coordinates is a step with a rate for each coordinate. A weight is a part of its row's loss: slopes are ``v l'(z)``.
+All is in the units of the columns, about a centre, the intercept last. A step in scaled coordinates is a step with a
+rate for each coordinate. A weight is a part of its row's loss: slopes are ``v l'(z)``.
 """
 
 from __future__ import annotations
@@ -18,18 +15,19 @@ import numpy as np
 from numba import carray
 
 from offbeat.kernels import protocol  # noqa: F401  (teaches Numba the methods of losses and penalties)
-from offbeat.kernels.compiled import kernel
-from offbeat.kernels.pointers import pointer
+from offbeat.kernels.arguments import DenseState
+from offbeat.kernels.compiled import REASSOCIATE, kernel
+from offbeat.kernels.intrinsics import pointer
 from offbeat.kernels.scalar_root import root
 
-REASSOCIATE = {"reassoc", "contract", "nsz", "arcp"}  # NaN and infinity keep their meaning
-STEPS = 60  # of the search for a bracket, which doubles each time
-CLOSE = (1e-9, 1.0)  # of the last step of a search: relative, and about zero
-MERGE = 32  # rows after which a thread shares its move
-LOSS, CROSS, CONJUGATE, BAD, STEEP = 0, 1, 2, 3, 4
-"""What epochs add up: ``v l(z)`` at the moving point; slope of the tangent times ``z`` there; ``t z - v l(z)`` of the
-new tangents (both without offsets); rows whose slope is not finite; and the largest ``v l''`` times the squared length
-of a row in the metric of the step, where steps are implicit."""
+MAX_DOUBLINGS = 60  # of the search for a bracket of an implicit step
+LAST_STEP = 1e-9  # of the search for an implicit step, relative to the predictor and one
+ROWS_PER_MERGE = 32  # rows after which a thread adds its move to the shared point
+LOSS, CROSS, CONJUGATE, NOT_FINITE, CURVATURE = 0, 1, 2, 3, 4
+"""Places of the sums of an epoch: ``v l(z)`` at the moving point; slope of the tangent times ``z`` there; ``t z - v
+l(z)`` of the new tangents ``t`` (both without offsets); rows whose slope is not finite; and the largest ``v l''`` times
+the squared length of a row in the metric of the step, where steps are implicit."""
+N_SUMS = 5
 
 
 @kernel(error_model="numpy")
@@ -43,7 +41,7 @@ def implicit(loss, z, y, weight, old, reach):
     if slope == old or not slope == slope:
         return z
     low, high, width = z, z, 1.0
-    for _ in range(STEPS):
+    for _ in range(MAX_DOUBLINGS):
         if slope > old:
             high, low = low, low - width
             if low + reach * (weight * loss.derivative(low, y) - old) <= z:
@@ -54,19 +52,18 @@ def implicit(loss, z, y, weight, old, reach):
                 break
         width *= 2.0
     at = low if slope > old else high
-    return root(loss, at, z + reach * old, reach * weight, y, (low, high), CLOSE)
+    return root(loss, at, z + reach * old, reach * weight, y, low, high, LAST_STEP, 1.0)
 
 
 @kernel(error_model="numpy", inline="always")
-def seen(loss, predictors, base, y, weight, old, sums):
+def new_slope(loss, z, at, base, y, weight, old, sums):
     """Return the new slope of a row, or the old one where it is not finite; add what the estimate of the gap needs.
 
-    ``predictors`` are those before the step and where the slope is taken.
+    ``z`` is the predictor before the step, ``at`` the one at which the slope is taken, ``base`` the offset in both.
     """
-    z, at = predictors
     new = weight * loss.derivative(at, y)
     if not abs(new) < np.inf:
-        sums[BAD] += 1.0
+        sums[NOT_FINITE] += 1.0
         return old
     sums[LOSS] += weight * loss.value(z, y)
     sums[CROSS] += old * (z - base)
@@ -94,12 +91,11 @@ def dense_length(X, i, center, rate):
 
 
 @kernel(fastmath=REASSOCIATE, error_model="numpy", inline="always")
-def _dense_move(penalty, X, i, changes, state, metric, rule):
-    """Take a step along a dense row; add the row, times its slope, to the gradient that is gathered."""
-    x, average, fresh = state
-    center, rate, _ = metric
-    shrink, factor, strength = rule
-    change, slope = changes
+def _dense_move(penalty, X, i, change, slope, state, metric, rule):
+    """Take a step along a dense row, times ``change``; add the row, times ``slope``, to the gradient of the epoch."""
+    x, average, fresh = state.point, state.average, state.gradient
+    center, rate = metric.center, metric.rate
+    shrink, factor, strength = rule.shrink, rule.factor, rule.weight
     k = X.shape[1]
     if shrink.shape[0] > 0:
         for j in range(k):
@@ -120,19 +116,19 @@ def _dense_move(penalty, X, i, changes, state, metric, rule):
 @kernel(fastmath=REASSOCIATE, error_model="numpy", inline="always")
 def _dense_row(loss, penalty, X, row, target, table, i, state, metric, rule, sums):
     """Visit a row; ``i`` is where its target and slope are."""
-    y, v, offset = target
+    y, v, offset = target.y, target.weight, target.offset
     weight = v[i] if v.shape[0] > 0 else 1.0
     base = offset[i] if offset.shape[0] > 0 else 0.0
-    z = dense_predict(X, row, metric[0], state[0]) + base
+    z = dense_predict(X, row, metric.center, state.point) + base
     old = table[i]
     at = z
-    if metric[2]:
-        reach = dense_length(X, row, metric[0], metric[1])
-        sums[STEEP] = max(sums[STEEP], reach * weight * loss.second_derivative(z, y[i]))
+    if metric.implicit:
+        reach = dense_length(X, row, metric.center, metric.rate)
+        sums[CURVATURE] = max(sums[CURVATURE], reach * weight * loss.second_derivative(z, y[i]))
         at = implicit(loss, z, y[i], weight, old, reach)
-    new = seen(loss, (z, at), base, y[i], weight, old, sums)
+    new = new_slope(loss, z, at, base, y[i], weight, old, sums)
     table[i] = new
-    _dense_move(penalty, X, row, (new - old, new), state, metric, rule)
+    _dense_move(penalty, X, row, new - old, new, state, metric, rule)
 
 
 @kernel(fastmath=REASSOCIATE, error_model="numpy")
@@ -151,41 +147,36 @@ def dense_epoch(loss, penalty, X, target, table, order, state, metric, rule, sum
     ----------
     loss, penalty : NamedTuple
     X : ndarray, shape (n, k)
-    target : tuple of three float64 arrays, shape (n,)
-        ``y``, weights ``v`` (length 0: ones), offsets (length 0: zeros).
+    target : Targets
+        Float64 arrays of shape (n,): ``y``, weights ``v`` (length 0: ones), offsets (length 0: zeros).
     table : ndarray, shape (n,)
         Slopes ``v l'(z)`` as last seen; updated.
     order : ndarray of int64
-    state : tuple of three arrays, shape (k + 1,)
-        The point, which moves; the average gradient; the gradient of this epoch, which is added up.
-    metric : tuple
-        ``center`` (k,); ``rate`` (k + 1,); whether steps along rows are to be implicit.
-    rule : tuple
-        ``shrink`` (k,), by which a ridge or no penalty shrinks, or of length 0: then the prox, with ``factor`` (k,) and
-        ``weight`` (k,).
+    state : DenseState
+    metric : DenseMetric
+    rule : PenaltyStep
     sums : ndarray, shape (5,)
-        Receives the sums named above.
+        Receives the sums whose places are named above.
     """
     _dense_rows(loss, penalty, X, 0, target, table, order, state, metric, rule, sums)
 
 
 @kernel(fastmath=REASSOCIATE, error_model="numpy")
-def dense_pieces(loss, penalty, pieces, target, table, order, state, metric, rule, sums):
-    """Do as `dense_epoch` for an array that lies in pieces, one below the other.
+def dense_parts(loss, penalty, parts, target, table, order, state, metric, rule, sums):
+    """Do as `dense_epoch` for an array that lies in several parts.
 
     Parameters
     ----------
-    pieces : tuple
-        An array of the pieces' type; their addresses and, with the number of rows last, their first rows, int64.
+    parts : RowParts
     """
-    like, addresses, edges = pieces
+    like, addresses, edges = parts.like, parts.addresses, parts.edges
     r = 0
     while r < order.shape[0]:
-        piece = np.searchsorted(edges, order[r], side="right") - 1
-        start, stop, first = edges[piece], edges[piece + 1], r
+        part = np.searchsorted(edges, order[r], side="right") - 1
+        start, stop, first = edges[part], edges[part + 1], r
         while r < order.shape[0] and start <= order[r] < stop:
             r += 1
-        X = carray(pointer(addresses[piece], like), (stop - start, like.shape[1]))
+        X = carray(pointer(addresses[part], like), (stop - start, like.shape[1]))
         _dense_rows(loss, penalty, X, start, target, table, order[first:r], state, metric, rule, sums)
 
 
@@ -193,20 +184,22 @@ def dense_pieces(loss, penalty, pieces, target, table, order, state, metric, rul
 def dense_shared(loss, penalty, X, target, table, order, state, metric, rule, sums):
     """Do as `dense_epoch` beside other threads that move the same point.
 
-    A thread moves a copy, and adds the move to the shared point after every `MERGE` rows: were all to write to the same
-    few cache lines after every row, they would wait for each other's memory. Nothing locks the point. An addition that
-    comes between reading and writing of another thread's is lost: the point is then a little behind, and goes on from
-    where it is. The table has one writer a row, the gradient that is gathered is the thread's own, and the average does
-    not change during an epoch: nothing that the certificate or the next epoch rest on is ever lost.
+    A thread moves a copy, and adds the move to the shared point after every `ROWS_PER_MERGE` rows: were all to write to
+    the same few cache lines after every row, they would wait for each other's memory. Nothing locks the point. An
+    addition that comes between reading and writing of another thread's is lost: the point is then a little behind, and
+    goes on from where it is. The table has one writer a row, the gradient of the epoch is the thread's own,
+    and the average does not change during an epoch: nothing that the certificate or the next epoch rest on is ever
+    lost.
     """
-    shared, average, fresh = state
+    shared = state.point
     x, base = shared.copy(), shared.copy()
-    for first in range(0, order.shape[0], MERGE):
+    own = DenseState(x, state.average, state.gradient)
+    for first in range(0, order.shape[0], ROWS_PER_MERGE):
         for j in range(shared.shape[0]):
             base[j] = shared[j]
             x[j] = base[j]
-        rows = order[first : first + MERGE]
-        dense_epoch(loss, penalty, X, target, table, rows, (x, average, fresh), metric, rule, sums)
+        rows = order[first : first + ROWS_PER_MERGE]
+        dense_epoch(loss, penalty, X, target, table, rows, own, metric, rule, sums)
         for j in range(shared.shape[0]):
             shared[j] += x[j] - base[j]
 
@@ -217,39 +210,37 @@ def dense_visit(loss, penalty, X, target, points, order, state, metric, rule, su
 
     Parameters
     ----------
-    points : tuple of two arrays, shape (k + 1,)
-        The anchor, at which the average gradient was taken, and the point at which the gradient is to be taken now.
+    points : FixedPoints
     """
-    y, v, offset = target
-    anchor, point = points
+    y, v, offset = target.y, target.weight, target.offset
     for r in range(order.shape[0]):
         i = order[r]
         weight = v[i] if v.shape[0] > 0 else 1.0
         base = offset[i] if offset.shape[0] > 0 else 0.0
-        z = dense_predict(X, i, metric[0], state[0]) + base
-        fixed = dense_predict(X, i, metric[0], anchor) + base
-        here = dense_predict(X, i, metric[0], point) + base
-        reach = dense_length(X, i, metric[0], metric[1]) if metric[2] else 0.0
-        changes = compared(loss, (z, fixed, here), base, y[i], weight, reach, sums)
-        _dense_move(penalty, X, i, changes, state, metric, rule)
+        z = dense_predict(X, i, metric.center, state.point) + base
+        fixed = dense_predict(X, i, metric.center, points.anchor) + base
+        here = dense_predict(X, i, metric.center, points.point) + base
+        reach = dense_length(X, i, metric.center, metric.rate) if metric.implicit else 0.0
+        change, slope = compared(loss, z, fixed, here, base, y[i], weight, reach, sums)
+        _dense_move(penalty, X, i, change, slope, state, metric, rule)
 
 
 @kernel(error_model="numpy")
-def compared(loss, predictors, base, y, weight, reach, sums):
+def compared(loss, z, fixed, here, base, y, weight, reach, sums):
     """Return the slope at the moving point less that at the anchor, and the slope at the point of the new tangents.
 
-    With a ``reach`` above zero, the step is that of `implicit`.
+    The predictors there are ``z``, ``fixed`` and ``here``, with the offset ``base``. With a ``reach`` above zero, the
+    step is that of `implicit`.
     """
-    z, fixed, here = predictors
     old = weight * loss.derivative(fixed, y)
     at = z
     if reach > 0.0:
-        sums[STEEP] = max(sums[STEEP], reach * weight * loss.second_derivative(z, y))
+        sums[CURVATURE] = max(sums[CURVATURE], reach * weight * loss.second_derivative(z, y))
         at = implicit(loss, z, y, weight, old, reach)
     slope = weight * loss.derivative(here, y)
     change = weight * loss.derivative(at, y) - old
     if not (abs(change) < np.inf and abs(slope) < np.inf):
-        sums[BAD] += 1.0
+        sums[NOT_FINITE] += 1.0
         return 0.0, 0.0
     sums[LOSS] += weight * loss.value(z, y)
     sums[CROSS] += slope * (z - base)

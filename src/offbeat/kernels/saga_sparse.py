@@ -1,29 +1,43 @@
-"""The epochs of `offbeat.kernels.saga` for CSR blocks: a row touches the coordinates of its entries, and three numbers.
+"""SAGA on sparse rows: a row touches the coordinates of its entries, and three numbers.
+
+Rows move the point on their support alone, along ``copies * g`` (Leblond, Pedregosa & Lacoste-Julien 2017, AISTATS,
+eq. 4) and with a proximal step to match (Pedregosa, Leblond & Lacoste-Julien 2017, NIPS, algorithm 1).
 
 Rows are centred, or the intercept would depend on all columns together and settle slowly; and yet only their entries
-are visited. A step along ``x - center`` is one along ``x`` and one along ``center``, and the latter all go the same
-way: the point is ``v + turn * drift`` with ``drift = rate * center``, and a step along the centre adds to ``turn``.
-With ``v.center`` at hand as well, the predictor takes nothing but the row's entries.
+are visited. A step along ``x - center`` is one along ``x`` and one along ``center``, and the latter all have the same
+direction: the point is ``v + turn * drift`` with ``drift = rate * center``, and a step along the centre adds to
+``turn``. With ``v.center`` at hand as well, the predictor takes nothing but the row's entries.
 """
 
 from __future__ import annotations
+
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import carray
 
 from offbeat.kernels import protocol  # noqa: F401  (teaches Numba the methods of losses and penalties)
+from offbeat.kernels.arguments import SparseState
 from offbeat.kernels.compiled import kernel
-from offbeat.kernels.pointers import pointer
-from offbeat.kernels.saga import MERGE, STEEP, compared, implicit, seen
+from offbeat.kernels.intrinsics import pointer
+from offbeat.kernels.saga import CURVATURE, ROWS_PER_MERGE, compared, implicit, new_slope
 
 INTERCEPT, TURN, ALONG = 0, 1, 2
-"""Three numbers that belong to the point: the intercept, ``turn``, and ``v.center``."""
+"""Places of three numbers that belong to the point: the intercept, ``turn``, and ``v.center``."""
+
+
+class _Rows(NamedTuple):
+    """A CSR block in compiled code, where the record of the data layer is not known."""
+
+    indptr: Any
+    indices: Any
+    data: Any
 
 
 @kernel(error_model="numpy", inline="always")
 def sparse_dot(X, i, x):
     """Return the product of a row as it is stored, not centred, with a vector."""
-    indptr, indices, data = X
+    indptr, indices, data = X.indptr, X.indices, X.data
     z = 0.0
     for p in range(indptr[i], indptr[i + 1]):
         z += float(data[p]) * x[indices[p]]
@@ -33,9 +47,9 @@ def sparse_dot(X, i, x):
 @kernel(error_model="numpy", inline="always")
 def _predict(X, i, state, metric):
     """Return the predictor of a row at the moving point."""
-    indptr, indices, data = X
-    v, numbers = state[0], state[3]
-    drift, turn = metric[2], numbers[TURN]
+    indptr, indices, data = X.indptr, X.indices, X.data
+    v, numbers = state.point, state.numbers
+    drift, turn = metric.drift, numbers[TURN]
     z = numbers[INTERCEPT] - numbers[ALONG] - turn * drift[-1]
     for p in range(indptr[i], indptr[i + 1]):
         j = indices[p]
@@ -46,7 +60,7 @@ def _predict(X, i, state, metric):
 @kernel(error_model="numpy", inline="always")
 def sparse_length(X, i, rate, center, about):
     """Return the squared length of a centred row, intercept included, in a metric; ``about`` is that of the centre."""
-    indptr, indices, data = X
+    indptr, indices, data = X.indptr, X.indices, X.data
     length = rate[-1] + about
     for p in range(indptr[i], indptr[i + 1]):
         d = float(data[p])
@@ -55,13 +69,12 @@ def sparse_length(X, i, rate, center, about):
 
 
 @kernel(error_model="numpy", inline="always")
-def _move(penalty, X, i, changes, state, metric, rule):
-    """Take a step along a row; add the row, times its slope, to the gradient that is gathered (about zero)."""
-    indptr, indices, data = X
-    v, average, fresh, numbers = state
-    rate, copies, drift, center, _ = metric
-    shrink, factor, strength = rule
-    change, slope = changes
+def _move(penalty, X, i, change, slope, state, metric, rule):
+    """Take a step along a row, times ``change``; add the row, times ``slope``, to the gradient of the epoch."""
+    indptr, indices, data = X.indptr, X.indices, X.data
+    v, average, fresh, numbers = state.point, state.average, state.gradient, state.numbers
+    rate, copies, drift, center = metric.rate, metric.copies, metric.drift, metric.center
+    shrink, factor, strength = rule.shrink, rule.factor, rule.weight
     k = v.shape[0]
     turn = numbers[TURN]
     along = 0.0
@@ -88,19 +101,19 @@ def _move(penalty, X, i, changes, state, metric, rule):
 @kernel(error_model="numpy", inline="always")
 def _row(loss, penalty, X, row, target, table, i, state, metric, rule, sums):
     """Visit a row; ``i`` is where its target and slope are."""
-    y, weights, offset = target
+    y, weights, offset = target.y, target.weight, target.offset
     weight = weights[i] if weights.shape[0] > 0 else 1.0
     base = offset[i] if offset.shape[0] > 0 else 0.0
     z = _predict(X, row, state, metric) + base
     old = table[i]
     at = z
-    if metric[4] >= 0.0:
-        reach = sparse_length(X, row, metric[0], metric[3], metric[4])
-        sums[STEEP] = max(sums[STEEP], reach * weight * loss.second_derivative(z, y[i]))
+    if metric.center_length >= 0.0:
+        reach = sparse_length(X, row, metric.rate, metric.center, metric.center_length)
+        sums[CURVATURE] = max(sums[CURVATURE], reach * weight * loss.second_derivative(z, y[i]))
         at = implicit(loss, z, y[i], weight, old, reach)
-    new = seen(loss, (z, at), base, y[i], weight, old, sums)
+    new = new_slope(loss, z, at, base, y[i], weight, old, sums)
     table[i] = new
-    _move(penalty, X, row, (new - old, new), state, metric, rule)
+    _move(penalty, X, row, new - old, new, state, metric, rule)
 
 
 @kernel(error_model="numpy")
@@ -117,15 +130,10 @@ def sparse_epoch(loss, penalty, X, target, table, order, state, metric, rule, su
 
     Parameters
     ----------
-    X : tuple
-        ``indptr, indices, data``. A repeated entry counts as another occurrence of its column.
-    state : tuple
-        ``v`` (k,); the average gradient (k + 1,), about the centre; the gradient that is gathered, about zero; the
-        three numbers named above.
-    metric : tuple
-        ``rate`` (k + 1,); ``copies`` (k,): rows for each entry of a column, so that a column that occurs in few rows
-        takes long steps along its average gradient, and all the fewer of them; ``drift`` (k + 1,), its product with the
-        centre last; ``center`` (k,); the squared length of the centre where steps along rows are to be implicit, or -1.
+    X : CSR
+        A repeated entry counts as another occurrence of its column.
+    state : SparseState
+    metric : SparseMetric
     """
     _rows(loss, penalty, X, 0, target, table, order, state, metric, rule, sums)
 
@@ -135,57 +143,61 @@ def sparse_shared(loss, penalty, X, target, table, order, state, metric, rule, s
     """Do as `sparse_epoch` beside other threads that move the same point: see `dense_shared`.
 
     ``v`` is written to as it is: two rows seldom have many columns in common. The three numbers, which every row
-    changes, are the thread's own for `MERGE` rows. A lost change of ``v.center`` shifts predictors, and so the slopes
-    that the table remembers, until the epoch ends; the gradient is gathered from the same slopes, so the two agree.
+    changes, are the thread's own for `ROWS_PER_MERGE` rows. A lost change of ``v.center`` shifts predictors, and so the
+    slopes that the table remembers, until the epoch ends; the gradient is made of the same slopes, so the two agree.
     """
-    v, average, fresh, shared = state
+    shared = state.numbers
     numbers, base = shared.copy(), shared.copy()
-    for first in range(0, order.shape[0], MERGE):
+    own = SparseState(state.point, state.average, state.gradient, numbers)
+    for first in range(0, order.shape[0], ROWS_PER_MERGE):
         for j in range(3):
             base[j] = shared[j]
             numbers[j] = base[j]
-        rows = order[first : first + MERGE]
-        _rows(loss, penalty, X, 0, target, table, rows, (v, average, fresh, numbers), metric, rule, sums)
+        rows = order[first : first + ROWS_PER_MERGE]
+        _rows(loss, penalty, X, 0, target, table, rows, own, metric, rule, sums)
         for j in range(3):
             shared[j] += numbers[j] - base[j]
 
 
 @kernel(error_model="numpy", inline="always")
-def _piece(like, addresses, rows):
+def _part(like, addresses, rows):
     """Return the CSR block at these addresses."""
-    indptr, indices, data = like
-    return (
-        carray(pointer(addresses[0], indptr), (rows + 1,)),
-        carray(pointer(addresses[1], indices), (addresses[3],)),
-        carray(pointer(addresses[2], data), (addresses[3],)),
+    return _Rows(
+        carray(pointer(addresses[0], like.indptr), (rows + 1,)),
+        carray(pointer(addresses[1], like.indices), (addresses[3],)),
+        carray(pointer(addresses[2], like.data), (addresses[3],)),
     )
 
 
 @kernel(error_model="numpy")
-def sparse_pieces(loss, penalty, pieces, target, table, order, state, metric, rule, sums):
-    """Do as `dense_pieces` for CSR blocks: ``like`` is one of them, and three addresses and a length describe each."""
-    like, addresses, edges = pieces
+def sparse_parts(loss, penalty, parts, target, table, order, state, metric, rule, sums):
+    """Do as `dense_parts` for CSR blocks."""
+    like, addresses, edges = parts.like, parts.addresses, parts.edges
     r = 0
     while r < order.shape[0]:
-        piece = np.searchsorted(edges, order[r], side="right") - 1
-        start, stop, first = edges[piece], edges[piece + 1], r
+        part = np.searchsorted(edges, order[r], side="right") - 1
+        start, stop, first = edges[part], edges[part + 1], r
         while r < order.shape[0] and start <= order[r] < stop:
             r += 1
-        X = _piece(like, addresses[piece], stop - start)
+        X = _part(like, addresses[part], stop - start)
         _rows(loss, penalty, X, start, target, table, order[first:r], state, metric, rule, sums)
 
 
 @kernel(error_model="numpy")
 def sparse_visit(loss, penalty, X, target, points, order, state, metric, rule, sums):
-    """Do as `dense_visit` for a CSR block; the last numbers of the points are their predictors of a row of zeros."""
-    y, weights, offset = target
-    anchor, point = points
+    """Do as `dense_visit` for a CSR block."""
+    y, weights, offset = target.y, target.weight, target.offset
+    anchor, point = points.anchor, points.point
     for r in range(order.shape[0]):
         i = order[r]
         weight = weights[i] if weights.shape[0] > 0 else 1.0
         base = offset[i] if offset.shape[0] > 0 else 0.0
         z = _predict(X, i, state, metric) + base
         fixed, here = sparse_dot(X, i, anchor) + anchor[-1] + base, sparse_dot(X, i, point) + point[-1] + base
-        reach = sparse_length(X, i, metric[0], metric[3], metric[4]) if metric[4] >= 0.0 else 0.0
-        changes = compared(loss, (z, fixed, here), base, y[i], weight, reach, sums)
-        _move(penalty, X, i, changes, state, metric, rule)
+        reach = (
+            sparse_length(X, i, metric.rate, metric.center, metric.center_length)
+            if metric.center_length >= 0.0
+            else 0.0
+        )
+        change, slope = compared(loss, z, fixed, here, base, y[i], weight, reach, sums)
+        _move(penalty, X, i, change, slope, state, metric, rule)

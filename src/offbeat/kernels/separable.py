@@ -1,4 +1,4 @@
-"""Separable penalties on vectors, and the quadratic problems that prox-Newton solves with them.
+"""Separable penalties on vectors.
 
 The penalty of coordinate ``j`` is ``r(factor[j] * u; weight[j])``: ``u`` is the internal, scaled coefficient,
 ``factor[j] * u`` the one the user's penalty is about. ``penalty`` is a ``NamedTuple`` without its own weights.
@@ -76,63 +76,3 @@ def curvature(penalty, factor, weight):
     for j in range(factor.shape[0]):
         out[j] = factor[j] * (factor[j] * penalty.curvature(weight[j]))  # zero whatever the factor
     return out
-
-
-@kernel(error_model="numpy")
-def quadratic_descent(penalty, hessian, slope, u, scaling, limits):
-    """Minimise ``slope.d + d'H d / 2 + r(u + d)`` over ``d`` by cyclic coordinate descent on the Gram matrix.
-
-    Sweeps all coordinates, then only those that are away from a kink until they settle (Friedman, Hastie &
-    Tibshirani 2010). Coordinates beyond the length of ``factor`` are not penalised (the intercept). The part of the
-    penalty that is quadratic is left to its prox.
-
-    Parameters
-    ----------
-    hessian : ndarray, shape (m, m)
-    slope : ndarray, shape (m,)
-        Overwritten by the slope of the quadratic at the solution.
-    u : ndarray, shape (m,)
-        Overwritten by the solution ``u + d``.
-    scaling : tuple
-        ``factor`` and ``weight``, shape (k,), ``k <= m``.
-    limits : tuple
-        Largest number of sweeps; largest prox residual in units of ``sqrt(H_jj) |d_j|`` at which to stop.
-
-    Returns
-    -------
-    sweeps : int
-    """
-    factor, weight = scaling
-    max_sweeps, tolerance = limits
-    m = u.shape[0]
-    active = np.ones(m, np.bool_)
-    everything = True
-    for sweep in range(max_sweeps):
-        largest = 0.0
-        for j in range(m):
-            if not active[j]:
-                continue
-            bend = hessian[j, j]
-            if bend <= 0.0:
-                continue
-            old = u[j]
-            new = old - slope[j] / bend
-            if j < factor.shape[0]:
-                c = factor[j]
-                new = penalty.prox(c * new, c * c / bend, weight[j]) / c
-            change = new - old
-            if everything:
-                active[j] = change != 0.0 or new != 0.0
-            if change != 0.0:
-                u[j] = new
-                for i in range(m):
-                    slope[i] += hessian[j, i] * change
-                largest = max(largest, np.sqrt(bend) * abs(change))
-        if largest <= tolerance:
-            if everything:
-                return sweep + 1
-            everything = True
-            active[:] = True
-        else:
-            everything = False
-    return max_sweeps

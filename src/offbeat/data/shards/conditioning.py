@@ -27,6 +27,7 @@ from offbeat.data.shards.blocks import (
 )
 from offbeat.data.shards.point import Point
 from offbeat.data.source import CSR, Block
+from offbeat.kernels.arguments import CentredColumns
 
 MAX_MEAN_TO_DEVIATION = 32.0
 """Of a column that is not rewritten. Its square is how many times larger the rounding of sums is without centring."""
@@ -116,13 +117,14 @@ def conditioned_blocks(
 
 def _rewritten(block: CSR, targets: Targets, ranges: Ranges, how: Conditioning) -> tuple[Block, Targets, Ranges]:
     """Return the given rows as a block of their own, with columns rewritten."""
-    from offbeat.kernels import rows
+    from offbeat.kernels.moments import store_centred
 
     count = int((ranges[:, 1] - ranges[:, 0]).sum())
     stored = int((block.indptr[ranges[:, 1]] - block.indptr[ranges[:, 0]]).sum()) + count * how.columns.size
     kind = block.indices.dtype
     out = CSR(np.empty(count + 1, block.indptr.dtype), np.empty(stored, kind), np.empty(stored))
-    rows.condition(tuple(block), ranges, (how.columns.astype(kind), how.place, how.center, how.unit), tuple(out))
+    columns = CentredColumns(how.columns.astype(kind), how.place, how.center, how.unit)
+    store_centred(block, ranges, columns, out)
     used = int(out.indptr[-1])
     chosen = np.concatenate([np.arange(a, b) for a, b in ranges])
     chosen_targets = Targets(*(read_only(values[chosen] if values.size else values) for values in targets))

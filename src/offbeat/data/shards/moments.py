@@ -106,14 +106,14 @@ def column_moments(shard: Rows, fraction: float, workspace: Workspace, columns: 
 
 def _dense(shard: Rows, fraction: float, workspace: Workspace, columns: Columns, unit: Float64s) -> ColumnMoments:
     """Return the moments of columns of dense rows, each multiplied by its unit while it is summed."""
-    from offbeat.kernels import rows
+    from offbeat.kernels.moments import dense_moments
 
     k, whole = columns.size, columns.size == shard.source.shape[1]
     origin = np.asarray(shard.source.read(0, 1), dtype=np.float64).reshape(-1)[columns]
     out, reach = np.zeros(2 * k + 1), np.zeros(k)
     for block, targets, ranges in shard.blocks(fraction, workspace):
         for chosen, v, part in [(block, targets.weight, ranges)] if whole else _chosen(block, targets, ranges, columns):
-            rows.dense_moments(chosen, v, part, (origin, unit), out, reach)
+            dense_moments(chosen, v, part, origin, unit, out, reach)
     weight = float(out[-1])
     first = out[:k] / (weight or 1.0)
     spread = np.sqrt(np.maximum(out[k:-1] - weight * first**2, 0.0))
@@ -138,7 +138,7 @@ def _sparse(shard: Rows, fraction: float, workspace: Workspace, columns: Columns
 
     Stored entries are summed about the first one of their column. Rows that store none count as zeros.
     """
-    from offbeat.kernels import rows
+    from offbeat.kernels.moments import sparse_moments
 
     k = columns.size
     place = np.full(shard.source.shape[1], -1)
@@ -146,7 +146,7 @@ def _sparse(shard: Rows, fraction: float, workspace: Workspace, columns: Columns
     origin, out, total, seen = np.full(k, np.nan), np.zeros((k, 4)), 0.0, 0
     extremes = np.tile([np.inf, -np.inf], (k, 1))
     for block, targets, ranges in shard.blocks(fraction, workspace):
-        total += rows.sparse_moments(tuple(block), targets.weight, ranges, (origin, unit, place), out, extremes)
+        total += sparse_moments(block, targets.weight, ranges, origin, unit, place, out, extremes)
         seen += int((ranges[:, 1] - ranges[:, 0]).sum())
     origin[np.isnan(origin)] = 0.0
     first, second, weight, count = out.T

@@ -11,7 +11,8 @@ from offbeat.data.shards.blocks import Float64s, Ranges, Rows, Targets, Workspac
 from offbeat.data.shards.conditioning import Conditioning, conditioned_blocks, conditioned_point
 from offbeat.data.shards.point import Point, Sums, head_size
 from offbeat.data.source import CSR, Block
-from offbeat.kernels import rows
+from offbeat.kernels import evaluation
+from offbeat.kernels.arguments import CentredPoint, EvaluationSums, LinearPoint
 from offbeat.losses import questions
 
 NO_BUFFER_SHAPE = (0, 1)
@@ -51,24 +52,25 @@ def _add_dense(
 ) -> None:
     dtype = np.dtype(np.float64) if point.exact else block.dtype
     unit = np.ones(block.shape[1]) if point.scale is None else 1.0 / point.scale
-    at = (point.coef, point.center, float(point.intercept[0]), unit)
+    at = CentredPoint(point.coef, point.center, float(point.intercept[0]), unit)
     repair = np.empty(0) if out.repair is None else out.repair
-    totals = (out.head, out.gradient, repair)
+    totals, no_bend = EvaluationSums(out.head, out.gradient, repair), np.empty(0)
     if out.hessian is None:
-        rows.dense_rows(loss, block, tuple(targets), at, ranges, np.empty(NO_BUFFER_SHAPE, dtype), totals)
+        evaluation.dense_evaluate(loss, block, targets, at, ranges, np.empty(NO_BUFFER_SHAPE, dtype), no_bend, totals)
         return
     buffer = workspace.weighted(block.shape[1] + 1, dtype)
     for group in split_ranges(ranges, len(buffer)):
         filled = int((group[:, 1] - group[:, 0]).sum())
-        rows.dense_rows(loss, block, tuple(targets), at, group, buffer[:filled], totals)
+        evaluation.dense_evaluate(loss, block, targets, at, group, buffer[:filled], no_bend, totals)
         out.hessian[...] += buffer[:filled].T @ buffer[:filled]
 
 
 def _add_sparse(loss: Any, block: CSR, targets: Targets, point: Point, ranges: Ranges, out: Sums) -> None:
-    at = (point.coef, float(point.intercept[0] - point.center @ point.coef))
+    at = LinearPoint(point.coef, float(point.intercept[0] - point.center @ point.coef))
     repair = np.empty(0) if out.repair is None else out.repair
     hessian = np.empty((0, 0)) if out.hessian is None else out.hessian
-    rows.sparse_rows(loss, tuple(block), tuple(targets), at, ranges, hessian, (out.head, out.gradient, repair))
+    totals = EvaluationSums(out.head, out.gradient, repair)
+    evaluation.sparse_evaluate(loss, block, targets, at, ranges, hessian, np.empty(0), totals)
 
 
 def add_classes(
@@ -95,17 +97,18 @@ def add_classes(
     gradient, before = out.gradient.reshape(point.coef.shape), out.head[1:-2].copy()
     kept = np.empty((0, point.intercept.size), np.float32) if shares is None else shares
     if isinstance(block, CSR):
-        at, each = (point.coef, point.intercept - point.center @ point.coef), (0,) * point.intercept.size
+        at = LinearPoint(point.coef, point.intercept - point.center @ point.coef)
+        each = (0,) * point.intercept.size
         for first, last in ranges:
-            classes.sparse_evaluate(tuple(block), tuple(targets), at, first, last, out.head, gradient, kept, each)
+            classes.sparse_evaluate(block, targets, at, first, last, out.head, gradient, kept, each)
     else:
         dtype = np.dtype(np.float64) if point.exact else block.dtype
         coef, center = point.coef.astype(dtype), point.center.astype(dtype)
         rest = point.center - center  # what is lost by rounding the centre: added to intercepts and gradient
         intercept = (point.intercept - rest @ point.coef).astype(dtype)
         for first, last in ranges:
-            for a in range(first, last, classes.ROWS):
-                part = slice(a, min(a + classes.ROWS, last))
+            for a in range(first, last, classes.ROWS_AT_ONCE):
+                part = slice(a, min(a + classes.ROWS_AT_ONCE, last))
                 y, v, offset = targets.rows(part.start, part.stop)
                 centred = block[part] - center
                 z = centred @ coef + intercept
@@ -113,7 +116,7 @@ def add_classes(
                     z += offset[:, None].astype(dtype)
                 classes.softmax_rows(z, y, v, out.head)
                 if shares is not None:
-                    classes.keep_shares(z, y, v, kept[part])
+                    classes.keep_probabilities(z, y, v, kept[part])
                 gradient += centred.T @ z
         gradient -= np.outer(rest, out.head[1:-2] - before)
     out.head[-1] += int((ranges[:, 1] - ranges[:, 0]).sum())

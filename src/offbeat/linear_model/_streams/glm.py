@@ -60,7 +60,7 @@ def begun(dataset: Dataset, fit_intercept: bool, n_outputs: int) -> Running:
 
 def added(known: Running, dataset: Dataset, loss: Any) -> Running:
     """Return the stream with more rows, held as they are."""
-    from offbeat.kernels.rows import loss_sum
+    from offbeat.kernels.evaluation import loss_sum
 
     y, m = dataset.y, len(known.target)
     loss.check_target(y)

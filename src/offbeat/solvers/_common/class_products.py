@@ -53,7 +53,7 @@ def product(shard: Shard, workspace: Workspace, probabilities: Probabilities, at
         n = len(targets.y)
         kept = probabilities[done : done + n]
         if isinstance(block, CSR):
-            classes.sparse_product(tuple(block), kept, targets.weight, w, shifted, out, total, (0,) * n_classes)
+            classes.sparse_product(block, kept, targets.weight, w, shifted, out, total, (0,) * n_classes)
         else:
             for rows, part, (_, v, _) in _parts(block, targets):
                 p, t = kept[rows], _predictors(part, w, b, at.center)
@@ -81,7 +81,7 @@ def diagonal(shard: Shard, workspace: Workspace, probabilities: Probabilities, a
         n = len(targets.y)
         kept = probabilities[done : done + n]
         if isinstance(block, CSR):
-            classes.sparse_diagonal(tuple(block), kept, targets.weight, first, second, total)
+            classes.sparse_diagonal(block, kept, targets.weight, first, second, total)
             stored += block.n_stored
         else:
             d = kept * (1.0 - kept)
@@ -103,8 +103,8 @@ def _parts(block: NDArray[Any], targets: Targets) -> Iterator[tuple[slice, NDArr
     from offbeat.kernels import classes
 
     n = len(targets.y)
-    for a in range(0, n, classes.ROWS):
-        rows = slice(a, min(a + classes.ROWS, n))
+    for a in range(0, n, classes.ROWS_AT_ONCE):
+        rows = slice(a, min(a + classes.ROWS_AT_ONCE, n))
         yield rows, block[rows], Targets(*(values[rows] if values.size else values for values in targets))
 
 

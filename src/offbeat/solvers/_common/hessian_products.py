@@ -16,6 +16,7 @@ from offbeat.data.shards import Point, Shard, Sums, Workspace
 from offbeat.data.shards.conditioning import conditioned_blocks, conditioned_point
 from offbeat.data.shards.threads import map_on_threads
 from offbeat.data.source import CSR
+from offbeat.kernels.arguments import CentredPoint, EvaluationSums, LinearPoint
 from offbeat.problem import Floats, Problem
 from offbeat.sideways.protocol import Step
 from offbeat.solvers._common import class_products
@@ -73,21 +74,21 @@ def evaluate(problem: Problem, shard: Shard, workspace: Workspace, at: Point) ->
 
 
 def _evaluate(problem: Problem, shard: Shard, workspace: Workspace, at: Point) -> tuple[Floats, NDArray[Any]]:
-    from offbeat.kernels import products
+    from offbeat.kernels import evaluation
 
-    k = at.coef.size
+    k, nothing = at.coef.size, np.empty((0, 1))
     head, gradient, repair = np.zeros(HEAD_SIZE), np.zeros(k), np.zeros(k if at.repair else 0)
-    out, curvature, done = (head, gradient, repair), np.empty(shard.n_rows), 0
+    out, curvature, done = EvaluationSums(head, gradient, repair), np.empty(shard.n_rows), 0
     inner, how = conditioned_point(shard, at)
     for block, targets, ranges in conditioned_blocks(shard, 1.0, workspace, how):
         rows = int(ranges[-1, 1])
-        part, goal = curvature[done : done + rows], tuple(targets)
+        part = curvature[done : done + rows]
         if isinstance(block, CSR):
-            point = (inner.coef, float(inner.intercept[0] - inner.center @ inner.coef))
-            products.sparse_evaluate(problem.loss, tuple(block), goal, point, part, out)
+            point = LinearPoint(inner.coef, float(inner.intercept[0] - inner.center @ inner.coef))
+            evaluation.sparse_evaluate(problem.loss, block, targets, point, ranges, nothing, part, out)
         else:
-            point = (at.coef, float(at.intercept[0]))
-            products.dense_evaluate(problem.loss, block, goal, point, at.center, part, out)
+            centred = CentredPoint(at.coef, at.center, float(at.intercept[0]), np.ones(k))
+            evaluation.dense_evaluate(problem.loss, block, targets, centred, ranges, nothing, part, out)
         done += rows
     if shard.source.sparse:
         gradient -= head[1] * inner.center
@@ -113,7 +114,7 @@ def _diagonal(shard: Shard, workspace: Workspace, curvature: NDArray[Any], query
         rows = int(ranges[-1, 1])
         part = curvature[done : done + rows]
         if isinstance(block, CSR):
-            products.sparse_diagonal(tuple(block), part, out)
+            products.sparse_diagonal(block, part, out)
             stored += block.n_stored
         else:
             products.dense_diagonal(block, part, center, out)
@@ -139,7 +140,7 @@ def _product(shard: Shard, workspace: Workspace, curvature: NDArray[Any], query:
         rows = int(ranges[-1, 1])
         part = curvature[done : done + rows]
         if isinstance(block, CSR):
-            products.sparse_product(tuple(block), part, w, b - float(center @ w), out)
+            products.sparse_product(block, part, w, b - float(center @ w), out)
         else:
             products.dense_product(block, part, w, b, center, out)
         done += rows
@@ -163,7 +164,7 @@ def _block(shard: Shard, workspace: Workspace, curvature: Floats, query: Hessian
     fraction = min(1.0, ROWS_PER_BLOCK_COLUMN * (m + 1) / shard.n_rows) if shard.source.resident else 1.0
     for block, targets, ranges in conditioned_blocks(replace(shard, y=curvature), fraction, workspace, how):
         if isinstance(block, CSR):
-            products.sparse_block(tuple(block), targets.y, place, ranges, out)
+            products.sparse_block(block, targets.y, place, ranges, out)
         else:
             _dense_block(block, targets.y, columns, center, ranges, out)
         seen += int((ranges[:, 1] - ranges[:, 0]).sum())

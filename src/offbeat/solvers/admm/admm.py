@@ -167,7 +167,8 @@ class ADMM:
             take = admm_smooth.evaluate_start if local.steps == 0.0 else admm_smooth.solve_local
             solved = take(problem, shard, query, local)
         else:
-            solved = (admm_hinge.evaluate_start if local.steps == 0.0 else admm_hinge.solve_local)(shard, query, local)
+            take = admm_hinge.evaluate_start if local.steps == 0.0 else admm_hinge.solve_local
+            solved = take(problem, shard, query, local)
         return local_prox.contribute(shard, query, solved)
 
     def global_step(self, problem: Problem, state: Any, board: Board) -> tuple[Any, Any]:

@@ -16,6 +16,7 @@ import numpy as np
 
 from offbeat.data.shards import Shard, Workspace
 from offbeat.data.source import CSR
+from offbeat.kernels.arguments import Batches, Pull, ScaledColumns
 from offbeat.problem import Floats, Problem
 from offbeat.sideways import evaluation
 from offbeat.sideways.board import Board
@@ -105,18 +106,16 @@ def _descend(
     clock, workspace = how
     rng = np.random.default_rng((query.seed, shard.start, clock))
     passes = max(min(float(query.inner), query.allowance), 0.0)
-    columns = (query.center, 1.0 / query.scale, float(query.intercept))
-    pull, seen = (mu, query.z, query.rho), 0
+    columns = ScaledColumns(query.center, 1.0 / query.scale, float(query.intercept))
+    pull, seen = Pull(mu, query.z, query.rho), 0
     for block, targets, ranges in shard.blocks(1.0, workspace):
         rows = int(ranges[-1, 1])
         size = min(BATCH_ROWS, rows)
         count = min(max(int(passes * rows / size), 1), MAX_SGD_STEPS_PER_BLOCK)
         starts = rng.integers(0, rows - size + 1, count)
         take: Any = local_sgd.sparse_sgd if isinstance(block, CSR) else local_sgd.dense_sgd
-        data = tuple(block) if isinstance(block, CSR) else block
-        seen += size * take(
-            problem.loss, data, tuple(targets), x, columns, pull, (starts, size, LEARNING_RATE, SGD_TOLERANCE)
-        )
+        batches = Batches(starts, size, LEARNING_RATE, SGD_TOLERANCE)
+        seen += size * take(problem.loss, block, targets, x, columns, pull, batches)
     return float(seen) / max(shard.n_rows, 1)
 
 

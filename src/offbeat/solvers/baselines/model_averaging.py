@@ -17,6 +17,7 @@ import numpy as np
 from offbeat.data.shards import Shard, Workspace
 from offbeat.data.source import CSR
 from offbeat.errors import ProblemError
+from offbeat.kernels.arguments import MinibatchColumns, MinibatchPlan
 from offbeat.losses.questions import smooth
 from offbeat.problem import Evaluation, Floats, Problem
 from offbeat.sideways import evaluation
@@ -148,7 +149,7 @@ class ModelAveraging:
 
         clock, eta = plan
         x, frame = query.x.copy(), query.frame
-        columns = (frame.center, frame.scale, query.factor, query.weight, 1.0 if frame.fit_intercept else 0.0)
+        columns = MinibatchColumns(frame.center, frame.scale, query.factor, query.weight, float(frame.fit_intercept))
         rule = problem.penalty._replace(weights=None)
         steps = math.ceil(shard.n_rows / ROWS_PER_RUN)
         sums, taken = np.zeros_like(x), 0
@@ -158,10 +159,10 @@ class ModelAveraging:
             for block, targets, ranges in shard.blocks(1.0, workspace):
                 first, last = int(ranges[0, 0]), int(ranges[-1, 1])
                 starts = first + ROWS_PER_RUN * rng.permutation(math.ceil((last - first) / ROWS_PER_RUN))
-                parts = (starts.astype(np.int64), ROWS_PER_RUN, eta, 1.0 / max(steps, 1), float(epoch * steps + taken))
+                before = float(epoch * steps + taken)
+                parts = MinibatchPlan(starts.astype(np.int64), ROWS_PER_RUN, eta, 1.0 / max(steps, 1), before)
                 run: Any = kernels.sparse_epoch if isinstance(block, CSR) else kernels.dense_epoch
-                data = tuple(block) if isinstance(block, CSR) else block
-                run(problem.loss, rule, data, tuple(targets), x, sums, columns, parts)
+                run(problem.loss, rule, block, targets, x, sums, columns, parts)
                 taken += len(starts)
         return sums / max(taken, 1)
 

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from offbeat.data.shards import Shard, Workspace
+from offbeat.data.shards import Shard, Targets, Workspace
 from offbeat.data.source import CSR, Block
+from offbeat.kernels.arguments import DualScaling
 from offbeat.problem import Floats
 
 ROWS_PER_RUN = 16  # neighbouring rows that are visited in sequence
@@ -43,24 +44,25 @@ class _Rows(NamedTuple):
     """A block of rows with its targets, dual variables and norms."""
 
     block: Block
-    target: tuple[Floats, ...]
+    target: Targets
     theta: Floats
     norms: Floats
 
 
 def row_norms(shard: Shard, workspace: Workspace, shrink: Floats) -> RowNorms:
     """Return the squared norms of the rows, without the intercept."""
-    from offbeat.kernels import dual_sums
+    from offbeat.kernels import row_sums
 
+    none = np.empty(0)
     out, row, done, ones = np.empty(shard.n_rows), np.zeros(shrink.size - 1), 0, shard.source.resident
     for block, _, ranges in shard.blocks(1.0, workspace):
         part = out[done : done + int(ranges[-1, 1])]
         if isinstance(block, CSR):
-            dual_sums.sparse_norms(tuple(block), shrink, row, part)
+            row_sums.sparse_norms(block, shrink, none, row, part)
             entries = block.data[int(block.indptr[0]) : int(block.indptr[-1])]
             ones = ones and bool(np.all(entries == 1.0))
         else:
-            dual_sums.dense_norms(block, shrink, row, part)
+            row_sums.dense_norms(block, shrink, none, part)
         done += len(part)
     return RowNorms(out, shrink, ones)
 
@@ -86,7 +88,7 @@ def epoch(
         n = int(ranges[-1, 1])
         if isinstance(block, CSR) and norms.ones:
             block = block._replace(data=block.data[:0])
-        rows = _Rows(block, tuple(targets), theta[done : done + n], norms.norms[done : done + n])
+        rows = _Rows(block, targets, theta[done : done + n], norms.norms[done : done + n])
         moved = np.ones(n, dtype=bool)
         gap += _visit(rows, rule, point, np.arange(n), moved)
         done += n
@@ -112,18 +114,13 @@ def _revisit(rows: _Rows, rule: EpochSettings, point: Floats, some: NDArray[np.i
 
 def _copied_rows(rows: _Rows, some: NDArray[np.int64]) -> _Rows:
     """Return some sparse rows copied into one block, which is faster to read many times."""
-    from offbeat.kernels import dual_sums
-
     assert isinstance(rows.block, CSR)
     indptr, indices, data = rows.block
-    count = int((indptr[some + 1] - indptr[some]).sum())
-    block = CSR(
-        np.empty(some.size + 1, indptr.dtype),
-        np.empty(count, indices.dtype),
-        np.empty(min(count, data.size), data.dtype),
-    )
-    dual_sums.copied(tuple(rows.block), some, tuple(block))
-    target = tuple(_read_only(each[some]) if each.size else each for each in rows.target)
+    lengths = indptr[some + 1] - indptr[some]
+    starts = np.concatenate([[0], np.cumsum(lengths)]).astype(indptr.dtype)
+    entries = np.arange(starts[-1]) + np.repeat(indptr[some] - starts[:-1], lengths)
+    block = CSR(starts, indices[entries], data[entries] if data.size else data)
+    target = Targets(*(_read_only(each[some]) if each.size else each for each in rows.target))
     return _Rows(CSR(*map(_read_only, block)), target, rows.theta[some], rows.norms[some])
 
 
@@ -143,13 +140,13 @@ def _visit(
     order = np.empty(len(which), np.int64)
     shuffle(which, ROWS_PER_RUN, int(rule.rng.integers(1, 2**62)), order)
     shrink = rule.shrink[:-1]
-    even = float(shrink[0]) if shrink.size and np.all(shrink == shrink[0]) else 0.0
-    scaling = (rule.shrink, rule.threshold, rule.sigma, rows.norms, even)
+    equal = float(shrink[0]) if shrink.size and np.all(shrink == shrink[0]) else 0.0
+    scaling = DualScaling(rule.shrink, rule.threshold, rule.sigma, rows.norms, equal, np.empty(0))
 
     def part(some: NDArray[np.int64]) -> float:
         args = (rows.target, rows.theta, point, scaling, some, moved)
         if isinstance(rows.block, CSR):
-            return float(sdca.sparse_ascent(rule.loss, tuple(rows.block), *args))
+            return float(sdca.sparse_ascent(rule.loss, rows.block, *args))
         return float(sdca.dense_ascent(rule.loss, rows.block, *args))
 
     if rule.threads == 1 or len(which) < rule.threads * ROWS_PER_RUN:

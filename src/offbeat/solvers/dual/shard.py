@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from offbeat.data.shards import Shard, Workspace
+from offbeat.data.shards import Shard, Targets, Workspace
 from offbeat.data.source import CSR
 from offbeat.losses.questions import piecewise_linear
 from offbeat.problem import Floats, Problem
@@ -212,43 +212,46 @@ def _recomputed_point(problem: Problem, shard: Shard, local: SdcaLocal, query: S
 
 def _gradients(shard: Shard, local: SdcaLocal, theta: Floats) -> tuple[Floats, Floats]:
     """Return ``sum v theta x`` over all rows and over those with ``theta > 0``, without accumulated rounding."""
-    from offbeat.kernels import dual_sums
+    from offbeat.kernels import row_sums
 
-    out, done = np.zeros((2, shard.source.shape[1] + 1)), 0
+    k = shard.source.shape[1]
+    out, zero, done = np.zeros((2, k + 1)), np.zeros(k), 0
     for block, targets, ranges in shard.blocks(1.0, local.workspace):
         rows = int(ranges[-1, 1])
-        part, goal = theta[done : done + rows], tuple(targets)
+        slopes = theta[done : done + rows]
+        if targets.weight.size:
+            slopes = slopes * targets.weight
         if isinstance(block, CSR):
-            dual_sums.sparse_gradient(tuple(block), goal, part, out)
+            row_sums.sparse_gradient(block, slopes, out)
         else:
-            dual_sums.dense_gradient(block, goal, part, out)
+            row_sums.dense_gradient(block, slopes, zero, out)
         done += rows
     return out[0], out[1]
 
 
 def _conjugates(problem: Problem, shard: Shard, theta: Floats) -> Floats:
     """Return the sums of the conjugate and of ``v theta``: over all rows, and over those with ``theta > 0``."""
-    from offbeat.kernels import dual_sums
+    from offbeat.kernels import row_sums
 
     out = np.zeros((2, 2))
-    dual_sums.conjugates(problem.loss, (shard.y, shard.weight, shard.offset), theta[: shard.n_rows], out)
+    row_sums.conjugates(problem.loss, Targets(shard.y, shard.weight, shard.offset), theta[: shard.n_rows], out)
     return out
 
 
 def _start_contribution(problem: Problem, shard: Shard, local: SdcaLocal, query: SdcaQuery) -> SdcaContribution:
     """Return the first contribution: the loss at the start. With a warm start, derivatives become dual variables."""
-    from offbeat.kernels import dual_sums
+    from offbeat.kernels import row_sums
 
     theta, done = np.zeros(max(query.room, shard.n_rows)), 0
     w, b = np.ascontiguousarray(query.coef), float(query.point[-1])
     head, sums = np.zeros(4), np.zeros((3, w.size + 1))
     for block, targets, ranges in shard.blocks(1.0, local.workspace):
         rows = int(ranges[-1, 1])
-        part, goal = theta[done : done + rows], tuple(targets)
+        part = theta[done : done + rows]
         if isinstance(block, CSR):
-            dual_sums.sparse_start(problem.loss, tuple(block), goal, w, b, query.shrink, part, (head, sums))
+            row_sums.sparse_start(problem.loss, block, targets, w, b, query.shrink, part, head, sums)
         else:
-            dual_sums.dense_start(problem.loss, block, goal, w, b, query.shrink, part, (head, sums))
+            row_sums.dense_start(problem.loss, block, targets, w, b, query.shrink, part, head, sums)
         done += rows
     slope, repair = (sums[0], sums[2]) if query.seen < 0.0 else (query.anchor, np.zeros_like(query.anchor))
     if not query.warm:

@@ -184,7 +184,7 @@ class _SparseRows:
         k = len(center)
         out, sums = np.zeros((k + 1, k + 1)), np.zeros(k)
         top = np.zeros((k, k))
-        rows = (self._rows.indptr, self._rows.indices, self._rows.data)
+        rows = CSR(self._rows.indptr, self._rows.indices, self._rows.data)
         kernels.add_rows(rows, 0, np.arange(k, dtype=np.int32), weight, 0, top, sums)
         top += np.tril(top, -1).T
         total = float(weight.sum())

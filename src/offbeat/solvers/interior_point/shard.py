@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from offbeat.data.shards import Shard
+from offbeat.data.shards import Shard, Targets
 from offbeat.problem import Floats, Problem
 from offbeat.solvers.interior_point import steps as interior_steps
 from offbeat.solvers.interior_point.products import RowProducts, ScaledColumns
@@ -89,12 +89,12 @@ class RowTerms(NamedTuple):
 
 def row_terms(problem: Problem, shard: Shard, query: InteriorQuery) -> RowTerms:
     """Return the terms of the rows of a shard, from its targets, weights and offsets."""
-    from offbeat.kernels import pieces
+    from offbeat.kernels.row_sums import conjugate_pieces
 
     live = np.flatnonzero(shard.weight > 0.0) if shard.weight.size and not np.all(shard.weight > 0.0) else None
     y, v, o = (_with_weight(values, live) for values in (shard.y, shard.weight, shard.offset))
     out = np.empty((2, 3, len(y)))
-    pieces.pieces(problem.loss, y, out)
+    conjugate_pieces(problem.loss, y, out)
     if np.array_equal(out[0, :2], out[1, :2]):
         out = out[:1]
     weight = v if v.size else np.ones(len(y))
@@ -191,7 +191,7 @@ def _step_lengths(
 
 def _loss(problem: Problem, shard: Shard, rows: RowTerms, inside: TermVariables) -> float:
     """Return the sum of the loss at the predictors that the slacks imply."""
-    from offbeat.kernels.rows import loss_sum
+    from offbeat.kernels.evaluation import loss_sum
 
     y, v, o = (_with_weight(values, rows.live) for values in (shard.y, shard.weight, shard.offset))
     z = rows.kink[0] + inside.above[0] - inside.below[0] + (o if o.size else 0.0)
@@ -205,7 +205,7 @@ def _feasible_dual(
 
     With an intercept they must sum to zero. Each moves towards an end of its range, in proportion to the distance.
     """
-    from offbeat.kernels import dual_sums
+    from offbeat.kernels.row_sums import conjugates
 
     high = rows.low + rows.cap.sum(axis=0)
     bound = np.clip(theta, rows.low, high)
@@ -217,7 +217,7 @@ def _feasible_dual(
         bound = np.clip(bound - excess / max(total, abs(excess)) * room, rows.low, high)
     y, v, o = (_with_weight(values, rows.live) for values in (shard.y, shard.weight, shard.offset))
     out = np.zeros((2, 2))
-    dual_sums.conjugates(problem.loss, (y, v, o), bound / v if v.size else bound, out)
+    conjugates(problem.loss, Targets(y, v, o), bound / v if v.size else bound, out)
     size = float(np.abs(bound) @ np.abs(rows.kink).max(axis=0))
     return bound, float(out[0, 0]), RELATIVE_ROUNDING * size, proved
 

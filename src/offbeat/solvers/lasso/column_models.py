@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from offbeat.data.shards import Cancelled, Shard, Workspace
+from offbeat.data.shards import Cancelled, Shard, Targets, Workspace
 from offbeat.data.shards.threads import map_on_threads
 from offbeat.data.source import CSR
+from offbeat.kernels.arguments import ColumnModel, Columns, PenaltyScaling, SweepLimits, Sweeps
 from offbeat.problem import Floats, Problem
-from offbeat.solvers.lasso.column_store import Columns
 
 SWEEPS = 1000
 GRAM_SWEEPS = 20_000
@@ -45,7 +45,7 @@ class Task(NamedTuple):
     workspace: Workspace
     columns: NDArray[np.int64]
     center: Floats
-    scaling: tuple[Floats, Floats]
+    scaling: PenaltyScaling
     stored: float
     intercept: bool
 
@@ -55,9 +55,9 @@ class Task(NamedTuple):
         return self.problem.penalty._replace(weights=None)
 
     @property
-    def target(self) -> tuple[Floats, Floats]:
-        """Targets and weights."""
-        return self.shard.y, self.shard.weight
+    def target(self) -> Targets:
+        """Targets, weights and offsets."""
+        return Targets(self.shard.y, self.shard.weight, self.shard.offset)
 
     @property
     def constant(self) -> bool:
@@ -144,7 +144,7 @@ def _added(task: Task, shard: Shard, h: Floats, place: NDArray[np.int32], known:
     for block, _, ranges in shard.blocks(1.0, task.workspace):
         rows = int(ranges[-1, 1])
         if isinstance(block, CSR):
-            gram.add_rows(tuple(block), row, place, np.empty(0) if task.constant else h, known, matrix, sums)
+            gram.add_rows(block, row, place, np.empty(0) if task.constant else h, known, matrix, sums)
         else:
             _add_dense(task, block, h[row : row + rows], known, (matrix, sums))
         row += rows
@@ -185,14 +185,12 @@ def _solved(task: Task, matrix: Floats, slope: Floats, w: Floats, limits: tuple[
 
     share, least = limits
 
-    def descend(at_once: int, share: float, least: float) -> tuple[float, float, int]:
-        moves: tuple[float, float, int] = gram.descend(
-            task.rule, matrix, slope, w, task.scaling, (at_once, share, least)
-        )
-        return moves
+    def descend(limits: SweepLimits) -> Sweeps:
+        sweeps: Sweeps = gram.descend(task.rule, matrix, slope, w, task.scaling, limits)
+        return sweeps
 
     burst = max(BURST, 2 * int(np.count_nonzero(w)))  # as long as an exact solution takes
-    first, last, used = gram.descend(task.rule, matrix, slope, w, task.scaling, (burst, share, least))
+    first, last, used = descend(SweepLimits(burst, share, least))
     goal = max(share * first, least)
     for _ in range(BURSTS):
         if task.shard.cancelled():
@@ -203,7 +201,7 @@ def _solved(task: Task, matrix: Floats, slope: Floats, w: Floats, limits: tuple[
             _in_turns(task, descend, float(w.size) ** 2, GRAM_SWEEPS, (0.0, goal))
             break
         burst = max(BURST, 2 * int(np.count_nonzero(w)))
-        start, last, used = gram.descend(task.rule, matrix, slope, w, task.scaling, (burst, 0.0, goal))
+        start, last, used = descend(SweepLimits(burst, 0.0, goal))
         exact = exact and start > goal
     return float(first)
 
@@ -218,7 +216,7 @@ def _jumped(task: Task, matrix: Floats, slope: Floats, w: Floats) -> bool:
     active = np.flatnonzero(w)
     if not 0 < active.size <= EXACT:
         return active.size == 0
-    some, scaling = w[active], (task.scaling[0][active], task.scaling[1][active])
+    some, scaling = w[active], PenaltyScaling(task.scaling.factor[active], task.scaling.weight[active])
     slopes, bends = np.empty(active.size), np.empty(active.size)
     if not gram.smooth_part(task.rule, some, scaling, slopes, bends):
         return False
@@ -258,28 +256,27 @@ def by_residuals(
     coordinate.weigh(columns, chosen, np.empty(0) if task.constant else h, weighted, squares, sums)
     mass = float(h.sum()) if task.intercept else 0.0
     begin = -float(theta.sum()) / mass if mass > 0.0 else 0.0
-    entries, residual, shift = columns[3] if task.constant else weighted, theta.copy(), begin
+    entries, residual, shift = columns.data if task.constant else weighted, theta.copy(), begin
 
-    def descend(at_once: int, share: float, least: float) -> tuple[float, float, int]:
+    def descend(limits: SweepLimits) -> Sweeps:
         nonlocal shift
-        model = (squares, sums, mass, n, shift)
-        first, last, shift, sweeps = coordinate.descend(
-            task.rule, columns, entries, chosen, new, residual, model, task.scaling, (at_once, share, least)
+        sweeps: Sweeps
+        model = ColumnModel(squares, sums, mass, n, shift)
+        sweeps, shift = coordinate.descend(
+            task.rule, columns, entries, chosen, new, residual, model, task.scaling, limits
         )
-        return first, last, sweeps
+        return sweeps
 
     first, sweeps = _in_turns(task, descend, task.stored, int(min(max(most, 1.0), SWEEPS)), limits)
     return Step(new - w, shift, max(first, abs(begin) * math.sqrt(mass / n))), sweeps
 
 
 def _in_turns(
-    task: Task, descend: Callable[[int, float, float], tuple[float, float, int]], size: float, most: int,
-    limits: tuple[float, float],
-) -> tuple[float, int]:  # fmt: skip
+    task: Task, descend: Callable[[SweepLimits], Sweeps], size: float, most: int, limits: tuple[float, float]
+) -> tuple[float, int]:
     """Sweep until the descent settles, and look from time to time whether the fit is cancelled.
 
-    ``descend`` is given the most sweeps, the share of its first move at which to stop, and the least move; it returns
-    its first and last move and the sweeps it took, each of about ``size`` multiplications.
+    ``descend`` takes the limits of some of the sweeps; each sweep takes about ``size`` multiplications.
 
     Raises
     ------
@@ -287,11 +284,11 @@ def _in_turns(
     """
     at_once = int(max(FEWEST, AT_ONCE / max(size, 1.0)))
     share, least = limits
-    first, _, sweeps = descend(min(at_once, most), share, least)
+    first, _, sweeps = descend(SweepLimits(min(at_once, most), share, least))
     used = sweeps
     while used == at_once and sweeps < most:
         if task.shard.cancelled():
             raise Cancelled
-        used = descend(min(at_once, most - sweeps), 0.0, max(share * first, least))[2]
+        used = descend(SweepLimits(min(at_once, most - sweeps), 0.0, max(share * first, least))).count
         sweeps += used
     return float(first), int(sweeps)

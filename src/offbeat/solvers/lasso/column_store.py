@@ -6,16 +6,16 @@ fewer than all of them where a penalty keeps most coefficients at zero.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from offbeat.data.shards import Shard, Workspace
 from offbeat.data.source import CSR
+from offbeat.kernels.arguments import Columns
 from offbeat.problem import Floats
 
-Columns: TypeAlias = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32], NDArray[Any]]
 GENEROUS = 2.0  # times the entries that are wanted, that are fetched ahead
 SOME_ROWS = 16_384  # that facts are taken from
 NOWHERE = np.empty(0, np.int32)
@@ -47,7 +47,7 @@ def facts(shard: Shard, workspace: Workspace, center: Floats) -> Facts:
     for block, targets, ranges in shard.blocks(fraction, workspace):
         seen += int((ranges[:, 1] - ranges[:, 0]).sum())
         if isinstance(block, CSR):
-            coordinate.stored(tuple(block), targets.weight, ranges, counts, squares)
+            coordinate.add_squares(block, targets.weight, ranges, counts, squares)
             continue
         for first, last in ranges:
             part = np.asarray(block[first:last], np.float64) - center
@@ -80,7 +80,7 @@ def fetch(
         data[:, row:last] = (block[:, columns] - center[columns].astype(block.dtype)).T
         row = last
     bounds = np.arange(columns.size + 1) * shard.n_rows
-    return Store(place, (bounds[:-1], bounds[1:], NOWHERE, data.ravel()))
+    return Store(place, Columns(bounds[:-1], bounds[1:], NOWHERE, data.ravel()))
 
 
 def _gathered(shard: Shard, workspace: Workspace, place: NDArray[np.int32], m: int) -> Columns:
@@ -88,12 +88,12 @@ def _gathered(shard: Shard, workspace: Workspace, place: NDArray[np.int32], m: i
 
     counts = np.zeros(m, np.int64)
     for block, _, _ in shard.blocks(1.0, workspace):
-        coordinate.count(tuple(block), place, counts)
+        coordinate.count_entries(block, place, counts)
     bounds = np.concatenate([[0], np.cumsum(counts)])
     rows = np.empty(max(int(bounds[-1]), 1), np.int32)  # a length of 0 would mean dense columns
     data = np.empty(rows.size, shard.source.dtype)
-    into, row = (bounds[:-1], bounds[:-1].copy(), rows, data), 0
+    columns, row = Columns(bounds[:-1], bounds[:-1].copy(), rows, data), 0
     for block, _, ranges in shard.blocks(1.0, workspace):
-        coordinate.gather(tuple(block), row, place, into)
+        coordinate.append_columns(block, row, place, columns)
         row += int(ranges[-1, 1])
-    return into
+    return columns

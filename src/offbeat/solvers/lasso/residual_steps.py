@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offbeat.data.shards import Point
+from offbeat.kernels.arguments import Columns
 from offbeat.problem import Floats
 from offbeat.solvers.lasso import column_models
 from offbeat.solvers.lasso.column_models import Task
-from offbeat.solvers.lasso.column_store import Columns
 
 SHARE = 0.1  # of the first violation, that a round leaves where more columns may follow
 LEAST_SHARE = 1e-4  # and where none will
@@ -59,7 +59,7 @@ def minimised(task: Task, at_hand: tuple[Columns, NDArray[np.int64]], at: Point,
     from offbeat.kernels import coordinate
 
     n, loss, spot = task.shard.n_rows, task.problem.loss, _spot(task, at_hand, at)
-    rows = (np.empty(n), np.empty(n), np.empty(0 if task.constant else at_hand[0][3].size))
+    rows = (np.empty(n), np.empty(n), np.empty(0 if task.constant else at_hand[0].data.size))
     share = min(max(LEFT * aims.excess, LEAST_SHARE if aims.complete else SHARE), 0.5)
     least, goal, sweeps = math.sqrt(aims.floor), 0.0, 0.0
     smoothness = float(loss.smoothness) if math.isfinite(loss.smoothness) else 1e-6
@@ -71,7 +71,7 @@ def minimised(task: Task, at_hand: tuple[Columns, NDArray[np.int64]], at: Point,
         sweeps += swept + 1.0
         goal = share * step.first if model == 0 else goal
         z = np.full(n, step.b)
-        coordinate.predict(*at_hand, step.d, z)
+        coordinate.add_product(*at_hand, step.d, z)
         spot, length = _searched(task, spot, Spot(z, step.d, step.b), rows[0])
         if length == 0.0 and damping >= FLOORS[1]:
             break
@@ -92,7 +92,7 @@ def _spot(task: Task, at_hand: tuple[Columns, NDArray[np.int64]], at: Point) -> 
     z = np.full(task.shard.n_rows, b)
     if task.shard.offset.size:
         z += task.shard.offset
-    coordinate.predict(*at_hand, w, z)
+    coordinate.add_product(*at_hand, w, z)
     return Spot(z, w, b)
 
 
@@ -108,7 +108,7 @@ def _searched(task: Task, spot: Spot, step: Spot, theta: Floats) -> tuple[Spot, 
     length = 1.0
     for _ in range(TRIALS):
         w = spot.w + length * step.w
-        won = float(coordinate.change(loss, spot.z, step.z, length, task.target)) / n
+        won = float(coordinate.loss_change(loss, spot.z, step.z, length, task.target)) / n
         won += float(coordinate.penalty_change(task.rule, spot.w, w, task.scaling))
         if won <= ENOUGH * length * foretold + NOISE:
             return _moved(spot, step, length), length

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from offbeat.data.arrays.in_memory import CSRSource, DenseSource
 from offbeat.data.shards import Point, Shard, Sums, Workspace
 from offbeat.data.source import CSR
+from offbeat.kernels.arguments import PenaltyScaling
 from offbeat.problem import Floats, Problem
 from offbeat.sideways.protocol import Step
 from offbeat.solvers._common import hessian_products
@@ -110,5 +111,5 @@ def first_step(problem: Problem, shard: Shard, local: Local, query: Query) -> St
 def _penalty(problem: Problem, query: Query, at: Point) -> float:
     from offbeat.kernels import coordinate
 
-    rule = problem.penalty._replace(weights=None)
-    return float(coordinate.penalty_change(rule, np.zeros_like(at.coef), at.coef, (query.factor, query.weight)))
+    rule, scaling = problem.penalty._replace(weights=None), PenaltyScaling(query.factor, query.weight)
+    return float(coordinate.penalty_change(rule, np.zeros_like(at.coef), at.coef, scaling))

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offbeat.data.shards import Point, Shard, Workspace
+from offbeat.kernels.arguments import PenaltyScaling
 from offbeat.problem import Floats, Problem
 from offbeat.sideways import protocol
 from offbeat.solvers._common import hessian_products
@@ -100,7 +101,7 @@ def bettered(problem: Problem, shard: Shard, local: Local, query: Query) -> Foun
 
     at, rule = query.at, problem.penalty._replace(weights=None)
     about = local.about or column_store.facts(shard, local.workspace, at.center)
-    scaling = (query.factor, query.weight)
+    scaling = PenaltyScaling(query.factor, query.weight)
     far = coordinate.violations(rule, at.coef, query.gradient, scaling)
     eager = far
     if query.eager >= 0.0:
@@ -109,8 +110,8 @@ def bettered(problem: Problem, shard: Shard, local: Local, query: Query) -> Foun
     columns, ranked, complete = _chosen(at.coef, far, eager, about, local.gram, keep)
     local = replace(local, about=about)
     task = Task(
-        problem, shard, local.workspace, columns, at.center[columns], (query.factor[columns], query.weight[columns]),
-        float(about.counts[columns].sum()), at.repair,
+        problem, shard, local.workspace, columns, at.center[columns],
+        PenaltyScaling(query.factor[columns], query.weight[columns]), float(about.counts[columns].sum()), at.repair,
     )  # fmt: skip
     if column_models.gram_pays(task):
         return _by_gram(task, local, query, complete)

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import numpy as np
 
+from offbeat.kernels.arguments import PenaltyScaling, SweepLimits
 from offbeat.problem import Floats, Separable
 
 LARGE = 256  # unknowns from which SciPy's Cholesky gains more than loading SciPy's linear algebra takes
@@ -45,13 +46,13 @@ def newton_step(
         slope = gradient + bend * x
         d = _cholesky_step(hessian, bend, slope)
         return d, float(slope @ d) + 0.5 * float(d @ (bend * d))
-    from offbeat.kernels import separable
+    from offbeat.kernels import gram
 
     new = x.copy()
-    limits = (MAX_SWEEPS, accuracy)
-    scaling = (penalty.factor, penalty.weight)
+    limits = SweepLimits(MAX_SWEEPS, 0.0, accuracy)
+    scaling = PenaltyScaling(penalty.factor, penalty.weight)
     damped = hessian + _jitter(hessian) * np.eye(len(x))
-    separable.quadratic_descent(penalty.rule, damped, gradient.copy(), new, scaling, limits)
+    gram.descend(penalty.rule, damped, gradient.copy(), new, scaling, limits)
     d = new - x
     return d, float(gradient @ d) + penalty.value(new[:k]) - penalty.value(x[:k])
 

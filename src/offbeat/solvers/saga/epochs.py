@@ -17,6 +17,15 @@ from numpy.typing import NDArray
 from offbeat.data.arrays.chunks import in_memory
 from offbeat.data.shards import Shard, Targets, Workspace
 from offbeat.data.source import CSR, Block
+from offbeat.kernels.arguments import (
+    DenseMetric,
+    DenseState,
+    FixedPoints,
+    PenaltyStep,
+    RowParts,
+    SparseMetric,
+    SparseState,
+)
 from offbeat.losses.questions import smooth
 from offbeat.penalties import questions
 from offbeat.problem import Floats, Loss, Penalty, Problem
@@ -31,8 +40,8 @@ class EpochPlan(NamedTuple):
 
     loss: Loss
     penalty: Penalty
-    metric: tuple[Any, ...]
-    rule: tuple[Floats, Floats, Floats]
+    metric: DenseMetric | SparseMetric
+    rule: PenaltyStep
     length: float
 
 
@@ -58,12 +67,12 @@ def epoch_plan(problem: Problem, shard: Shard, length: float, query: SagaQuery) 
         lengths = rate[:-1] * (query.copies if query.copies.size else 1.0)
         shrink = 1.0 / (1.0 + lengths * query.factor**2 * questions.curvature(penalty) * query.strength)
     unbounded = not math.isfinite(curvature_bound(loss))
-    metric: tuple[Any, ...] = (query.center, rate, unbounded)
+    metric: DenseMetric | SparseMetric = DenseMetric(query.center, rate, unbounded)
     if shard.source.sparse:
         drift = rate[:-1] * query.center
         about = float(drift @ query.center)
-        metric = (rate, query.copies, np.append(drift, about), query.center, about if unbounded else -1.0)
-    return EpochPlan(loss, penalty, metric, (shrink, query.factor, query.strength), length)
+        metric = SparseMetric(rate, query.copies, np.append(drift, about), query.center, about if unbounded else -1.0)
+    return EpochPlan(loss, penalty, metric, PenaltyStep(shrink, query.factor, query.strength), length)
 
 
 def with_table(
@@ -91,18 +100,16 @@ def with_anchor(
     from offbeat.kernels import saga, saga_sparse
 
     point, facts, gradient, first = query.point, last.facts, last.gradient, round(last.facts.steps)
-    fixed = (query.anchor, query.point)
+    fixed = FixedPoints(query.anchor, query.point)
     if shard.source.sparse:
-        fixed = (about_zero(query, query.anchor), about_zero(query))
+        fixed = FixedPoints(about_zero(query, query.anchor), about_zero(query))
     for epoch in range(first, first + query.epochs):
         rng, moving = _rng(shard, query, epoch), _EpochPoint(shard, plan, query, point)
-        fresh, sums = np.zeros_like(point), np.zeros(5)
+        fresh, sums = np.zeros_like(point), np.zeros(saga.N_SUMS)
         for block, targets, _ in shard.blocks(1.0, workspace):
             visit: Any = saga_sparse.sparse_visit if isinstance(block, CSR) else saga.dense_visit
-            visit(
-                plan.loss, plan.penalty, tuple(block) if isinstance(block, CSR) else block, tuple(targets), fixed,
-                order(len(targets.y), rng), moving.state(query.average, fresh), plan.metric, plan.rule, sums,
-            )  # fmt: skip
+            rows, state = order(len(targets.y), rng), moving.state(query.average, fresh)
+            visit(plan.loss, plan.penalty, block, targets, fixed, rows, state, plan.metric, plan.rule, sums)
         point = moving.point()
         if epoch == first:
             gradient = moving.centred(fresh)
@@ -118,11 +125,13 @@ def plain_sgd(
     The kernels are those of SAGA with a table and an average of zeros. Rows are drawn from the whole shard if it is in
     memory, else from one block of the file after another.
     """
+    from offbeat.kernels.saga import N_SUMS
+
     point, facts, gradient = query.point, last.facts, last.gradient
     nothing = np.zeros_like(point)
     for epoch in range(round(facts.steps), round(facts.steps) + query.epochs):
         moving, rng = _EpochPoint(shard, plan, query, point), _rng(shard, query, epoch)
-        fresh, sums = np.zeros_like(point), np.zeros(5)
+        fresh, sums = np.zeros_like(point), np.zeros(N_SUMS)
         for blocks, targets in _row_groups(shard, workspace):
             visitor = _RowVisitor(plan, blocks, targets, query.threads)
             parts = visitor.visit(rng, np.zeros(len(targets.y)), moving, nothing)
@@ -152,13 +161,15 @@ class _EpochPoint:
 
     def __init__(self, shard: Shard, plan: EpochPlan, query: SagaQuery, point: Floats) -> None:
         self._sparse, self._center = shard.source.sparse, query.center
-        self._drift = plan.metric[2][:-1] if self._sparse else None
+        self._drift = plan.metric.drift[:-1] if isinstance(plan.metric, SparseMetric) else None
         self._x = point[:-1].copy() if self._sparse else point.copy()
         self._numbers = np.array([point[-1], 0.0, float(query.center @ point[:-1])])
 
-    def state(self, average: Floats, fresh: Floats) -> tuple[Floats, ...]:
+    def state(self, average: Floats, fresh: Floats) -> DenseState | SparseState:
         """Return the arguments of the kernels."""
-        return (self._x, average, fresh, self._numbers) if self._sparse else (self._x, average, fresh)
+        if self._sparse:
+            return SparseState(self._x, average, fresh, self._numbers)
+        return DenseState(self._x, average, fresh)
 
     def point(self) -> Floats:
         """Return the current point."""
@@ -188,22 +199,22 @@ class _RowVisitor:
 
         self._blocks = blocks  # kept alive: kernels have their addresses
         alone, first = len(blocks) == 1, blocks[0]
-        choices: tuple[Any, ...] = (saga.dense_pieces, saga.dense_epoch, saga.dense_shared)
+        choices: tuple[Any, ...] = (saga.dense_parts, saga.dense_epoch, saga.dense_shared)
         if isinstance(first, CSR):
-            choices = (saga_sparse.sparse_pieces, saga_sparse.sparse_epoch, saga_sparse.sparse_shared)
+            choices = (saga_sparse.sparse_parts, saga_sparse.sparse_epoch, saga_sparse.sparse_shared)
         self._threads = threads if alone else 1
         self._kernel = choices[alone + (self._threads > 1)]
-        own: Any = tuple(first) if isinstance(first, CSR) else first
-        self._data = own if alone else _block_addresses(blocks)
-        self._plan, self._targets = plan, tuple(targets)
+        self._data: Any = first if alone else _block_addresses(blocks)
+        self._plan, self._targets = plan, targets
 
     def visit(
         self, rng: np.random.Generator, table: Floats, moving: _EpochPoint, average: Floats
     ) -> tuple[Floats, Floats]:
         """Visit all rows once and update the table. Return the gradient and the other sums of the epoch."""
+        from offbeat.kernels.saga import N_SUMS
 
         def run(rows: NDArray[np.int64]) -> tuple[Floats, Floats]:
-            plan, fresh, sums = self._plan, np.zeros_like(average), np.zeros(5)
+            plan, fresh, sums = self._plan, np.zeros_like(average), np.zeros(N_SUMS)
             self._kernel(
                 plan.loss, plan.penalty, self._data, self._targets, table, rows, moving.state(average, fresh),
                 plan.metric, plan.rule, sums,
@@ -215,16 +226,16 @@ class _RowVisitor:
         return fresh, sums
 
 
-def _block_addresses(blocks: list[Block]) -> tuple[Any, NDArray[np.int64], NDArray[np.int64]]:
-    """Return the first block (for its type), the addresses of all blocks, and their row offsets."""
+def _block_addresses(blocks: list[Block]) -> RowParts:
+    """Return several blocks as one array in parts: the first block (for its type), addresses and row offsets."""
     if isinstance(blocks[0], CSR):
         sparse = [block for block in blocks if isinstance(block, CSR)]
         known = [[*(part.ctypes.data for part in block), len(block.indices)] for block in sparse]
         lengths = [block.n_rows for block in sparse]
-        return tuple(sparse[0]), np.array(known, np.int64), np.cumsum([0, *lengths])
+        return RowParts(sparse[0], np.array(known, np.int64), np.cumsum([0, *lengths]))
     dense = [block for block in blocks if not isinstance(block, CSR)]
     addresses = [block.ctypes.data for block in dense]
-    return dense[0], np.array(addresses, np.int64), np.cumsum([0, *(len(block) for block in dense)])
+    return RowParts(dense[0], np.array(addresses, np.int64), np.cumsum([0, *(len(block) for block in dense)]))
 
 
 def _on_threads(run: Callable[[NDArray[np.int64]], Any], parts: list[NDArray[np.int64]]) -> list[Any]:
@@ -244,11 +255,11 @@ def _updated_scalars(plan: EpochPlan, facts: SagaScalars, sums: Floats, conjugat
     """Return the scalars after an epoch. ``conjugate`` is that of the tangents that the loss is compared with."""
     from offbeat.kernels import saga
 
-    loss, cross, new, bad = (float(sums[i]) for i in (saga.LOSS, saga.CROSS, saga.CONJUGATE, saga.BAD))
+    loss, cross, new, bad = (float(sums[i]) for i in (saga.LOSS, saga.CROSS, saga.CONJUGATE, saga.NOT_FINITE))
     level = facts.level
-    if sums[saga.STEEP] > 0.0:  # if the second derivative is unbounded: the largest one of this epoch
+    if sums[saga.CURVATURE] > 0.0:  # if the second derivative is unbounded: the largest one of this epoch
         level = min(
-            max(float(sums[saga.STEEP]) / plan.length, level / MAX_CURVATURE_CHANGE), level * MAX_CURVATURE_CHANGE
+            max(float(sums[saga.CURVATURE]) / plan.length, level / MAX_CURVATURE_CHANGE), level * MAX_CURVATURE_CHANGE
         )
     return facts._replace(conjugate=new, loss=loss, excess=loss + conjugate - cross, bad=bad, level=level)
 

@@ -77,12 +77,12 @@ def _start_contribution(problem: Problem, shard: Shard, workspace: Workspace, qu
         rows = int(ranges[-1, 1])
         part = table[done : done + rows]
         if isinstance(block, CSR):
-            row_sums.sparse_slopes(loss, tuple(block), tuple(targets), epochs.about_zero(query), part, head)
-            row_sums.sparse_gradient(tuple(block), part, gradient)
-            row_sums.sparse_columns(tuple(block), targets.weight, query.center, squares, counts)
+            row_sums.sparse_slopes(loss, block, targets, epochs.about_zero(query), part, head)
+            row_sums.sparse_gradient(block, part, gradient[None])
+            row_sums.sparse_columns(block, targets.weight, query.center, squares, counts)
         else:
-            row_sums.dense_slopes(loss, block, tuple(targets), query.point, query.center, part, head)
-            row_sums.dense_gradient(block, part, query.center, gradient)
+            row_sums.dense_slopes(loss, block, targets, query.point, query.center, part, head)
+            row_sums.dense_gradient(block, part, query.center, gradient[None])
         done += rows
     if shard.source.sparse:
         gradient[:-1] -= query.center * gradient[-1]
@@ -102,8 +102,8 @@ def _largest_row_curvature(problem: Problem, shard: Shard, workspace: Workspace,
     for block, targets, _ in shard.blocks(1.0, workspace):
         if isinstance(block, CSR):
             at = epochs.about_zero(query)
-            found = row_sums.sparse_steepest(loss, bound, tuple(block), tuple(targets), at, query.center, query.metric)
+            found = row_sums.sparse_steepest(loss, bound, block, targets, at, query.center, query.metric)
         else:
-            found = row_sums.dense_steepest(loss, bound, block, tuple(targets), query.point, query.center, query.metric)
+            found = row_sums.dense_steepest(loss, bound, block, targets, query.point, query.center, query.metric)
         most = max(most, found)
     return most if most > 0.0 else 1.0

@@ -1,11 +1,11 @@
-"""Rows of several classes at a time: what the wide registers add up is what NumPy does."""
+"""Rows of several classes at a time: vector registers add up what NumPy does."""
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
 from offbeat.kernels.compiled import kernel
-from offbeat.kernels.lanes import add_row
+from offbeat.kernels.intrinsics import add_row
 
 
 @kernel()
