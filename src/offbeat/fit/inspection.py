@@ -307,7 +307,32 @@ def _null_classes(problem: Problem, targets: _Targets, options: Options) -> tupl
     counts = targets.counts(problem.n_outputs)
     shares = counts / counts.sum()
     mean_weight = float(counts.sum()) / targets.n_rows
-    logs = np.log(np.maximum(shares, 1e-300))
-    b = logs - logs.mean() if options.fit_intercept else np.zeros(problem.n_outputs)
-    value = math.log(float(np.exp(b).sum())) - float(shares @ b)
+    b, value = null_classes(shares, fit_intercept=options.fit_intercept)
     return b, Reference(value * mean_weight, math.nan, 0.0, options.fit_intercept, options.tol, shares * mean_weight)
+
+
+def null_classes(shares: Floats, *, fit_intercept: bool) -> tuple[Floats, float]:
+    """Return the best intercepts of several classes without features, and the mean loss there.
+
+    Parameters
+    ----------
+    shares : ndarray, shape (n_classes,)
+        Share of each class in the weights; their sum is 1.
+    fit_intercept : bool
+        Without, intercepts are zero.
+
+    Returns
+    -------
+    intercepts : ndarray, shape (n_classes,)
+        Logarithms of the shares, with mean zero.
+    loss : float
+        The entropy of the classes, where there are intercepts.
+
+    Examples
+    --------
+    >>> null_classes(np.array([0.5, 0.5]), fit_intercept=True)[0].tolist()
+    [0.0, 0.0]
+    """
+    logs = np.log(np.maximum(shares, 1e-300))
+    b = logs - logs.mean() if fit_intercept else np.zeros(shares.size)
+    return b, math.log(float(np.exp(b).sum())) - float(shares @ b)

@@ -17,6 +17,7 @@ from offbeat.linear_model._shared.deviance import LOSSES, explained_deviance, ha
 from offbeat.linear_model._shared.placed import lazily, placed_score
 from offbeat.linear_model._shared.regressor import LinearRegressor
 from offbeat.linear_model._shared.types import Callbacks, Features
+from offbeat.losses.questions import means
 from offbeat.problem import Floats
 from offbeat.sideways.protocol import Solver
 
@@ -63,8 +64,7 @@ class LogLinkRegressor(LinearRegressor):
         -------
         means : ndarray, shape (n_rows,)
         """
-        means: NDArray[Any] = np.exp(self._predictor(X))
-        return means
+        return means(LOSSES[self.power], self._predictor(X))
 
     def score(self, X: Features, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return the share of the deviance that the model explains.

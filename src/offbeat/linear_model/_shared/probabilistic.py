@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, log_expit
+from scipy.special import log_expit, log_softmax
 
 from offbeat.data.dataset import Data
 from offbeat.fit.solution import Solution
@@ -14,6 +14,8 @@ from offbeat.linear_model._shared.classifier import LinearClassifier, check_clas
 from offbeat.linear_model._shared.labels import class_weights
 from offbeat.linear_model._shared.placed import lazily
 from offbeat.linear_model._shared.types import Features
+from offbeat.losses import Logistic, Multinomial
+from offbeat.losses.questions import means
 
 
 class ProbabilisticClassifier(LinearClassifier):
@@ -55,11 +57,8 @@ class ProbabilisticClassifier(LinearClassifier):
         """
         z = self._predictor(X)
         if z.ndim == 1:
-            return np.stack([expit(-z), expit(z)], axis=1)
-        z -= z.max(axis=1, keepdims=True)
-        np.exp(z, out=z)
-        z /= z.sum(axis=1, keepdims=True)
-        return z
+            return np.stack([means(Logistic(), -z), means(Logistic(), z)], axis=1)
+        return means(Multinomial(z.shape[1]), z)
 
     @lazily
     def predict_log_proba(self, X: Features) -> NDArray[Any]:
@@ -76,6 +75,4 @@ class ProbabilisticClassifier(LinearClassifier):
         z = self._predictor(X)
         if z.ndim == 1:
             return np.stack([log_expit(-z), log_expit(z)], axis=1)
-        z -= z.max(axis=1, keepdims=True)
-        z -= np.log(np.exp(z).sum(axis=1, keepdims=True))
-        return z
+        return np.asarray(log_softmax(z, axis=1))

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.special import softmax
 
 from offbeat.data.dataset import Dataset
 from offbeat.data.shards import Point, Shard, Sums, Workspace
 from offbeat.data.source import CSR
 from offbeat.engines.base import Engine
+from offbeat.fit.inspection import null_classes
 from offbeat.linear_model._shared.predict import as_matrix
 from offbeat.problem import Evaluation, Floats, Problem, Reference
 from offbeat.sideways.evaluation import Iterate
@@ -160,9 +162,7 @@ class Objective:
 def _null(loss: Any, mean: Floats, fit_intercept: bool) -> tuple[Floats, float]:
     """Return the best intercepts without features and the mean loss there; losses are linear in the target."""
     if len(mean) > 1:
-        b = np.log(np.maximum(mean, 1e-300)) if fit_intercept else np.zeros(len(mean))
-        b = b - b.mean()
-        return b, float(np.log(np.exp(b).sum()) - mean @ b)
+        return null_classes(mean, fit_intercept=fit_intercept)
     y = float(mean[0])
     z = float(loss.link(y)) if fit_intercept else 0.0
     value = y * loss.value(z, 1.0) + (1.0 - y) * loss.value(z, 0.0) if loss.classifier else loss.value(z, y)
@@ -187,8 +187,7 @@ def softmax_hessian(shard: Shard, point: Point) -> Floats:
             rows = X[part].toarray() if isinstance(block, CSR) else X[part]
             A = np.column_stack([rows - point.center, np.ones(len(rows))])
             z = A @ np.vstack([point.coef, point.intercept])
-            p = np.exp(z - z.max(axis=1, keepdims=True))
-            p /= p.sum(axis=1, keepdims=True)
+            p = softmax(z, axis=1)
             v = targets.weight[part, None] if targets.weight.size else 1.0
             for a in range(m):
                 for b in range(a + 1):
