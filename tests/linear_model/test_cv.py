@@ -165,7 +165,7 @@ def test_elastic_net_like_reference(
 ) -> None:
     X, y, weight = data
     if wide:
-        monkeypatch.setattr(elastic_net_cv, "GRAM_BYTES", 0)
+        monkeypatch.setattr(elastic_net_cv, "MAX_GRAM_BYTES", 0)
     v = weight if weighted else None
     options = {"alphas": 12, **parameters}
     ours = ElasticNetCV(tol=1e-10, **options).fit(X, y, sample_weight=v)
@@ -243,7 +243,7 @@ def test_bad_parameters(data: Data, model: Any, error: type[Exception], message:
 @pytest.mark.parametrize("wide", [False, True])
 def test_not_finite(data: Data, model: Any, wide: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if wide:
-        monkeypatch.setattr(elastic_net_cv, "GRAM_BYTES", 0)
+        monkeypatch.setattr(elastic_net_cv, "MAX_GRAM_BYTES", 0)
     X, z, _ = data
     X[7, 2] = np.nan
     with pytest.raises(DataError, match=r"NaN: column 2 \(1 NaN\); the first is in row 7"):
@@ -258,7 +258,7 @@ def test_folds_without_weight_to_judge_by_do_not_choose(gram: bool, monkeypatch:
     weight = np.where(np.arange(60) < 20, 0.0, 1.0)
     folds = [(np.setdiff1d(np.arange(60), test), test) for test in np.arange(60).reshape(3, 20)]
     if not gram:
-        monkeypatch.setattr("offbeat.linear_model.elastic_net_cv.GRAM_BYTES", 1)
+        monkeypatch.setattr("offbeat.linear_model.elastic_net_cv.MAX_GRAM_BYTES", 1)
     all_folds = ElasticNetCV(cv=folds, alphas=5).fit(X, y, sample_weight=weight)
     some = ElasticNetCV(cv=folds[1:], alphas=5).fit(X, y, sample_weight=weight)
     assert all_folds.alpha_ == pytest.approx(some.alpha_)

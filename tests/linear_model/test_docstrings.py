@@ -162,3 +162,26 @@ def test_a_change_of_one_of_them_is_found(file: str, before: str, after: str, sa
     assert before in texts[path]
     texts[path] = texts[path].replace(before, after, 1)
     assert any(said in fault and path in fault for fault in faults(texts)), faults(texts)
+
+
+def untyped(texts: dict[str, str]) -> list[str]:
+    """Return the parameters of public methods, and of constructors, that have no type or `Any`."""
+    found = []
+    for path, text in texts.items():
+        for cls in (node for node in ast.parse(text).body if isinstance(node, ast.ClassDef)):
+            for function in (node for node in cls.body if isinstance(node, ast.FunctionDef)):
+                if function.name.startswith("_") and function.name != "__init__":
+                    continue
+                given = function.args
+                for argument in [*given.posonlyargs, *given.args, *given.kwonlyargs]:
+                    kind = None if argument.annotation is None else ast.unparse(argument.annotation)
+                    if argument.arg not in ("self", "cls") and kind in (None, "Any"):
+                        found.append(f"{path}:{cls.name}.{function.name}({argument.arg})")
+    return found
+
+
+def test_parameters_have_real_types() -> None:
+    files = {path: text for path, text in sources().items() if path.count("/") == 1}
+    assert untyped(files) == []
+    files["new.py"] = "class A:\n    def fit(self, X: Any, y: int): ..."
+    assert untyped(files) == ["new.py:A.fit(X)"]

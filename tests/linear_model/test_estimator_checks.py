@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from typing import Any
 
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
 from sklearn.exceptions import SkipTestWarning
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -27,3 +32,12 @@ def test_check(estimator: Any, check: Any) -> None:
 
 def test_all_are_checked() -> None:
     assert len(ESTIMATORS) >= 10
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda e: type(e).__name__)
+def test_documented_attributes_are_those_of_a_fit(estimator: Any) -> None:
+    X = pd.DataFrame(np.random.default_rng(0).standard_normal((60, 2)), columns=["a", "b"])
+    model = clone(estimator).fit(X, 1.0 + (X["a"] > 0.0))
+    section = (type(estimator).__doc__ or "").partition("Attributes\n")[2].partition("Notes\n")[0]
+    names = set(re.findall(r"^ {4}(\w+_) : ", section, re.MULTILINE))
+    assert {"coef_", "certificate_"} <= names == {name for name in vars(model) if name.endswith("_")} - {"by_name_"}

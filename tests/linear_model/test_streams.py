@@ -123,7 +123,7 @@ def test_the_container_does_not_matter(model: Any, container: Any) -> None:
 def test_rows_that_are_let_go_leave_a_model_within_a_fraction_of_its_standard_errors(
     model: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(glm, "HELD", 500)
+    monkeypatch.setattr(glm, "MAX_HELD_ROWS", 500)
     X, y, _ = rows(model, 12_000)
     model = clone(model).set_params(tol=1e-9)
     full, half = clone(model).fit(X, y), clone(model).fit(X[::2], y[::2])
@@ -135,7 +135,7 @@ def test_rows_that_are_let_go_leave_a_model_within_a_fraction_of_its_standard_er
 
 
 def test_a_quadratic_stands_for_rows_exactly_where_the_loss_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    past = glm.Quadratic(np.array([1.0, 2.0]), 3.0, np.array([4.0, 5.0]), np.array([[2.0, 1.0], [1.0, 3.0]]))
+    past = glm.PastRows(np.array([1.0, 2.0]), 3.0, np.array([4.0, 5.0]), np.array([[2.0, 1.0], [1.0, 3.0]]))
     there = past.moved(np.array([0.5, -1.0]))
     assert_allclose(there.moved(past.anchor).value, past.value)
     assert_allclose(there.moved(past.anchor).slope, past.slope)
@@ -244,7 +244,7 @@ def test_several_classes(model: Any, container: Any, monkeypatch: pytest.MonkeyP
     assert_allclose(known.coef_, full.coef_, atol=2e-4 * np.abs(full.coef_).max())
     assert_allclose(known.intercept_, full.intercept_, atol=1e-3)
     assert_allclose(known.certificate_.primal, full.certificate_.primal, rtol=1e-8)
-    monkeypatch.setattr(glm, "HELD", 100)
+    monkeypatch.setattr(glm, "MAX_HELD_ROWS", 100)
     for first in range(0, 300, 50):
         known.partial_fit(container(X[first : first + 50]), labels[first : first + 50])
     assert sum(part.n_rows for part in known.stream_.held) < 100

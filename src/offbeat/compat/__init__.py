@@ -1,1 +1,4 @@
-"""Classes with the parameters of other libraries, so that only the import line changes."""
+"""Classes with the names and parameters of other libraries: only the import line of a program changes.
+
+`dask_ml` has those of ``dask_ml.linear_model``.
+"""

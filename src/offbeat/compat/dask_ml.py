@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import xlogy
 from sklearn.utils.metaestimators import available_if
 
@@ -23,9 +24,9 @@ from offbeat.errors import ProblemError
 from offbeat.fit.inspection import Options
 from offbeat.fit.settings import FitArguments, Settings
 from offbeat.fit.solution import Solution
-from offbeat.linear_model._shared.base import LinearModel, Start, warm_solver
+from offbeat.linear_model._shared.base import LinearModel, StartingPoint, warm_solver
 from offbeat.linear_model._shared.translate import mixed
-from offbeat.linear_model._shared.types import ClassWeight
+from offbeat.linear_model._shared.types import ClassWeight, Features
 from offbeat.problem import Loss, Penalty, Problem
 from offbeat.sideways.protocol import Solver
 from offbeat.solvers.registry import find_solver
@@ -40,17 +41,24 @@ SOLVERS = {
 """Names of solvers in dask-ml, and here."""
 UNPENALISED = ("newton", "gradient_descent")
 """Solvers for which dask-ml leaves the penalty out."""
-SHARES = {"l1": 1.0, "l2": 0.0}
-OVERRIDES = ("lamduh", "regularizer", "tol", "max_iter", "normalize")
+L1_RATIOS = {"l1": 1.0, "l2": 0.0}
+KNOWN_KWARGS = ("lamduh", "regularizer", "tol", "max_iter", "normalize")
+
+
+class Regularizer(Protocol):
+    """A penalty as dask-glm has it: only its name counts, and its share of lasso where it has a ``weight``."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
 
 
 class DaskML(LinearModel):
-    """Parameters of dask-ml, and what they mean here."""
+    """What the three estimators share: dask-ml's parameters, translated to a problem and to the arguments of a fit."""
 
     solver: Any  # names of dask-ml too
     loss: ClassVar[Loss]
     scale: ClassVar[float] = 1.0
-    """What the loss of dask-ml is in units of the loss here."""
+    """dask-ml's loss divided by the loss here."""
 
     # Parameters of Offbeat's estimators that dask-ml's have not.
     time_limit = None
@@ -60,7 +68,7 @@ class DaskML(LinearModel):
 
     def __init__(
         self,
-        penalty: Any = "l2",
+        penalty: str | Regularizer = "l2",
         dual: bool = False,
         tol: float = 1e-4,
         C: float = 1.0,
@@ -73,7 +81,7 @@ class DaskML(LinearModel):
         multi_class: str = "ovr",
         verbose: int = 0,
         warm_start: bool = False,
-        n_jobs: Any = 1,
+        n_jobs: int | None = 1,
         solver_kwargs: Mapping[str, Any] | None = None,
         *,
         engine: Engine | Literal["auto"] = "auto",
@@ -99,7 +107,7 @@ class DaskML(LinearModel):
 
     @available_if(lambda model: False)  # type: ignore[untyped-decorator]
     def partial_fit(self, *batch: Any) -> Any:
-        """Is not there, as in dask-ml."""
+        """Not available, as in dask-ml."""
 
     def _stream_problem(self, total: float) -> Problem:
         """Return the problem for rows of so much weight: the mean of the losses instead of their sum."""
@@ -108,8 +116,8 @@ class DaskML(LinearModel):
     def _loss(self) -> Loss:
         return self.loss
 
-    def _options(self, start: Start | None = None) -> Options:
-        kwargs = _kwargs(self)
+    def _options(self, start: StartingPoint | None = None) -> Options:
+        kwargs = _checked_kwargs(self)
         options = super()._options(start)
         return replace(
             options, standardize=bool(kwargs.get("normalize", True)), tol=float(kwargs.get("tol", options.tol))
@@ -119,11 +127,13 @@ class DaskML(LinearModel):
         arguments = super()._arguments(problem, dataset, warm=False)
         chosen = find_solver(SOLVERS.get(self.solver, "auto")) if isinstance(self.solver, str) else self.solver
         chosen = warm_solver(problem, dataset, chosen) if warm else chosen
-        return replace(arguments, solver=chosen, max_iter=float(_kwargs(self).get("max_iter", arguments.max_iter)))
+        return replace(
+            arguments, solver=chosen, max_iter=float(_checked_kwargs(self).get("max_iter", arguments.max_iter))
+        )
 
 
-def _kwargs(model: Any) -> Mapping[str, Any]:
-    """Return what takes the place of parameters, once all of them are known to have a meaning.
+def _checked_kwargs(model: Any) -> Mapping[str, Any]:
+    """Return ``solver_kwargs``, after a check that all parameters and keys have a meaning here.
 
     Raises
     ------
@@ -144,22 +154,22 @@ def _kwargs(model: Any) -> Mapping[str, Any]:
         )
     kwargs = model.solver_kwargs or {}
     for name in kwargs:
-        if name not in OVERRIDES:
+        if name not in KNOWN_KWARGS:
             raise ProblemError(
                 f"solver_kwargs has {name!r}, which steers an algorithm of dask-glm: leave it out (known are "
-                f"{', '.join(OVERRIDES)}), or give solver= an object of offbeat.solvers"
+                f"{', '.join(KNOWN_KWARGS)}), or give solver= an object of offbeat.solvers"
             )
     return kwargs
 
 
 def _penalty(model: Any, weight: float) -> Penalty:
-    """Return the penalty over the weight of all losses."""
-    kwargs = _kwargs(model)
+    """Return the penalty divided by the weight of all losses."""
+    kwargs = _checked_kwargs(model)
     if model.solver in UNPENALISED:
         return mixed(0.0, 0.0)
     regularizer = kwargs.get("regularizer", model.penalty)
     name = getattr(regularizer, "name", regularizer)
-    share = getattr(regularizer, "weight", 0.5) if name == "elastic_net" else SHARES.get(name)
+    share = getattr(regularizer, "weight", 0.5) if name == "elastic_net" else L1_RATIOS.get(name)
     if share is None:
         raise ProblemError(
             f"penalty is {regularizer!r}; give 'l1', 'l2' or 'elastic_net', or a regularizer of dask-glm"
@@ -207,7 +217,7 @@ class LogisticRegression(DaskML, linear_model.LogisticRegression):
         Above 0, the fit shows its progress.
     warm_start : bool, default=False
         Whether to start from the coefficients of the previous fit.
-    n_jobs : int, default=1
+    n_jobs : int or None, default=1
         Ignored: the threads of the engine are used.
     solver_kwargs : dict or None, default=None
         ``lamduh``, ``regularizer``, ``tol`` and ``max_iter`` take the place of the parameters; ``normalize=False``
@@ -236,7 +246,7 @@ class LogisticRegression(DaskML, linear_model.LogisticRegression):
         How the columns of a table became the features that ``coef_`` belongs to.
     target_ : str or None
         Name of the column that was the target, where it is known.
-    reading_ : ReadOptions
+    read_options_ : ReadOptions
         How X was read, where it was a text file. Files for prediction are read in the same way.
     certificate_ : Certificate
         Proof of how near the model is to the optimum: ``primal``, ``dual``, ``gap``, ``relative_gap``, ``kind`` and
@@ -300,7 +310,7 @@ class LinearRegression(DaskML, linear_model.LinearRegression):
         Above 0, the fit shows its progress.
     warm_start : bool, default=False
         Whether to start from the coefficients of the previous fit.
-    n_jobs : int, default=1
+    n_jobs : int or None, default=1
         Ignored: the threads of the engine are used.
     solver_kwargs : dict or None, default=None
         ``lamduh``, ``regularizer``, ``tol`` and ``max_iter`` take the place of the parameters; ``normalize=False``
@@ -327,7 +337,7 @@ class LinearRegression(DaskML, linear_model.LinearRegression):
         How the columns of a table became the features that ``coef_`` belongs to.
     target_ : str or None
         Name of the column that was the target, where it is known.
-    reading_ : ReadOptions
+    read_options_ : ReadOptions
         How X was read, where it was a text file. Files for prediction are read in the same way.
     certificate_ : Certificate
         Proof of how near the model is to the optimum: ``primal``, ``dual``, ``gap``, ``relative_gap``, ``kind`` and
@@ -382,7 +392,7 @@ class PoissonRegression(DaskML, linear_model.PoissonRegressor):
         Above 0, the fit shows its progress.
     warm_start : bool, default=False
         Whether to start from the coefficients of the previous fit.
-    n_jobs : int, default=1
+    n_jobs : int or None, default=1
         Ignored: the threads of the engine are used.
     solver_kwargs : dict or None, default=None
         ``lamduh``, ``regularizer``, ``tol`` and ``max_iter`` take the place of the parameters; ``normalize=False``
@@ -409,7 +419,7 @@ class PoissonRegression(DaskML, linear_model.PoissonRegressor):
         How the columns of a table became the features that ``coef_`` belongs to.
     target_ : str or None
         Name of the column that was the target, where it is known.
-    reading_ : ReadOptions
+    read_options_ : ReadOptions
         How X was read, where it was a text file. Files for prediction are read in the same way.
     certificate_ : Certificate
         Proof of how near the model is to the optimum: ``primal``, ``dual``, ``gap``, ``relative_gap``, ``kind`` and
@@ -429,7 +439,7 @@ class PoissonRegression(DaskML, linear_model.PoissonRegressor):
 
     loss = losses.Poisson()
 
-    def get_deviance(self, X: Any, y: Any) -> Any:
+    def get_deviance(self, X: Features, y: ArrayLike) -> Any:
         """Return the deviance of the predictions.
 
         Parameters
@@ -443,5 +453,7 @@ class PoissonRegression(DaskML, linear_model.PoissonRegressor):
             Twice the sum of ``y log(y / mean) - y + mean``. (dask-glm has ``log(1 + y / mean)`` there.)
         """
         means = self.predict(X)
-        y = y if hasattr(y, "dask") else np.asarray(y, np.float64)
-        return 2.0 * (xlogy(y, y) - xlogy(y, means) - y + means).sum()  # a mean may underflow where y is 0
+        targets: Any = y if hasattr(y, "dask") else np.asarray(y, np.float64)
+        return (
+            2.0 * (xlogy(targets, targets) - xlogy(targets, means) - targets + means).sum()
+        )  # a mean may underflow where y is 0

@@ -16,6 +16,7 @@ from offbeat.sideways.protocol import Solver
 from offbeat.sideways.schedule import Stealing
 from offbeat.sideways.topologies import Hub, Topology
 from offbeat.solvers.composite.fallback import Fallback
+from offbeat.solvers.registry import all_solvers
 
 GRAM_COLUMNS = 5000
 NEWTON_COLUMNS = 3000
@@ -215,7 +216,7 @@ def check_staleness(chosen: Solver, staleness: float) -> None:
     if not staleness >= 0:
         raise ProblemError(f"staleness is {staleness}; it must be 0, a positive number or inf")
     if staleness > chosen.max_staleness:
-        able = [name for name in solvers.__all__ if getattr(solvers, name)().max_staleness > 0]
+        able = [type(each).__name__ for each in all_solvers().values() if each.max_staleness > 0]
         hint = f"use one of {', '.join(able)}" if able else "no solver of this version runs without"
         raise ProblemError(f"{chosen.name} needs rounds (staleness=0): {hint}, or leave staleness at 0")
 

@@ -30,16 +30,18 @@ from offbeat.linear_model._shared.types import CrossValidation, Features
 from offbeat.problem import Certificate, Floats
 from offbeat.sideways.messages import Row
 
-GRAM_BYTES = 1 << 30
-DOUBT = 1e-6  # of an error that rounding may add, above which it is taken from the rows
+MAX_GRAM_BYTES = 1 << 30
+"""Memory for the Gram matrices of all folds."""
+MAX_RELATIVE_ROUNDING = 1e-6
+"""Share of a squared error that may be rounding; with more, the error is computed from the rows."""
 
 
 class ElasticNetCV(SparseRegressor):
     """Elastic net that chooses ``alpha`` and ``l1_ratio`` by cross-validation.
 
-    One pass over the data adds up a Gram matrix a fold. Everything else, all folds, strengths, ratios, their errors
-    on the rows left out, and the best model on all rows, follows from these. Data too wide for that (more than about
-    5,000 columns) is fitted by gradient methods, all models over shared passes.
+    One pass over the data computes one Gram matrix for each fold. The models of all folds, strengths and ratios, their
+    errors on the rows that are left out, and the best model on all rows are computed from these matrices. Data with
+    more than about 5,000 columns is too wide for that: its models are fitted by gradient methods, which share passes.
 
     Parameters
     ----------
@@ -48,7 +50,8 @@ class ElasticNetCV(SparseRegressor):
     eps : float, default=1e-3
         Ratio of the smallest to the largest ``alpha`` to try.
     alphas : int or array-like, default=100
-        How many values of ``alpha`` to try, from the least without any coefficient; or the values.
+        Values of ``alpha`` to try, or how many of them. The largest is then the least one for which all coefficients
+        are zero.
     fit_intercept : bool, default=True
         Whether to fit an intercept. It is never penalised.
     cv : int, splitter, iterable or None, default=None
@@ -74,13 +77,13 @@ class ElasticNetCV(SparseRegressor):
     intercept_ : float
         Intercept, 0 without ``fit_intercept``.
     alpha_ : float
-        The best.
+        The value of ``alpha`` that was chosen: the least mean error.
     l1_ratio_ : float
-        The best.
+        The value of ``l1_ratio`` that was chosen.
     alphas_ : ndarray, shape (n_alphas,) or (n_l1_ratios, n_alphas)
-        Values tried, largest first.
+        Values of ``alpha`` that were tried, largest first.
     mse_path_ : ndarray, shape (n_alphas, n_folds) or (n_l1_ratios, n_alphas, n_folds)
-        Mean squared errors on the rows left out; NaN in folds where these have no weight.
+        Mean squared errors on the rows that are left out. NaN in folds where these rows have no weight.
     n_iter_ : int
         Passes over the data, rounded up.
     n_features_in_ : int
@@ -91,7 +94,7 @@ class ElasticNetCV(SparseRegressor):
         How the columns of a table became the features that ``coef_`` belongs to.
     target_ : str or None
         Name of the column that was the target, where it is known.
-    reading_ : ReadOptions
+    read_options_ : ReadOptions
         How X was read, where it was a text file. Files for prediction are read in the same way.
     certificate_ : Certificate
         Proof of how near the model is to the optimum: ``primal``, ``dual``, ``gap``, ``relative_gap``, ``kind`` and
@@ -195,7 +198,7 @@ class ElasticNetCV(SparseRegressor):
     def _grams(self, dataset: Dataset, folds: Sequence[Fold]) -> FoldGrams | None:
         """Return the Gram matrices of the folds, None where they would be too large."""
         size = 8 * (dataset.n_columns + 1) ** 2 * (2 * len(folds) + 1)
-        if dataset.n_columns > choice.GRAM_COLUMNS or size > GRAM_BYTES:
+        if dataset.n_columns > choice.GRAM_COLUMNS or size > MAX_GRAM_BYTES:
             return None
         engine = choice.engine(dataset, self.engine)
         return fold_grams(translate.elastic_net(1.0, 0.5, self.positive), dataset, folds, engine, self._options())
@@ -227,9 +230,10 @@ class ElasticNetCV(SparseRegressor):
         self, grams: FoldGrams, dataset: Dataset, folds: Sequence[Fold], ratios: Sequence[float],
         alphas: Sequence[Floats], allowed: Allowance,
     ) -> Floats:  # fmt: skip
-        """Return mean squared errors, shape (n_l1_ratios, n_alphas, n_folds): from Gram matrices, or rows in doubt.
+        """Return mean squared errors, shape (n_l1_ratios, n_alphas, n_folds), from Gram matrices.
 
-        They are NaN of strengths for which a path had no time: each has an even share of what is left.
+        An error that rounding may have changed is computed from the rows. Each path has an even share of the time that
+        is left; errors are NaN for the strengths that it does not reach.
         """
         errors = np.full((len(ratios), len(alphas[0]), len(grams.test)), np.nan)
         certificates: list[Certificate | None] = []
@@ -239,11 +243,11 @@ class ElasticNetCV(SparseRegressor):
                 mine = Allowance(np.inf, allowed.part(todo + 1)[1])
                 models = self._path(train, ratio, alphas[r], mine)
                 found, rounding = mean_squared_errors(models, test)
-                doubtful = np.any(rounding > DOUBT * found)
+                doubtful = np.any(rounding > MAX_RELATIVE_ROUNDING * found)
                 errors[r, : len(models.alphas), f] = row_errors(dataset, folds[f], models) if doubtful else found
                 certificates += [*models.certificates, *[None] * (len(alphas[r]) - len(models.alphas))]
                 todo -= 1
-        _grid_fit.warn_of_short(certificates, self.tol)
+        _grid_fit.warn_if_not_converged(certificates, self.tol)
         return errors
 
     def _path(self, start: Start, ratio: float, alphas: Floats, allowed: Allowance | None = None) -> Path:
@@ -266,7 +270,7 @@ class ElasticNetCV(SparseRegressor):
         )
         fitted = _grid_fit.fit_folds([grid] * len(folds), folds, dataset, budget)
         allowed.passes += fitted.passes
-        _grid_fit.warn_of_short(list(fitted.certificates.ravel()), self.tol)
+        _grid_fit.warn_if_not_converged(list(fitted.certificates.ravel()), self.tol)
         errors = np.empty((len(ratios), len(alphas[0]), len(folds)))
         for f, z in enumerate(_folds.left_out(dataset.source, folds, fitted.coefs, fitted.intercepts)):
             rows = folds[f].test
@@ -281,7 +285,7 @@ class ElasticNetCV(SparseRegressor):
     ) -> None:
         """Set the best ``alpha_`` and ``l1_ratio_``: of equal ones the largest ``alpha`` of the first ratio.
 
-        Folds that leave out rows of weight zero only are not asked.
+        Folds whose rows that are left out have no weight do not count.
         """
         errors[:, :, ~judging] = np.nan
         means = errors[:, :, judging].mean(axis=2)
@@ -292,7 +296,7 @@ class ElasticNetCV(SparseRegressor):
         self.alphas_ = np.asarray(alphas) if len(ratios) > 1 and not given else alphas[0]
 
     def _finish(self, whole: Start, started: float) -> None:
-        """Solve the best on all rows from their Gram matrix, and keep the proof."""
+        """Fit the best model to all rows from their Gram matrix, and set the attributes of the fit."""
         best = self._path(whole, self.l1_ratio_, np.array([self.alpha_]))
         self.coef_, self.intercept_ = best.coefs[0], float(best.intercepts[0])
         self.certificate_ = c = best.certificates[0]

@@ -18,17 +18,22 @@ from offbeat.errors import ConvergenceWarning, ProblemError
 from offbeat.fit.settings import Allowance, Settings
 from offbeat.fit.solution import Solution, shortfall
 from offbeat.linear_model._shared import parameters, translate
-from offbeat.linear_model._shared.base import Start
+from offbeat.linear_model._shared.base import StartingPoint
 from offbeat.linear_model._shared.predict import linear_predictor
 from offbeat.linear_model._shared.regressor import LinearRegressor
 from offbeat.linear_model._shared.types import Callbacks, Features
 from offbeat.problem import Floats
 from offbeat.sideways.protocol import Solver
 
-MAX_ROUNDS = 100
-FLOOR = 1e-6  # of the spread of y: a perfect fit has no scale
-SHARE, FEWEST = 0.5, 4.0  # of the passes that are left, for one fit; passes in which a line search may find a step
-SHRINK = 0.1  # the scale falls by no more at once: kinks much closer than the residuals are hard to start from
+MAX_SCALE_UPDATES = 100
+MIN_RELATIVE_SCALE = 1e-6
+"""Smallest scale, as a share of the spread of y: a perfect fit has no scale."""
+MAX_SHARE_OF_PASSES = 0.5
+"""Largest share of the passes left that the fit at one scale may take."""
+MIN_PASSES = 4.0
+"""Passes that the fit at one scale may take in any case: enough for a line search to find a step."""
+MIN_SCALE_RATIO = 0.1
+"""Smallest ratio of a scale to the one before. Fits that start far beyond their kinks converge slowly."""
 
 
 class HuberRegressor(LinearRegressor):
@@ -88,7 +93,7 @@ class HuberRegressor(LinearRegressor):
         How the columns of a table became the features that ``coef_`` belongs to.
     target_ : str or None
         Name of the column that was the target, where it is known.
-    reading_ : ReadOptions
+    read_options_ : ReadOptions
         How X was read, where it was a text file. Files for prediction are read in the same way.
     certificate_ : Certificate
         Proof of how near the model is to the optimum: ``primal``, ``dual``, ``gap``, ``relative_gap``, ``kind`` and
@@ -187,11 +192,13 @@ class HuberRegressor(LinearRegressor):
         raise_if(interrupted, solution)
         return self
 
-    def _alternate(self, dataset: Dataset, total: float, start: Start | None, interrupted: threading.Event) -> Solution:
+    def _alternate(
+        self, dataset: Dataset, total: float, start: StartingPoint | None, interrupted: threading.Event
+    ) -> Solution:
         """Fit coefficients and scale in turn; return the last fit, with the passes of all, and set ``scale_``.
 
-        No fit takes all of the passes that are left, so that few passes are enough for a scale near the best. A fit
-        that rounding keeps from its tolerance is as good as one that converged.
+        No fit takes all of the passes that are left: so the scale is near its optimum even after few passes. A fit that
+        stalls for rounding counts as converged.
         """
         epsilon = float(self.epsilon)
         scale, floor = _first_scale(dataset, epsilon, getattr(self, "scale_", None) if start else None)
@@ -199,10 +206,10 @@ class HuberRegressor(LinearRegressor):
             math.inf,
             Allowance(parameters.number("max_iter", self.max_iter), self.time_limit, interrupted.is_set),
         )
-        for _ in range(MAX_ROUNDS):
+        for _ in range(MAX_SCALE_UPDATES):
             problem = translate.huber(epsilon, self.alpha, scale, total)
             left, seconds = allowed.part(1)
-            share = max(SHARE * left, min(FEWEST, left - 1.0), min(1.0, left))
+            share = max(MAX_SHARE_OF_PASSES * left, min(MIN_PASSES, left - 1.0), min(1.0, left))
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ConvergenceWarning)
                 solution = self._solve(problem, dataset, start, (share, seconds))
@@ -210,7 +217,7 @@ class HuberRegressor(LinearRegressor):
             self._set_coef(solution)
             start = solution.coef[:, None], np.array([solution.intercept])
             residuals = np.abs(self._residuals(dataset))
-            better = max(noise_scale(residuals, dataset.weight, epsilon), floor, SHRINK * scale)
+            better = max(noise_scale(residuals, dataset.weight, epsilon), floor, MIN_SCALE_RATIO * scale)
             change = abs(math.log(better / scale))
             status = solution.status if _over(solution, change, before) else allowed.over
             if status is not None:
@@ -229,7 +236,7 @@ class HuberRegressor(LinearRegressor):
 
 
 def _over(solution: Solution, change: float, before: float) -> bool:
-    """Whether there is nothing more to do after a fit, given the change of the logarithm of the scale that it suggests.
+    """Whether coefficients and scale have converged, given the change of the scale's logarithm after the last fit.
 
     The objective is quadratic in that logarithm near its minimum, with a curvature of the order of the noise; the
     reference of the certificate is not below that. So where the scale is settled, moving it further would lower the
@@ -288,7 +295,7 @@ def _first_scale(dataset: Dataset, epsilon: float, before: float | None) -> tupl
     """Return a scale to start from, and the smallest one that makes sense for this target."""
     centred = np.abs(dataset.y - _median(dataset.y, dataset.weight))
     spread = noise_scale(centred, dataset.weight, epsilon) or _mean(centred, dataset.weight) or 1.0
-    return before or spread, FLOOR * spread
+    return before or spread, MIN_RELATIVE_SCALE * spread
 
 
 def _median(y: Floats, weight: Floats) -> float:

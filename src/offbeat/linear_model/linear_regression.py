@@ -12,12 +12,12 @@ from offbeat.fit.settings import Settings
 from offbeat.linear_model._shared import translate
 from offbeat.linear_model._shared.regressor import LinearRegressor
 from offbeat.linear_model._shared.types import Callbacks, Features
-from offbeat.linear_model._streams.least_squares import SquaredStream
+from offbeat.linear_model._streams.least_squares import LeastSquaresStream
 from offbeat.problem import Problem
 from offbeat.sideways.protocol import Solver
 
 
-class LinearRegression(SquaredStream, LinearRegressor):
+class LinearRegression(LeastSquaresStream, LinearRegressor):
     """Least squares, in one pass over the data.
 
     Minimises ``sum_i weight_i (prediction_i - y_i)^2``.
@@ -68,7 +68,7 @@ class LinearRegression(SquaredStream, LinearRegressor):
         How the columns of a table became the features that ``coef_`` belongs to.
     target_ : str or None
         Name of the column that was the target, where it is known.
-    reading_ : ReadOptions
+    read_options_ : ReadOptions
         How X was read, where it was a text file. Files for prediction are read in the same way.
     certificate_ : Certificate
         Proof of how near the model is to the optimum: ``primal``, ``dual``, ``gap``, ``relative_gap``, ``kind`` and

@@ -18,11 +18,11 @@ from offbeat.fit.solution import Solution
 from offbeat.linear_model._cv import folds as _folds
 from offbeat.linear_model._cv import grid
 from offbeat.linear_model._cv.folds import Fold
-from offbeat.linear_model._cv.grid import Fitted
+from offbeat.linear_model._cv.grid import FittedGrid
 from offbeat.linear_model._cv.routing import check_routed, routing_is_on
-from offbeat.linear_model._cv.scoring import Predicted, as_text, scorer
+from offbeat.linear_model._cv.scoring import KnownPredictor, as_text, scorer
 from offbeat.linear_model._shared import parameters, translate
-from offbeat.linear_model._shared.base import Start
+from offbeat.linear_model._shared.base import StartingPoint
 from offbeat.linear_model._shared.probabilistic import ProbabilisticClassifier
 from offbeat.linear_model._shared.types import Callbacks, ClassWeight, CrossValidation, Features
 from offbeat.problem import Floats
@@ -32,16 +32,16 @@ from offbeat.sideways.protocol import Solver
 class LogisticRegressionCV(ProbabilisticClassifier):
     """Logistic regression that chooses ``C`` and ``l1_ratio`` by cross-validation.
 
-    Models of all folds advance side by side: each pass over the data serves all of them, and each goes from the
-    strongest penalty to the weakest, from one solution to the next. The scores take one more pass, the model with the
-    best ones a fit of its own.
+    The models of all folds are fitted together: each pass over the data serves all of them. In each fold, fits go from
+    the strongest penalty to the weakest, and each starts from the solution before. The scores take one more pass. Then
+    the model with the best scores is fitted to all rows.
 
     Parameters
     ----------
     Cs : int or array-like, default=10
-        Values of ``C``, or how many: on a log scale from 1e-4 to 1e4.
+        Values of ``C`` to try, or how many of them: evenly spaced from 1e-4 to 1e4 on a log scale.
     l1_ratios : array-like, default=(0.0,)
-        Values of ``l1_ratio``.
+        Values of ``l1_ratio`` to try.
     fit_intercept : bool, default=True
         Whether to fit an intercept. It is never penalised.
     cv : int, splitter, iterable or None, default=None
@@ -49,7 +49,7 @@ class LogisticRegressionCV(ProbabilisticClassifier):
     scoring : str, scorer or None, default=None
         What is to be high on the rows that are left out. None: accuracy.
     refit : bool, default=True
-        Whether to fit the best on all rows; otherwise coefficients are means over the folds, each at its own best.
+        Whether to fit the best model to all rows. Otherwise coefficients are means over the best models of the folds.
     class_weight : dict, "balanced" or None, default=None
         Weights by label; the weights of the rows are multiplied with them. "balanced" makes all classes count the same.
     solver : Solver or "auto", default="auto"
@@ -83,9 +83,9 @@ class LogisticRegressionCV(ProbabilisticClassifier):
     intercept_ : ndarray, shape (1,) or (n_classes,)
         Intercepts, 0 without ``fit_intercept``.
     C_ : float
-        The best.
+        The value of ``C`` that was chosen: the best mean score.
     l1_ratio_ : float
-        The best.
+        The value of ``l1_ratio`` that was chosen.
     Cs_ : ndarray, shape (n_Cs,)
         Values of ``C`` that were tried.
     l1_ratios_ : ndarray, shape (n_l1_ratios,)
@@ -93,11 +93,12 @@ class LogisticRegressionCV(ProbabilisticClassifier):
     coefs_paths_ : ndarray, shape (n_folds, n_l1_ratios, n_Cs, 1 or n_classes, n_features + 1)
         Coefficients, the intercept last where there is one.
     scores_ : ndarray, shape (n_folds, n_l1_ratios, n_Cs)
-        NaN in folds where the score is not defined, or the rows left out have no weight: these folds are not asked.
+        Scores on the rows that are left out. NaN in folds where the score is not defined, or these rows have no weight:
+        such folds do not count.
     n_iter_ : ndarray of int, shape (n_folds, n_l1_ratios, n_Cs)
         Passes that each model took part in, rounded up.
     passes_ : float
-        Passes over the data in all, shared by the models.
+        Passes over the data of all models together.
     n_features_in_ : int
         Number of features, or of columns where X is a table.
     feature_names_in_ : ndarray of str, shape (n_features_in_,)
@@ -106,7 +107,7 @@ class LogisticRegressionCV(ProbabilisticClassifier):
         How the columns of a table became the features that ``coef_`` belongs to.
     target_ : str or None
         Name of the column that was the target, where it is known.
-    reading_ : ReadOptions
+    read_options_ : ReadOptions
         How X was read, where it was a text file. Files for prediction are read in the same way.
     certificate_ : Certificate
         Proof of how near the model is to the optimum: ``primal``, ``dual``, ``gap``, ``relative_gap``, ``kind`` and
@@ -190,7 +191,7 @@ class LogisticRegressionCV(ProbabilisticClassifier):
         splitting = {} if routed is None else routed.splitter.split
         folds = _folds.split(self.cv, X, dataset.y.astype(np.int64), dataset, total, **splitting)
         fitted = self._fit_folds(folds, dataset, allowed)
-        grid.warn_of_short(list(fitted.certificates.ravel()), self.tol)
+        grid.warn_if_not_converged(list(fitted.certificates.ravel()), self.tol)
         scoring = given if routed is None or "sample_weight" in routed.scorer.score else np.empty(0)
         self._score_folds(folds, fitted, dataset, scoring)
         self.passes_ = fitted.passes + 1.0
@@ -201,11 +202,11 @@ class LogisticRegressionCV(ProbabilisticClassifier):
 
     def _weights_and_classes(self, X: Any, y: Any, sample_weight: Any) -> tuple[Floats, Dataset, float]:
         """Return the weights as given, the data set and the sum of its weights."""
-        dataset = cast(Dataset, self._class_numbers(self._here(X), y, sample_weight))
+        dataset = cast(Dataset, self._class_numbers(self._require_local(X), y, sample_weight))
         return dataset.weight, *cast("tuple[Dataset, float]", self._by_class(dataset))
 
-    def _fit_folds(self, folds: list[Fold], dataset: Dataset, allowed: Allowance) -> Fitted:
-        """Fit every fold with every penalty, and leave a fit's share of the limits; set ``coefs_paths_``."""
+    def _fit_folds(self, folds: list[Fold], dataset: Dataset, allowed: Allowance) -> FittedGrid:
+        """Fit every fold with every penalty within their share of the limits; set ``coefs_paths_``."""
         order = np.argsort(self.Cs_, kind="stable")
         problems = [
             [
@@ -223,7 +224,7 @@ class LogisticRegressionCV(ProbabilisticClassifier):
         self.coefs_paths_ = np.reshape(parts, (*fitted.coefs.shape, *parts[0].shape))
         return fitted
 
-    def _score_folds(self, folds: list[Fold], fitted: Fitted, dataset: Dataset, weight: Floats) -> None:
+    def _score_folds(self, folds: list[Fold], fitted: FittedGrid, dataset: Dataset, weight: Floats) -> None:
         """Set ``scores_``: of each model, on the rows that its fold left out."""
         classes = as_text(self.classes_)
         score = scorer(self.scoring, classes)
@@ -237,10 +238,10 @@ class LogisticRegressionCV(ProbabilisticClassifier):
             options = {"sample_weight": weight[folds[f].test]} if weight.size else {}
             for place in np.ndindex(self.scores_.shape[1:]):
                 one = z[(slice(None), *place)]
-                model = Predicted(classes, one if one.shape[1] > 1 else one[:, 0])
+                model = KnownPredictor(classes, one if one.shape[1] > 1 else one[:, 0])
                 self.scores_[(f, *place)] = score(model, rows, labels, **options)
 
-    def _choose(self, dataset: Dataset, total: float, fitted: Fitted, allowed: Allowance) -> None:
+    def _choose(self, dataset: Dataset, total: float, fitted: FittedGrid, allowed: Allowance) -> None:
         """Set the best ``C_`` and ``l1_ratio_``, and the coefficients that go with them."""
         known = np.flatnonzero(~np.isnan(self.scores_).any(axis=(1, 2)))
         if not known.size:
@@ -268,7 +269,7 @@ class LogisticRegressionCV(ProbabilisticClassifier):
         self.n_iter_ = own
         self.passes_ += solution.passes
 
-    def _mean_start(self, fitted: Fitted, group: int, strength: int) -> Start:
+    def _mean_start(self, fitted: FittedGrid, group: int, strength: int) -> StartingPoint:
         coef = np.mean(list(fitted.coefs[:, group, strength]), axis=0)
         return coef, np.mean(list(fitted.intercepts[:, group, strength]), axis=0)
 

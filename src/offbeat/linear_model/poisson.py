@@ -65,7 +65,7 @@ class PoissonRegressor(RegressionStream, LogLinkRegressor):
         How the columns of a table became the features that ``coef_`` belongs to.
     target_ : str or None
         Name of the column that was the target, where it is known.
-    reading_ : ReadOptions
+    read_options_ : ReadOptions
         How X was read, where it was a text file. Files for prediction are read in the same way.
     certificate_ : Certificate
         Proof of how near the model is to the optimum: ``primal``, ``dual``, ``gap``, ``relative_gap``, ``kind`` and

@@ -16,7 +16,7 @@ from offbeat.errors import ConvergenceWarning
 from offbeat.fit.settings import Allowance, Settings
 from offbeat.fit.solution import Solution
 from offbeat.linear_model._shared import translate
-from offbeat.linear_model._shared.base import Limits, Start
+from offbeat.linear_model._shared.base import Limits, StartingPoint
 from offbeat.linear_model._shared.classifier import LinearClassifier
 from offbeat.linear_model._shared.labels import class_weights
 from offbeat.linear_model._shared.parameters import number
@@ -87,7 +87,7 @@ class LinearSVC(LinearClassifier):
         How the columns of a table became the features that ``coef_`` belongs to.
     target_ : str or None
         Name of the column that was the target, where it is known.
-    reading_ : ReadOptions
+    read_options_ : ReadOptions
         How X was read, where it was a text file. Files for prediction are read in the same way.
     certificate_ : Certificate
         Proof of how near the model is to the optimum: ``primal``, ``dual``, ``gap``, ``relative_gap``, ``kind`` and
@@ -177,41 +177,43 @@ class LinearSVC(LinearClassifier):
         with interruptible() as interrupted:
             try:
                 allowed = Allowance(number("max_iter", self.max_iter), self.time_limit, interrupted.is_set)
-                found = self._all(dataset, factors, start, allowed)
+                found = self._fit_classes(dataset, factors, start, allowed)
             finally:
                 dataset.release()
         self._gather(found)
         raise_if(interrupted, *found)
         return self
 
-    def _all(self, dataset: Data, factors: Floats, start: Start | None, allowed: Allowance) -> list[Solution]:
+    def _fit_classes(
+        self, dataset: Data, factors: Floats, start: StartingPoint | None, allowed: Allowance
+    ) -> list[Solution]:
         """Fit two classes, or each of several against the rest; there is one solution for each row of ``coef_``."""
         n_classes = len(factors)
         if n_classes == 2:
-            return [self._one(dataset, factors, start, allowed.part(1))]
+            return [self._fit_class(dataset, factors, start, allowed.part(1))]
         found: list[Solution] = []
         for c in range(n_classes):
             mine = np.arange(n_classes) == c
             chosen = None if start is None else (start[0][:, c : c + 1], start[1][c : c + 1])
             if (why := allowed.over) is not None:
-                found.append(self._none(dataset.n_columns, chosen, why))
+                found.append(self._unfitted_class(dataset.n_columns, chosen, why))
                 continue
             limits = allowed.part(n_classes - c)
-            found.append(self._one(dataset, np.where(mine, factors, 1.0), chosen, limits, c))
+            found.append(self._fit_class(dataset, np.where(mine, factors, 1.0), chosen, limits, c))
             allowed.spend(found[-1])
-        _warn_of_missing(found)
+        _warn_of_unfitted(found)
         return found
 
-    def _one(
-        self, dataset: Data, factors: Floats, start: Start | None, limits: Limits, number: int | None = None
+    def _fit_class(
+        self, dataset: Data, factors: Floats, start: StartingPoint | None, limits: Limits, number: int | None = None
     ) -> Solution:
         """Fit one class against the rest."""
         dataset, total = dataset.weighted(None if np.all(factors == 1.0) else factors)
         dataset = dataset if number is None else dataset.against_rest(number)
         return self._solve(translate.svc(self.penalty, self.loss, self.C, total), dataset, start, limits)
 
-    def _none(self, n_columns: int, start: Start | None, why: str) -> Solution:
-        """Return a class whose turn did not come: where it would have begun, or the rest for every row."""
+    def _unfitted_class(self, n_columns: int, start: StartingPoint | None, why: str) -> Solution:
+        """Return the solution of a class that was not fitted: its starting point, or a model that predicts the rest."""
         proof = Certificate(np.inf, -np.inf, np.inf, np.inf, "duality gap", number("tol", self.tol))
         rest = -1.0 if self.fit_intercept else 0.0
         coef, intercept = (np.zeros(n_columns), rest) if start is None else (start[0][:, 0], float(start[1][0]))
@@ -227,8 +229,8 @@ class LinearSVC(LinearClassifier):
         self.n_iter_ = max(1, *(int(np.ceil(solution.passes)) for solution in found))
 
 
-def _warn_of_missing(found: list[Solution]) -> None:
-    """Warn of classes whose turn did not come; after Ctrl-C, that is no news."""
+def _warn_of_unfitted(found: list[Solution]) -> None:
+    """Warn of classes that were not fitted, unless Ctrl-C was the reason."""
     missing = [solution.status for solution in found if solution.passes == 0.0 and solution.status != "interrupted"]
     if missing:
         warnings.warn(

@@ -1,1 +1,5 @@
-"""Cross-validation: `folds`, `grid` (many fits over shared passes), `gram` (least squares), `scoring`."""
+"""Cross-validation.
+
+Reading order: `folds` (which rows), `grid` (many fits over shared passes), `gram` (least squares from Gram matrices),
+`scoring`, `routing` (scikit-learn's metadata).
+"""

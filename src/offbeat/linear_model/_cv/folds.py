@@ -44,7 +44,7 @@ class Fold:
         return Selection(mask, float(mask.sum() / dataset.weight[mask].sum()))
 
     def judges(self, dataset: Dataset) -> bool:
-        """Whether the rows to judge by have any weight; those of weight zero are as good as absent."""
+        """Whether any row to judge by has a weight above zero."""
         return not dataset.weight.size or bool(np.any(dataset.weight[self.test]))
 
 

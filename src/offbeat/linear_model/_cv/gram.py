@@ -33,9 +33,12 @@ from offbeat.solvers._common import selection
 from offbeat.solvers._common.selection import Selection, SelectionQuery
 from offbeat.solvers.newton.quadratic import rounding
 
-SAMPLE_ROWS = 512  # for medians
-CONSTANT = 1e-7  # deviation over distance from the median, below which it is rounding
-LOST = 1e-3  # of a sum, below which a difference of sums has lost digits
+MAX_SAMPLE_ROWS = 512
+"""Rows that medians are taken of."""
+MIN_RELATIVE_DEVIATION = 1e-7
+"""Deviation of a column divided by the distance of its mean from the median, below which the deviation is rounding."""
+MIN_RELATIVE_REMAINDER = 1e-3
+"""Share of a sum that a difference of sums must keep; less has lost digits."""
 Mask: TypeAlias = NDArray[np.bool_]
 
 
@@ -146,16 +149,16 @@ def _fold_sums(
     found = sums([*tests, *others, masks.everything])
     left, rest, whole = found[: len(tests)], iter(found[len(tests) : -1]), found[-1]
     fitted = [whole - part if known else next(rest) for part, known in zip(left, mirrored, strict=True)]
-    lost = [i for i, flat in enumerate(fitted) if mirrored[i] and _cancelled(flat, whole, point)]
+    lost = [i for i, flat in enumerate(fitted) if mirrored[i] and _has_lost_digits(flat, whole, point)]
     if lost:
         for i, flat in zip(lost, sums([trains[i] for i in lost]), strict=True):
             fitted[i] = flat
     return whole, left, fitted
 
 
-def _cancelled(flat: Floats, whole: Floats, point: Point) -> bool:
+def _has_lost_digits(flat: Floats, whole: Floats, point: Point) -> bool:
     """Whether a difference has lost digits: of the loss, or of a diagonal of the Gram matrix, little is left."""
-    return bool(np.any(_squares(flat, point) < LOST * _squares(whole, point)))
+    return bool(np.any(_squares(flat, point) < MIN_RELATIVE_REMAINDER * _squares(whole, point)))
 
 
 def _squares(flat: Floats, point: Point) -> Floats:
@@ -166,8 +169,8 @@ def _squares(flat: Floats, point: Point) -> Floats:
 
 
 def _about_medians(problem: Problem, info: DataInfo, shards: list[Shard]) -> DataInfo:
-    """Return the same with the medians of a sample as centres, and the usual distance from them as scales."""
-    rows = np.concatenate([_sample(shard, SAMPLE_ROWS / max(info.n_rows, 1)) for shard in shards])
+    """Return the same with the medians of a sample as centres, and the median distances from them as scales."""
+    rows = np.concatenate([_sample(shard, MAX_SAMPLE_ROWS / max(info.n_rows, 1)) for shard in shards])
     with np.errstate(invalid="ignore", over="ignore"):
         center = np.median(rows, axis=0)
         scale = np.median(np.abs(rows - center), axis=0)
@@ -180,7 +183,7 @@ def _sample(shard: Shard, fraction: float) -> Floats:
     """Return some rows of a shard, dense."""
     k, found = shard.source.shape[1], []
     for block, _, ranges in shard.blocks(fraction, Workspace()):
-        part = selection.take(block, np.concatenate([np.arange(a, b) for a, b in ranges])[:SAMPLE_ROWS])
+        part = selection.take(block, np.concatenate([np.arange(a, b) for a, b in ranges])[:MAX_SAMPLE_ROWS])
         rows = as_matrix(part, k).toarray() if isinstance(part, CSR) else part
         found.append(np.asarray(rows, np.float64))
     return np.concatenate(found) if found else np.empty((0, k))
@@ -233,9 +236,7 @@ def _own_units(info: DataInfo, at: Evaluation, hessian: Floats) -> tuple[DataInf
     hessian[:k, k], hessian[k, :k] = 0.0, 0.0
     gradient = at.gradient - off * at.intercept_gradient[0]
     spread = np.sqrt(np.maximum(np.diag(hessian)[:k], 0.0))
-    flat = np.flatnonzero(
-        ~(spread > CONSTANT * np.abs(off))
-    )  # these rows have one value of them: nothing to explain by
+    flat = np.flatnonzero(~(spread > MIN_RELATIVE_DEVIATION * np.abs(off)))  # constant columns of these rows
     spread[flat], hessian[flat, :], hessian[:, flat], gradient[flat] = 1.0, 0.0, 0.0, 0.0
     unit = np.append(spread, 1.0)
     hessian /= unit * unit[:, None]

@@ -27,13 +27,14 @@ from offbeat.sideways.protocol import DataInfo, Solver, internal_to_original
 from offbeat.solvers.newton.batch import UNKNOWN, Batch, BatchProgress, Member, Result
 from offbeat.solvers.newton.newton import Newton
 
-STATE_BYTES = 512 << 20
+MAX_STATE_BYTES = 512 << 20
+"""Memory for the states of the models that advance side by side."""
 Place: TypeAlias = tuple[int, int, int]
 """Numbers of fold, group and strength."""
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FittedGrid:
     """The models of a cross-validation.
 
     Parameters
@@ -58,17 +59,17 @@ class Fitted:
     trace: Trace
 
     @classmethod
-    def empty(cls, places: Sequence[Sequence[Place]], passes: float, trace: Trace) -> Fitted:
-        """Return room for models at these places."""
+    def empty(cls, places: Sequence[Sequence[Place]], passes: float, trace: Trace) -> FittedGrid:
+        """Return an empty grid that has these places."""
         shape = tuple(int(n) + 1 for n in np.max([place for part in places for place in part], axis=0))
         coefs, intercepts, certificates = (np.empty(shape, object) for _ in range(3))
         return cls(coefs, intercepts, certificates, np.zeros(shape), passes, trace)
 
-    def reordered(self, order: NDArray[np.intp]) -> Fitted:
+    def reordered(self, order: NDArray[np.intp]) -> FittedGrid:
         """Return the models with strengths in another order."""
         parts = (self.coefs, self.intercepts, self.certificates, self.own_passes)
         coefs, intercepts, certificates, own_passes = (part[:, :, order] for part in parts)
-        return Fitted(coefs, intercepts, certificates, own_passes, self.passes, self.trace)
+        return FittedGrid(coefs, intercepts, certificates, own_passes, self.passes, self.trace)
 
     def flat(self) -> tuple[list[Floats], list[Floats]]:
         """Return coefficients and intercepts of all models, one after another."""
@@ -89,7 +90,7 @@ class Budget:
 
 def fit_folds(
     problems: Sequence[Sequence[Sequence[Problem]]], folds: Sequence[Fold], dataset: Dataset, budget: Budget
-) -> Fitted:
+) -> FittedGrid:
     """Fit a grid of problems on each fold, over shared passes.
 
     Parameters
@@ -102,7 +103,7 @@ def fit_folds(
 
     Returns
     -------
-    fitted : Fitted
+    fitted : FittedGrid
 
     Raises
     ------
@@ -130,7 +131,7 @@ def fit_folds(
         more, used = _run(batch, dataset, engine, left, started, trace)
         results += more
         passes += used
-    return _collect(results, members, places, Fitted.empty(places, passes, trace))
+    return _collect(results, members, places, FittedGrid.empty(places, passes, trace))
 
 
 def _inspect(problem: Problem, fold: Fold, dataset: Dataset, engine: Engine, budget: Budget) -> DataInfo:
@@ -148,15 +149,15 @@ def _member(problem: Problem, info: DataInfo, fold: int) -> Member:
 
 
 def _cut(n: int, *, chained: bool) -> list[range]:
-    """Return the chains of a group: all in one for data in memory, each on its own for data that must be read."""
+    """Return the chains of a group: one of all models for data in memory, one a model for data that must be read."""
     return [range(n)] if chained else [range(i, i + 1) for i in range(n)]
 
 
 def _batches(solver: Solver, members: Sequence[tuple[Member, ...]]) -> list[tuple[int, int]]:
-    """Return which chains run together: as many as their states, of which Newton's are large, fit into memory."""
+    """Return which chains run together: as many as have states that fit into `MAX_STATE_BYTES`."""
     size = members[0][0].info.size
     per_chain = 32 * (size + 1) * ((size + 1) if isinstance(solver, Newton) else 40)
-    at_once = max(1, STATE_BYTES // per_chain)
+    at_once = max(1, MAX_STATE_BYTES // per_chain)
     return [(a, min(a + at_once, len(members))) for a in range(0, len(members), at_once)]
 
 
@@ -189,9 +190,9 @@ def _run(
 
 
 def _collect(
-    results: list[tuple[Result, ...]], members: list[tuple[Member, ...]], places: list[list[Place]], fitted: Fitted
-) -> Fitted:
-    """Put the results of all chains where they belong."""
+    results: list[tuple[Result, ...]], members: list[tuple[Member, ...]], places: list[list[Place]], fitted: FittedGrid
+) -> FittedGrid:
+    """Return the grid with the results of all chains in their places."""
     for chain, models, part in zip(results, members, places, strict=True):
         for result, member, place in zip(chain, models, part, strict=True):
             point = member.info.start if result.progress is None else (result.progress.coef, result.progress.intercept)
@@ -207,12 +208,12 @@ def worst(certificates: Sequence[Certificate | None]) -> Certificate:
     return max((c or UNKNOWN for c in certificates), key=lambda certificate: certificate.relative_gap)
 
 
-def warn_of_short(certificates: Sequence[Certificate | None], tol: float) -> None:
-    """Warn when models stopped short of the tolerance.
+def warn_if_not_converged(certificates: Sequence[Certificate | None], tol: float) -> None:
+    """Warn when models have a gap above the tolerance.
 
     Examples
     --------
-    >>> warn_of_short([Certificate(1.0, 1.0, 0.0, 0.0, "duality gap", 1e-4)], 1e-4)
+    >>> warn_if_not_converged([Certificate(1.0, 1.0, 0.0, 0.0, "duality gap", 1e-4)], 1e-4)
     """
     short = sum(certificate is None or not certificate.satisfied for certificate in certificates)
     if short:

@@ -13,7 +13,7 @@ from offbeat.errors import ProblemError
 from offbeat.linear_model._shared.probabilistic import ProbabilisticClassifier
 
 
-class Predicted(ProbabilisticClassifier):
+class KnownPredictor(ProbabilisticClassifier):
     """A fitted classifier whose rows are numbers of rows of a matrix of predictors.
 
     Parameters
@@ -24,7 +24,7 @@ class Predicted(ProbabilisticClassifier):
 
     Examples
     --------
-    >>> Predicted(np.array(["no", "yes"]), np.array([-1.0, 2.0])).predict(np.array([[0], [1]])).tolist()
+    >>> KnownPredictor(np.array(["no", "yes"]), np.array([-1.0, 2.0])).predict(np.array([[0], [1]])).tolist()
     ['no', 'yes']
     """
 
@@ -53,7 +53,7 @@ def as_text(classes: NDArray[Any]) -> NDArray[Any]:
 
 
 def scorer(scoring: Any, classes: NDArray[Any]) -> Any:
-    """Return a scorer for `Predicted` models of these classes.
+    """Return a scorer for `KnownPredictor` models of these classes.
 
     Parameters
     ----------

@@ -1,5 +1,6 @@
 """What estimators share.
 
-Reading order: `base` (from parameters to a fit and its attributes), `classifier` and `regressor`, `labels`, `predict`,
-`placed` (data on a cluster), `translate` (scikit-learn's parameters to ours), `positive`, `deviance`.
+Reading order: `types` and `parameters` (what users give), `translate` (scikit-learn's parameters to ours), `base` (from
+parameters to a fit and its attributes), `regressor`, `log_link`, `sparse`, `classifier`, `labels`, `probabilistic`,
+`predict`, `placed` (data on a cluster), `deviance`, `positive`.
 """

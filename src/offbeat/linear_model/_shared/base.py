@@ -1,4 +1,4 @@
-"""What all estimators share: from parameters to a fit, from a fit to attributes, prediction."""
+"""What all estimators share: from parameters to a fit, from a fit to attributes, and prediction."""
 
 from __future__ import annotations
 
@@ -37,9 +37,10 @@ from offbeat.linear_model._shared.types import Callbacks
 from offbeat.problem import Floats, Problem
 from offbeat.sideways.protocol import Solver
 
-Start = tuple[Floats, Floats]
+StartingPoint = tuple[Floats, Floats]
+"""Coefficients, shape (n_features, n_outputs), and intercepts, shape (n_outputs,)."""
 Limits = tuple[float, float | None]
-"""Most passes over the data, and seconds."""
+"""Most passes over the data, and most seconds."""
 
 
 class LinearModel(BaseEstimator):
@@ -110,8 +111,8 @@ class LinearModel(BaseEstimator):
         self._remember(X, dataset)
         return dataset.weighted()
 
-    def _here(self, X: Any) -> Any:
-        """Return data of this process as it is: what some estimators need.
+    def _require_local(self, X: Any) -> Any:
+        """Return X if it is in this process, where some estimators need it.
 
         Raises
         ------
@@ -126,7 +127,7 @@ class LinearModel(BaseEstimator):
 
     def _local(self, X: Any, y: Any, sample_weight: Any = None) -> tuple[Dataset, float]:
         """Return the data set of a regression in this process, and the sum of its weights."""
-        return cast("tuple[Dataset, float]", self._dataset(self._here(X), y, sample_weight))
+        return cast("tuple[Dataset, float]", self._dataset(self._require_local(X), y, sample_weight))
 
     def _remember(self, X: Any, dataset: Data) -> None:
         """Set ``n_features_in_``, ``feature_names_in_``, ``encoder_``, ``target_`` and ``read_options_``."""
@@ -134,7 +135,7 @@ class LinearModel(BaseEstimator):
             self.__dict__.pop(name, None)
         self.encoder_ = dataset.encoder
         self.target_ = dataset.target
-        self.by_name_, self.read_options_ = _holds_more(X, dataset), dataset.read_options
+        self.by_name_, self.read_options_ = _has_other_columns(X, dataset), dataset.read_options
         if self._by_name(X) or dataset.cluster is not None:
             self.__dict__.pop("feature_names_in_", None)
             if dataset.encoder is not None:
@@ -149,14 +150,14 @@ class LinearModel(BaseEstimator):
         """Whether the encoder finds columns by name: in files, and where the fit had a table of more than features."""
         return self.target_ is not None or self.by_name_ or _has_hidden_names(X)
 
-    def _example(self, method: str) -> NDArray[Any]:
-        """Return what a method of prediction gives for no rows."""
+    def _empty_prediction(self, method: str) -> NDArray[Any]:
+        """Return what a method of prediction returns for no rows."""
         return np.empty(0)
 
     def _optimise(
-        self, problem: Problem, dataset: Data, start: Start | None = None, limits: Limits | None = None
+        self, problem: Problem, dataset: Data, start: StartingPoint | None = None, limits: Limits | None = None
     ) -> None:
-        """Solve the problem, keep model and proof, and have a cluster forget the data; after Ctrl-C, raise then.
+        """Solve the problem, set the attributes, and release the data. After Ctrl-C, the error is raised at the end.
 
         Raises
         ------
@@ -172,7 +173,7 @@ class LinearModel(BaseEstimator):
         raise_if(interrupted, solution)
 
     def _solve(
-        self, problem: Problem, dataset: Data, start: Start | None = None, limits: Limits | None = None
+        self, problem: Problem, dataset: Data, start: StartingPoint | None = None, limits: Limits | None = None
     ) -> Solution:
         """Solve the problem, from coefficients of shape (n_features, n_outputs) where given.
 
@@ -187,7 +188,7 @@ class LinearModel(BaseEstimator):
         """Set ``coef_`` and ``intercept_``."""
         raise NotImplementedError
 
-    def _options(self, start: Start | None = None) -> Options:
+    def _options(self, start: StartingPoint | None = None) -> Options:
         return Options(bool(self.fit_intercept), False, number("tol", self.tol), start)
 
     def _keep(self, solution: Solution) -> None:
@@ -208,7 +209,7 @@ class LinearModel(BaseEstimator):
             bool(self.verbose),
         )
 
-    def _warm(self, n_columns: int, n_outputs: int) -> Start | None:
+    def _warm(self, n_columns: int, n_outputs: int) -> StartingPoint | None:
         """Return where to start: the fit before with ``warm_start``, else None."""
         if not self.warm_start or not hasattr(self, "coef_"):
             return None
@@ -249,12 +250,12 @@ class LinearModel(BaseEstimator):
             )
         return dataset
 
-    def _judged(self, X: Any) -> NDArray[Any]:
-        """Return what `_losses` compares with targets."""
+    def _values_to_score(self, X: Any) -> NDArray[Any]:
+        """Return the predictions that `_losses` compares with the targets."""
         return np.asarray(self.predict(X))
 
     def _weights(self, X: Any, weight: Any, n_rows: int) -> Floats | None:
-        """Return weights for scoring: None where there are none; a number or the name of a column will do."""
+        """Return weights for scoring from an array, a number or the name of a column; None if there are none."""
         if weight is None:
             return None
         return weight_vector(target_values(self._reopened(X), weight) if isinstance(weight, str) else weight, n_rows)
@@ -264,13 +265,13 @@ class LinearModel(BaseEstimator):
         return target_values(self._reopened(X, y), y) if isinstance(y, str) else y
 
     def _reopened(self, X: Any, target: Any = None) -> Opened:
-        """Open data for a model that is there: text files, be they opened already, are read as those of the fit."""
+        """Open data for a fitted model: text files are read in the same way as those of the fit."""
         read_options = self._prediction_read_options(target)
         opened = open_data(X, self.memory_budget, read_options)
         return opened if opened.labels is None else libsvm_as_fitted(opened, read_options)
 
     def _prediction_read_options(self, target: Any = None) -> ReadOptions:
-        """Return how text files are read for this model: columns are what they were in the fit, the target too."""
+        """Return how text files are read for this model: columns have the types that they had in the fit."""
         classes = self.__dict__.get("classes_")
         texts = [target] if isinstance(target, str) and classes is not None and classes.dtype.kind in "OUS" else []
         return self.read_options_.for_prediction(self.encoder_, self.n_features_in_, texts)
@@ -300,7 +301,7 @@ def _has_hidden_names(X: Any) -> bool:
     return hidden or any(isinstance(path, str | os.PathLike) for path in paths[:1])
 
 
-def _holds_more(X: Any, dataset: Data) -> bool:
+def _has_other_columns(X: Any, dataset: Data) -> bool:
     """Whether X is a table with columns that are not features, such as weights."""
     shape = getattr(X, "shape", ())
     return dataset.cluster is None and dataset.encoder is not None and shape[1:] != (len(dataset.encoder.names),)

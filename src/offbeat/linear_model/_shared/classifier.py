@@ -15,13 +15,13 @@ from offbeat.engines.placing import lies_elsewhere, placed
 from offbeat.errors import TargetError
 from offbeat.linear_model._shared.base import LinearModel
 from offbeat.linear_model._shared.labels import encode_labels, hits
-from offbeat.linear_model._shared.placed import lazily, placed_score
+from offbeat.linear_model._shared.placed import by_partition, placed_score
 from offbeat.linear_model._shared.types import ClassWeight, Features
 from offbeat.problem import Floats
 
 
 class LinearClassifier(ClassifierMixin, LinearModel):
-    """Labels, class weights, decision values."""
+    """A classifier: labels, class weights, decision values, predicted classes."""
 
     class_weight: ClassWeight
     classes_: NDArray[Any]
@@ -44,8 +44,8 @@ class LinearClassifier(ClassifierMixin, LinearModel):
         self.classes_ = classes
         return dataset
 
-    def _example(self, method: str) -> NDArray[Any]:
-        """Return what a method of prediction gives for no rows."""
+    def _empty_prediction(self, method: str) -> NDArray[Any]:
+        """Return what a method of prediction returns for no rows."""
         if method == "predict":
             return np.empty(0, self.classes_.dtype)
         wide = method.startswith("predict_") or len(self.classes_) > 2
@@ -55,7 +55,7 @@ class LinearClassifier(ClassifierMixin, LinearModel):
         """Return the losses that make the score: wrong predictions, of all rows."""
         return (~hits(y, predicted)).astype(np.float64), np.ones(len(predicted))
 
-    @lazily
+    @by_partition
     def decision_function(self, X: Features) -> NDArray[Any]:
         """Return the linear predictor.
 
@@ -70,9 +70,9 @@ class LinearClassifier(ClassifierMixin, LinearModel):
         """
         return self._predictor(X)
 
-    @lazily
+    @by_partition
     def predict(self, X: Features) -> NDArray[Any]:
-        """Return the most probable class of each row.
+        """Return the predicted class of each row.
 
         Parameters
         ----------

@@ -12,8 +12,8 @@ from offbeat.data.arrays.vectors import raw_vector
 from offbeat.errors import ProblemError, TargetError
 from offbeat.problem import Floats
 
-TABLE_SIZE = 1 << 16
-CONTINUOUS = (
+MAX_TABLE_SIZE = 1 << 16
+CONTINUOUS_TARGET = (
     "Unknown label type: continuous. Maybe you are trying to fit a classifier, which expects discrete classes, on a "
     "regression target with continuous values."
 )
@@ -128,7 +128,7 @@ def _whole(labels: NDArray[Any]) -> tuple[NDArray[Any], Floats]:
     span = int(high) - int(low)
     if span <= 1:
         return _two(labels, low, high)
-    if span > max(TABLE_SIZE, len(labels)):
+    if span > max(MAX_TABLE_SIZE, len(labels)):
         return _sorted(labels)
     signed = labels if labels.dtype.kind == "u" else labels.astype(np.int64)  # int8 cannot hold 127 - -128
     shifted = (signed - signed.dtype.type(low)).astype(np.intp)
@@ -148,7 +148,7 @@ def _floats(labels: NDArray[Any]) -> tuple[NDArray[Any], Floats]:
     if low == np.floor(low) and high == np.floor(high) and np.all((labels == low) | (labels == high)):
         return _two(labels, low, high)
     if np.any(labels != np.floor(labels)):
-        raise TargetError(CONTINUOUS)
+        raise TargetError(CONTINUOUS_TARGET)
     return _sorted(labels)
 
 
@@ -172,7 +172,7 @@ def _objects(labels: NDArray[Any]) -> tuple[NDArray[Any], Floats]:
     except TypeError:
         raise _mixed(values) from None
     if any(isinstance(value, float) and not value.is_integer() for value in distinct):
-        raise TargetError(CONTINUOUS)
+        raise TargetError(CONTINUOUS_TARGET)
     number = {value: float(i) for i, value in enumerate(distinct)}
     codes = np.fromiter((number[value] for value in values), np.float64, len(values))
     if all(isinstance(value, str | bytes) for value in distinct):
@@ -185,7 +185,7 @@ def _objects(labels: NDArray[Any]) -> tuple[NDArray[Any], Floats]:
 
 
 def _is_missing(value: Any) -> bool:
-    """Whether a label is None, NaN, or what pandas has instead, which is equal to nothing and not unequal either."""
+    """Whether a label is None, NaN, or a missing value of pandas, for which comparisons give no truth value."""
     kind = type(value).__name__
     return value is None or kind in ("NAType", "NaTType") or (isinstance(value, float | np.floating) and value != value)
 

@@ -14,7 +14,7 @@ from offbeat.engines.base import Engine
 from offbeat.engines.placing import lies_elsewhere
 from offbeat.fit.settings import Settings
 from offbeat.linear_model._shared.deviance import LOSSES, explained_deviance, half_deviances
-from offbeat.linear_model._shared.placed import lazily, placed_score
+from offbeat.linear_model._shared.placed import by_partition, placed_score
 from offbeat.linear_model._shared.regressor import LinearRegressor
 from offbeat.linear_model._shared.types import Callbacks, Features
 from offbeat.losses.questions import means
@@ -52,7 +52,7 @@ class LogLinkRegressor(LinearRegressor):
         )  # fmt: skip
         self.alpha = alpha
 
-    @lazily
+    @by_partition
     def predict(self, X: Features) -> NDArray[Any]:
         """Return the predicted mean of each row.
 
@@ -88,7 +88,7 @@ class LogLinkRegressor(LinearRegressor):
         LOSSES[self.power].check_target(targets)
         return explained_deviance(self.power, targets, z, self._weights(X, sample_weight, len(z)))
 
-    def _judged(self, X: Any) -> NDArray[Any]:
+    def _values_to_score(self, X: Any) -> NDArray[Any]:
         return self._predictor(X)
 
     def _losses(self, y: Any, predicted: Floats, mean: float) -> tuple[Floats, Floats]:

@@ -1,4 +1,4 @@
-"""Estimators on data that lies on a cluster: predictions that stay there, scores that add up there."""
+"""Estimators on data that lies on a cluster: predictions and scores are computed where the rows are."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from offbeat.linear_model._shared.base import LinearModel
 
 F = TypeVar("F", bound=Callable[..., Any])
-HEAVY = ("trace_", "callbacks", "engine", "stream_", "outliers_")
-"""What prediction does not need, and should not travel."""
+NOT_FOR_PREDICTION = ("trace_", "callbacks", "engine", "stream_", "outliers_")
+"""Attributes that prediction does not need, so that they are not sent to workers."""
 
 
-def lazily(method: F) -> F:
-    """Have a method of prediction return a lazy collection where X is one: each partition where it is.
+def by_partition(method: F) -> F:
+    """Make a method of prediction return a lazy collection where X is one, computed partition by partition.
 
     Parameters
     ----------
@@ -39,15 +39,15 @@ def lazily(method: F) -> F:
     def predict(self: Any, X: Any) -> Any:
         if not lies_elsewhere(X):
             return method(self, X)
-        return map_rows(partial(method, light(self)), X, self._example(method.__name__))
+        return map_rows(partial(method, without_fit_records(self)), X, self._empty_prediction(method.__name__))
 
     return predict  # type: ignore[return-value]
 
 
-def light(model: Any) -> Any:
-    """Return a model that predicts like this one, and has nothing else with it."""
+def without_fit_records(model: Any) -> Any:
+    """Return a copy of a model without the attributes that prediction does not need."""
     copied = copy.copy(model)
-    for name in HEAVY:
+    for name in NOT_FOR_PREDICTION:
         copied.__dict__.pop(name, None)
     return copied
 
@@ -64,9 +64,9 @@ def placed_score(model: LinearModel, X: Any, y: Any, sample_weight: Any) -> floa
     try:
         if not data.has_target:
             raise DataError("no target was given: pass y, or the name of the target column")
-        first = np.sum(data.cluster.each(partial(_targets, light(model)), data.partitions), axis=0)
+        first = np.sum(data.cluster.each(partial(_targets, without_fit_records(model)), data.partitions), axis=0)
         mean = float(first[1] / first[0])
-        losses = np.sum(data.cluster.each(partial(_losses, light(model), mean), data.partitions), axis=0)
+        losses = np.sum(data.cluster.each(partial(_losses, without_fit_records(model), mean), data.partitions), axis=0)
     finally:
         data.release()
     return explained(float(losses[0]), float(losses[1]))
@@ -88,5 +88,5 @@ def _targets(model: Any, partition: DataPartition) -> Floats:
 def _losses(model: Any, mean: float, partition: DataPartition) -> Floats:
     """Return the weighted losses of the predictions and of the mean."""
     y, weight = _weighted_targets(partition)
-    mine, plain = model._losses(y, model._judged(partition.X), mean)
+    mine, plain = model._losses(y, model._values_to_score(partition.X), mean)
     return np.array([weight @ mine, weight @ plain])

@@ -12,7 +12,7 @@ from offbeat.data.dataset import Data
 from offbeat.fit.solution import Solution
 from offbeat.linear_model._shared.classifier import LinearClassifier, check_classes
 from offbeat.linear_model._shared.labels import class_weights
-from offbeat.linear_model._shared.placed import lazily
+from offbeat.linear_model._shared.placed import by_partition
 from offbeat.linear_model._shared.types import Features
 from offbeat.losses import Logistic, Multinomial
 from offbeat.losses.questions import means
@@ -43,7 +43,7 @@ class ProbabilisticClassifier(LinearClassifier):
         # A shift of all intercepts changes no probability; scikit-learn's add up to zero too.
         self.intercept_ = solution.intercept - np.mean(solution.intercept)
 
-    @lazily
+    @by_partition
     def predict_proba(self, X: Features) -> NDArray[Any]:
         """Return the probability of each class.
 
@@ -60,7 +60,7 @@ class ProbabilisticClassifier(LinearClassifier):
             return np.stack([means(Logistic(), -z), means(Logistic(), z)], axis=1)
         return means(Multinomial(z.shape[1]), z)
 
-    @lazily
+    @by_partition
     def predict_log_proba(self, X: Features) -> NDArray[Any]:
         """Return the logarithm of the probability of each class, exact far into the tails.
 

@@ -13,7 +13,7 @@ from offbeat.data.dataset import Data
 from offbeat.engines.placing import lies_elsewhere
 from offbeat.fit.solution import Solution
 from offbeat.linear_model._shared.base import LinearModel
-from offbeat.linear_model._shared.placed import lazily, placed_score
+from offbeat.linear_model._shared.placed import by_partition, placed_score
 from offbeat.linear_model._shared.types import Features
 from offbeat.problem import Floats, Problem
 
@@ -30,7 +30,7 @@ class LinearRegressor(RegressorMixin, LinearModel):
         self.coef_ = solution.coef.copy()
         self.intercept_ = solution.intercept
 
-    @lazily
+    @by_partition
     def predict(self, X: Features) -> NDArray[Any]:
         """Return the predicted mean of each row.
 

@@ -1,4 +1,4 @@
-"""Regressors many of whose coefficients are zero."""
+"""Regressors with sparse coefficients."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from offbeat.linear_model._shared.regressor import LinearRegressor
 
 
 class SparseRegressor(LinearRegressor):
-    """A regressor whose coefficients can be had as a sparse matrix."""
+    """A regressor that also gives its coefficients as a sparse matrix."""
 
     @property
     def sparse_coef_(self) -> Any:

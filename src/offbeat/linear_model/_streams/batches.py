@@ -18,12 +18,12 @@ from offbeat.linear_model._shared.base import LinearModel
 from offbeat.problem import Certificate
 
 F = TypeVar("F", bound=Callable[..., Any])
-COLUMNS = 2000
-"""Most columns of a stream, times classes: a matrix of so many squared takes 32 MB."""
+MAX_STREAM_COLUMNS = 2000
+"""Most columns of a stream, times the number of classes: a square matrix of that size takes 32 MB."""
 
 
 def check_here(**given: Any) -> None:
-    """Raise `ProblemError` for a part of a batch that lies on a cluster: it would have to be computed and fetched."""
+    """Raise `ProblemError` for a part of a batch that lies on a cluster."""
     for name, values in given.items():
         if lies_elsewhere(values):
             raise ProblemError(
@@ -32,8 +32,8 @@ def check_here(**given: Any) -> None:
             )
 
 
-def whole_or_not(method: F) -> F:
-    """Have a method leave the model as it was before where it raises.
+def restored_on_error(method: F) -> F:
+    """Make a method restore the model's attributes when it raises.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def whole_or_not(method: F) -> F:
 
 
 class StreamModel(LinearModel):
-    """What estimators with ``partial_fit`` share: opening a batch, telling what it led to."""
+    """What estimators with ``partial_fit`` share: opening a batch, and attributes after it."""
 
     stream_: Any
     n_samples_seen_: int
@@ -86,16 +86,16 @@ class StreamModel(LinearModel):
                     f"X has {dataset.n_columns} features, but {type(self).__name__} is expecting {known} features as "
                     "input: all batches of a stream have the same columns."
                 )
-        if dataset.n_columns * n_outputs > COLUMNS:
+        if dataset.n_columns * n_outputs > MAX_STREAM_COLUMNS:
             classes = f" for each of {n_outputs} classes" if n_outputs > 1 else ""
             raise ProblemError(
                 f"X has {dataset.n_columns:,} columns{classes}: partial_fit keeps a matrix of columns by columns, and "
-                f"takes up to {COLUMNS:,} in all. Use fit with all rows (from a file, if they are many)."
+                f"takes up to {MAX_STREAM_COLUMNS:,} in all. Use fit with all rows (from a file, if they are many)."
             )
         return dataset
 
-    def _tell(self, rows: int, certificate: Certificate, rounds: int) -> None:
-        """Set the attributes that say how a batch went; warn if it is short of the tolerance."""
+    def _set_batch_attributes(self, rows: int, certificate: Certificate, rounds: int) -> None:
+        """Set the attributes that describe the fit after a batch; warn if its gap is above ``tol``."""
         self.n_samples_seen_ = rows
         self.certificate_ = certificate
         self.status_ = "converged" if certificate.satisfied else "stalled"

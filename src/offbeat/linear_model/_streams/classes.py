@@ -13,18 +13,18 @@ from offbeat.data.load import target_values
 from offbeat.errors import ProblemError, TargetError
 from offbeat.linear_model._shared.labels import class_weights, encode_known, encode_labels
 from offbeat.linear_model._shared.types import ClassWeight, Features
-from offbeat.linear_model._streams.batches import check_here, whole_or_not
-from offbeat.linear_model._streams.glm import RunningStream
+from offbeat.linear_model._streams.batches import check_here, restored_on_error
+from offbeat.linear_model._streams.glm import GlmStream
 from offbeat.problem import Floats
 
 
-class ClassStream(RunningStream):
+class ClassStream(GlmStream):
     """A classifier to which batches can be added."""
 
     class_weight: ClassWeight
     classes_: NDArray[Any]
 
-    @whole_or_not
+    @restored_on_error
     def partial_fit(
         self,
         X: Features,
@@ -32,13 +32,14 @@ class ClassStream(RunningStream):
         classes: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
     ) -> Self:
-        """Add rows to those seen by ``partial_fit`` before, and fit the model to all of them, as far as that goes.
+        """Add rows to those of earlier calls, and fit the model to all of them: exactly at first, then approximately.
 
-        Rows are held until there are 10,000, and then let go: what is left of them is a quadratic, expanded at the
-        model of that moment. The model minimises the quadratics, the loss of the rows held, and the penalty, and
-        ``certificate_`` is about exactly that. So it is about all rows until the first are let go; later it says
-        nothing of how well the quadratics stand for them. Measured, the difference from a fit to all rows is a small
-        share of the standard errors of the coefficients, unless rows come sorted by their target: see docs/streams.md.
+        Rows are held until there are 10,000. Then their loss is replaced by its quadratic expansion at the current
+        model, and they are dropped. The model minimises the sum of the quadratics, the loss of the rows held, and the
+        penalty; ``certificate_`` is about that sum. It is about all rows until the first are dropped. Later it does
+        not tell how well the quadratics approximate the dropped rows. Measured, the difference from a fit to all rows
+        is a small share of the standard errors of the coefficients, unless rows come sorted by their target: see
+        docs/streams.md.
 
         A call of ``fit`` starts afresh, and so does the first call of ``partial_fit`` after it.
 
@@ -78,7 +79,7 @@ class ClassStream(RunningStream):
         self.n_iter_ = np.array([self.n_iter_], dtype=np.int32)
         return self
 
-    def _keep_coef(self, coef: Floats, intercept: Floats) -> None:
+    def _set_stream_coef(self, coef: Floats, intercept: Floats) -> None:
         self.coef_ = np.ascontiguousarray(coef.T)
         self.intercept_ = intercept if len(intercept) == 1 else intercept - np.mean(intercept)
 
@@ -103,7 +104,7 @@ class ClassStream(RunningStream):
 
 
 def _check_present(classes: NDArray[Any], dataset: Dataset) -> None:
-    """Raise `TargetError` unless all classes occur: rows could otherwise not be let go without forgetting them."""
+    """Raise `TargetError` unless all classes occur: without rows, a class has no curvature to expand."""
     counts = np.bincount(dataset.y.astype(np.intp), dataset.weight if dataset.weight.size else None, len(classes))
     if not counts.all():
         raise TargetError(

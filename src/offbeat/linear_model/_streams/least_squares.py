@@ -18,7 +18,7 @@ from offbeat.fit import choice
 from offbeat.fit.solution import in_range, not_finite
 from offbeat.linear_model._shared.parameters import number
 from offbeat.linear_model._shared.types import Features
-from offbeat.linear_model._streams.batches import StreamModel, whole_or_not
+from offbeat.linear_model._streams.batches import StreamModel, restored_on_error
 from offbeat.losses import Squared
 from offbeat.problem import Certificate, Evaluation, Floats, Problem, Reference
 from offbeat.sideways import evaluation
@@ -26,11 +26,12 @@ from offbeat.sideways.evaluation import Iterate
 from offbeat.sideways.protocol import DataInfo, internal_to_original, original_to_internal
 from offbeat.solvers.newton.quadratic import Quadratic, rounding, solve_quadratic
 
-FLAT = 1e-12  # spread of a column over its mean, below which it counts as constant
+MIN_RELATIVE_SPREAD = 1e-12
+"""Spread of a column divided by its mean below which the column counts as constant."""
 
 
 @dataclass(frozen=True)
-class Moments:
+class CentredSums:
     """Weighted sums over rows: ``gram``, ``product`` and ``square`` are those of ``x x'``, ``x y``, ``y^2``, centred.
 
     Parameters
@@ -59,13 +60,13 @@ class Moments:
         """Number of columns."""
         return len(self.center)
 
-    def plus(self, other: Moments) -> Moments:
-        """Return the moments of the rows of both.
+    def plus(self, other: CentredSums) -> CentredSums:
+        """Return the sums over the rows of both.
 
         Examples
         --------
-        >>> one = Moments(1, 1.0, np.array([0.0]), 0.0, np.zeros((1, 1)), np.zeros(1), 0.0)
-        >>> both = one.plus(Moments(1, 1.0, np.array([2.0]), 4.0, np.zeros((1, 1)), np.zeros(1), 0.0))
+        >>> one = CentredSums(1, 1.0, np.array([0.0]), 0.0, np.zeros((1, 1)), np.zeros(1), 0.0)
+        >>> both = one.plus(CentredSums(1, 1.0, np.array([2.0]), 4.0, np.zeros((1, 1)), np.zeros(1), 0.0))
         >>> both.center, both.gram, both.product
         (array([1.]), array([[2.]]), array([4.]))
         """
@@ -73,15 +74,15 @@ class Moments:
         share = other.weight / weight
         dx, dy = other.center - self.center, other.target - self.target
         w = self.weight * share
-        return Moments(
+        return CentredSums(
             self.rows + other.rows, weight, self.center + share * dx, self.target + share * dy,
             self.gram + other.gram + w * np.outer(dx, dx), self.product + other.product + w * dy * dx,
             self.square + other.square + w * dy * dy,
         )  # fmt: skip
 
 
-def moments(dataset: Dataset, engine: Any) -> Moments:
-    """Return the moments of a data set, in two reads of it: one for the means.
+def centred_sums(dataset: Dataset, engine: Any) -> CentredSums:
+    """Return the centred sums of a data set. It is read twice: for the means, and for the products.
 
     Raises
     ------
@@ -96,7 +97,7 @@ def moments(dataset: Dataset, engine: Any) -> Moments:
     with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is looked for below
         k = dataset.n_columns
         center, spread, _ = pooled_moments(engine.map(lambda shard: shard.moments(1.0, Workspace()), shards))
-        scale = np.where(spread > FLAT * np.abs(center), spread, 1.0)
+        scale = np.where(spread > MIN_RELATIVE_SPREAD * np.abs(center), spread, 1.0)
         point = Point(np.zeros(k), np.array([target]), center, hessian=True, scale=scale, exact=True)
 
         def one(shard: Shard) -> Floats:
@@ -109,13 +110,13 @@ def moments(dataset: Dataset, engine: Any) -> Moments:
     hessian = total[-((k + 1) ** 2) :].reshape(k + 1, k + 1) * unit * unit[:, None]
     off = hessian[:-1, -1] / weight  # of the mean from its rounded value
     gram = hessian[:-1, :-1] - weight * np.outer(off, off)
-    return Moments(
+    return CentredSums(
         dataset.n_rows, weight, center + off, target, gram, -total[4 : 4 + k] - off * total[1], 2.0 * total[0]
     )
 
 
-def solved(
-    problem: Problem, known: Moments, fit_intercept: bool, tol: float, before: tuple[Floats, float] | None
+def solve_from_sums(
+    problem: Problem, known: CentredSums, fit_intercept: bool, tol: float, before: tuple[Floats, float] | None
 ) -> tuple[Floats, float, Certificate]:
     """Return coefficients, intercept and certificate of the fit of all rows, in the units of the columns.
 
@@ -123,7 +124,7 @@ def solved(
     ----------
     problem : Problem
         With the squared loss.
-    known : Moments
+    known : CentredSums
     fit_intercept : bool
     tol : float
     before : tuple, optional
@@ -135,7 +136,7 @@ def solved(
         gram, product, square = gram + np.outer(c, c), product + t * c, square + t * t
         c, t = np.zeros_like(c), 0.0
     spread = np.sqrt(np.maximum(np.diag(gram), 0.0))
-    scale = np.where(spread > FLAT * np.abs(known.center), spread, 1.0)
+    scale = np.where(spread > MIN_RELATIVE_SPREAD * np.abs(known.center), spread, 1.0)
     k, gradient = len(c), -product / scale
     reference = Reference(0.5 * square, float(np.linalg.norm(gradient)), 0.0, fit_intercept, tol)
     info = DataInfo(
@@ -157,7 +158,7 @@ def solved(
     return coef[:, 0], float(intercept[0]) if fit_intercept else 0.0, progress.certificate
 
 
-class SquaredStream(StreamModel):
+class LeastSquaresStream(StreamModel):
     """Least squares of which batches can be added: exact, whatever their number and size."""
 
     intercept_: float
@@ -166,12 +167,12 @@ class SquaredStream(StreamModel):
         """Return the problem, given the sum of all weights."""
         raise NotImplementedError
 
-    @whole_or_not
+    @restored_on_error
     def partial_fit(self, X: Features, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> Self:
-        """Add rows to those seen by ``partial_fit`` before, and fit the model to all of them.
+        """Add rows to those of earlier calls, and fit the model to all of them.
 
-        Exact: coefficients are those of one ``fit`` to all rows, to rounding, and ``certificate_`` is about all rows.
-        What is kept are means and products of the columns, not rows. A call of ``fit`` starts afresh, and so does the
+        Coefficients are those of one ``fit`` to all rows, to rounding, and ``certificate_`` is about all rows. The
+        stream keeps means and products of the columns, not the rows. A call of ``fit`` starts afresh, and so does the
         first call of ``partial_fit`` after it. Parameters may change between calls: the new ones hold for all rows.
 
         Parameters
@@ -193,13 +194,13 @@ class SquaredStream(StreamModel):
             All are ``ValueError``; the model is as it was before.
         """
         dataset = self._open_batch(X, y, sample_weight)
-        known = moments(dataset, choice.engine(dataset, self.engine))
+        known = centred_sums(dataset, choice.engine(dataset, self.engine))
         before = None
         if hasattr(self, "stream_"):
             known, before = self.stream_.plus(known), (self.coef_, self.intercept_)
         problem = self._stream_problem(known.weight)
         tol = number("tol", self.tol)
-        coef, intercept, certificate = solved(problem, known, bool(self.fit_intercept), tol, before)
+        coef, intercept, certificate = solve_from_sums(problem, known, bool(self.fit_intercept), tol, before)
         self.coef_, self.intercept_, self.stream_ = coef, intercept, known
-        self._tell(known.rows, certificate, 1)
+        self._set_batch_attributes(known.rows, certificate, 1)
         return self

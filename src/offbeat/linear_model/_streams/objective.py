@@ -1,4 +1,4 @@
-"""The objective of a stream: a quadratic for rows that were let go, the loss of the rows held, a penalty."""
+"""The objective of a stream: a quadratic for the rows that were dropped, the loss of the rows held, a penalty."""
 
 from __future__ import annotations
 
@@ -18,44 +18,48 @@ from offbeat.problem import Evaluation, Floats, Problem, Reference
 from offbeat.sideways.evaluation import Iterate
 from offbeat.sideways.protocol import DataInfo
 
-ROWS = 512  # at a time, for several classes
+SOFTMAX_BLOCK_ROWS = 512
+"""Rows whose probabilities of several classes are computed at a time."""
 
 
 @dataclass(frozen=True)
-class Quadratic:
-    """What is left of rows: ``value + slope.(x - anchor) + (x - anchor)'H(x - anchor) / 2``; intercept last."""
+class PastRows:
+    """Rows that were dropped, as a quadratic: ``value + slope.(x - anchor) + (x - anchor)'H(x - anchor) / 2``.
+
+    The intercept is the last coordinate.
+    """
 
     anchor: Floats
     value: float
     slope: Floats
     hessian: Floats
 
-    def moved(self, x: Floats) -> Quadratic:
+    def moved(self, x: Floats) -> PastRows:
         """Return the same function, expanded at ``x``."""
         d = x - self.anchor
         bent = self.hessian @ d
-        return Quadratic(x, self.value + float(self.slope @ d) + 0.5 * float(d @ bent), self.slope + bent, self.hessian)
+        return PastRows(x, self.value + float(self.slope @ d) + 0.5 * float(d @ bent), self.slope + bent, self.hessian)
 
 
 @dataclass(frozen=True)
-class Running:
-    """What a stream remembers.
+class StreamState:
+    """What a stream keeps between batches.
 
     Parameters
     ----------
     rows : int
     weight, floor : float
-        Sums of weights, and of what no model can go below.
+        Sum of the weights, and of the least loss that each row can have.
     target : ndarray, shape (n_outputs,)
         Sum of weighted targets; of several classes, of the weights of each.
     center : ndarray, shape (k,)
-        About which columns are taken; zeros without an intercept, else any would do.
+        The columns are centred at it: zeros without an intercept.
     fit_intercept : bool
-    past : Quadratic
+    past : PastRows
     held : tuple of Dataset
         Rows that are not part of ``past``.
     scale : ndarray, shape (k,), optional
-        Deviations of the columns in the first rows: they tell which columns are far from zero.
+        Standard deviations of the columns in the first batch.
     """
 
     rows: int
@@ -64,7 +68,7 @@ class Running:
     floor: float
     center: Floats
     fit_intercept: bool
-    past: Quadratic
+    past: PastRows
     held: tuple[Dataset, ...] = ()
     scale: Floats | None = None
 
@@ -74,8 +78,8 @@ class Running:
         return len(self.center)
 
 
-class Look(NamedTuple):
-    """The objective's smooth part at a point, as sums: past and held rows."""
+class SmoothPart(NamedTuple):
+    """The objective without the penalty at a point, as sums over dropped and held rows, with derivatives."""
 
     x: Floats
     loss: float
@@ -85,23 +89,23 @@ class Look(NamedTuple):
     repair_sum: float
 
 
-class Objective:
+class StreamObjective:
     """The objective of a stream: its quadratic, the rows held, a penalty.
 
     Parameters
     ----------
     problem : Problem
-    known : Running
+    known : StreamState
     engine : Engine
     tol : float
     """
 
-    def __init__(self, problem: Problem, known: Running, engine: Engine, tol: float) -> None:
+    def __init__(self, problem: Problem, known: StreamState, engine: Engine, tol: float) -> None:
         self._problem, self._known, self._engine = problem, known, engine
         k, m = known.n_columns, len(known.target)
         b, null = _null(problem.loss, known.target / known.weight, known.fit_intercept)
         self.start = np.append(np.zeros(k * m), b)
-        first = self.look(self.start)
+        first = self.evaluate(self.start)
         curvature = np.diag(first.hessian)[: k * m].reshape(k, m).mean(axis=1)
         bend = float(np.diag(first.hessian)[k * m :].mean())
         scale = np.sqrt(np.where(curvature > 0.0, curvature, 1.0) / (bend if bend > 0.0 else 1.0))
@@ -114,7 +118,7 @@ class Objective:
             (self.start[: k * m], self.start[k * m :]), False, np.ones(k),
         )  # fmt: skip
 
-    def look(self, x: Floats) -> Look:
+    def evaluate(self, x: Floats) -> SmoothPart:
         """Evaluate quadratic and rows at a point in the units of the columns, intercepts last (about the centre)."""
         past, (k, m) = self._known.past.moved(x), (self._known.n_columns, len(self._known.target))
         coef = x[: k * m].reshape(k, m) if m > 1 else x[:k].copy()
@@ -125,7 +129,7 @@ class Objective:
         repair, repair_sum = past.hessian[: k * m, -1].copy(), float(past.hessian[-1, -1])
 
         def one(shard: Shard) -> Floats:
-            with np.errstate(over="ignore", invalid="ignore"):  # a trial too far is turned down
+            with np.errstate(over="ignore", invalid="ignore"):  # the line search refuses such points
                 flat = shard.evaluate(self._problem.loss, point, Workspace()).flat()
                 return np.append(flat, softmax_hessian(shard, point).ravel()) if m > 1 else flat
 
@@ -138,9 +142,9 @@ class Objective:
             gradient += np.append(sums.gradient, sums.head[1 : 1 + m])
             if sums.repair is not None:
                 repair, repair_sum = repair + sums.repair, repair_sum + float(sums.head[-2])
-        return Look(x, loss, gradient, hessian, repair, repair_sum)
+        return SmoothPart(x, loss, gradient, hessian, repair, repair_sum)
 
-    def internal(self, at: Look) -> tuple[Iterate, Evaluation, Floats]:
+    def internal(self, at: SmoothPart) -> tuple[Iterate, Evaluation, Floats]:
         """Return point, evaluation and Hessian as means, in internal coordinates."""
         w, scale, n = self._known.weight, self._scale, self.info.size
         gradient, hessian = at.gradient / scale / w, at.hessian / scale / scale[:, None] / w
@@ -182,8 +186,8 @@ def softmax_hessian(shard: Shard, point: Point) -> Floats:
     out = np.zeros((k + 1, m, k + 1, m))
     for block, targets, _ in shard.blocks(1.0, Workspace()):
         X: Any = as_matrix(block, k) if isinstance(block, CSR) else block
-        for first in range(0, len(targets.y), ROWS):
-            part = slice(first, first + ROWS)
+        for first in range(0, len(targets.y), SOFTMAX_BLOCK_ROWS):
+            part = slice(first, first + SOFTMAX_BLOCK_ROWS)
             rows = X[part].toarray() if isinstance(block, CSR) else X[part]
             A = np.column_stack([rows - point.center, np.ones(len(rows))])
             z = A @ np.vstack([point.coef, point.intercept])

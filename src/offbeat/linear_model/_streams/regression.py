@@ -7,23 +7,24 @@ from typing import Self
 from numpy.typing import ArrayLike
 
 from offbeat.linear_model._shared.types import Features
-from offbeat.linear_model._streams.batches import whole_or_not
-from offbeat.linear_model._streams.glm import RunningStream
+from offbeat.linear_model._streams.batches import restored_on_error
+from offbeat.linear_model._streams.glm import GlmStream
 from offbeat.problem import Floats
 
 
-class RegressionStream(RunningStream):
+class RegressionStream(GlmStream):
     """A regressor to which batches can be added."""
 
-    @whole_or_not
+    @restored_on_error
     def partial_fit(self, X: Features, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> Self:
-        """Add rows to those seen by ``partial_fit`` before, and fit the model to all of them, as far as that goes.
+        """Add rows to those of earlier calls, and fit the model to all of them: exactly at first, then approximately.
 
-        Rows are held until there are 10,000, and then let go: what is left of them is a quadratic, expanded at the
-        model of that moment. The model minimises the quadratics, the loss of the rows held, and the penalty, and
-        ``certificate_`` is about exactly that. So it is about all rows until the first are let go; later it says
-        nothing of how well the quadratics stand for them. Measured, the difference from a fit to all rows is a small
-        share of the standard errors of the coefficients, unless rows come sorted by their target: see docs/streams.md.
+        Rows are held until there are 10,000. Then their loss is replaced by its quadratic expansion at the current
+        model, and they are dropped. The model minimises the sum of the quadratics, the loss of the rows held, and the
+        penalty; ``certificate_`` is about that sum. It is about all rows until the first are dropped. Later it does
+        not tell how well the quadratics approximate the dropped rows. Measured, the difference from a fit to all rows
+        is a small share of the standard errors of the coefficients, unless rows come sorted by their target: see
+        docs/streams.md.
 
         A call of ``fit`` starts afresh, and so does the first call of ``partial_fit`` after it.
 
@@ -47,5 +48,5 @@ class RegressionStream(RunningStream):
         self._add(self._open_batch(X, y, sample_weight))
         return self
 
-    def _keep_coef(self, coef: Floats, intercept: Floats) -> None:
+    def _set_stream_coef(self, coef: Floats, intercept: Floats) -> None:
         self.coef_, self.intercept_ = coef[:, 0], float(intercept[0])
