@@ -173,7 +173,7 @@ def test_conjugate_gradients_solve() -> None:
     rng = np.random.default_rng(0)
     root = rng.standard_normal((9, 6))
     H, slope = root.T @ root, rng.standard_normal(6)
-    state = conjugate_gradients.begin(preconditioner.only_diagonal(np.diag(H).copy()), slope, 1e-10)
+    state = conjugate_gradients.first_state(preconditioner.only_diagonal(np.diag(H).copy()), slope, 1e-10)
     while not state.done:
         state = conjugate_gradients.advance(state, H @ state.direction, 50)
     assert_allclose(state.step, -np.linalg.solve(H, slope), atol=1e-8)
@@ -182,7 +182,9 @@ def test_conjugate_gradients_solve() -> None:
 
 def test_conjugate_gradients_stop_where_there_is_no_curvature() -> None:
     solver = preconditioner.only_diagonal(np.ones(2))
-    flat = conjugate_gradients.advance(conjugate_gradients.begin(solver, np.array([3.0, 4.0]), 0.1), np.zeros(2), 50)
+    flat = conjugate_gradients.advance(
+        conjugate_gradients.first_state(solver, np.array([3.0, 4.0]), 0.1), np.zeros(2), 50
+    )
     assert flat.done
     assert_array_equal(flat.step, [-3.0, -4.0])
 
@@ -191,7 +193,7 @@ def test_conjugate_gradients_stop_where_there_is_no_curvature() -> None:
 def test_products_are_in_single_precision_unless_columns_lie_far_from_zero(
     shift: float, kind: type, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(conjugate_gradients, "LONG", 1)
+    monkeypatch.setattr(conjugate_gradients, "MIN_SIZE_FOR_FLOAT32", 1)
     rng = np.random.default_rng(0)
     X, y = sparse.csr_matrix(rng.standard_normal((300, 40)) + shift), rng.integers(0, 3, 300)
     seen: set[Any] = set()
@@ -247,7 +249,7 @@ def test_easier_problems_are_told_by_all_outputs(monkeypatch: pytest.MonkeyPatch
 
 def test_single_precision_survives_very_weak_ridges(monkeypatch: pytest.MonkeyPatch) -> None:
     """The penalty of the first, easiest problem would swallow the diagonal if one were taken from the other."""
-    monkeypatch.setattr(conjugate_gradients, "LONG", 1)
+    monkeypatch.setattr(conjugate_gradients, "MIN_SIZE_FOR_FLOAT32", 1)
     monkeypatch.setattr(continuation, "MIN_ROWS_FOR_CONTINUATION", 0.0)
     monkeypatch.setattr(continuation, "ROWS_PER_FREE_COEFFICIENT", 1e6)
     seen: list[Any] = []

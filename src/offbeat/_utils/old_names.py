@@ -118,6 +118,10 @@ CLASSES: dict[str, str] = {
     "offbeat.solvers.interior_point.shard:Query": "offbeat.solvers.interior_point.shard:InteriorQuery",
     "offbeat.solvers.interior_point.shard:Rows": "offbeat.solvers.interior_point.shard:RowTerms",
     "offbeat.solvers.interior_point.steps:Interior": "offbeat.solvers.interior_point.steps:TermVariables",
+    "offbeat.solvers.newton_cg.conjugate_gradients:Conjugate": (
+        "offbeat.solvers.newton_cg.conjugate_gradients:ConjugateGradients"
+    ),
+    "offbeat.solvers.newton_cg.newton_cg:Spot": "offbeat.solvers.newton_cg.newton_cg:NewtonCGPoint",
     "offbeat.solvers.saga.epochs:Done": "offbeat.solvers.saga.epochs:EpochResult",
     "offbeat.solvers.saga.epochs:Plan": "offbeat.solvers.saga.epochs:EpochPlan",
     "offbeat.solvers.saga.messages:Contribution": "offbeat.solvers.saga.messages:SagaContribution",

@@ -1,4 +1,4 @@
-"""Newton's method with products instead of Hessians: many columns, sparse rows.
+"""Newton's method with Hessian-vector products: many columns, sparse rows.
 
-Reading order: `newton_cg`, `conjugate_gradients`, `preconditioner`.
+Reading order: `newton_cg` (the solver), `conjugate_gradients` (the linear system of a step), `preconditioner`.
 """

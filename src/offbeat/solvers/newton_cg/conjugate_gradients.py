@@ -1,4 +1,4 @@
-"""Conjugate gradients, one product a step, as a state that can wait for its product.
+"""Preconditioned conjugate gradients, as a state that is advanced by one Hessian product at a time.
 
 Source: Hestenes & Stiefel 1952 (J. Res. Natl. Bur. Stand. 49:409), with a preconditioner.
 """
@@ -15,18 +15,19 @@ from offbeat.problem import Floats
 from offbeat.sideways.protocol import DataInfo
 from offbeat.solvers.newton_cg.preconditioner import Preconditioner
 
-FLAT = 1e-14  # curvature along a direction, over its length, below which there is none
-LONG = 1 << 17  # coefficients from which single precision pays
-SHIFTED = 100.0  # means over deviations of sparse columns, from which single precision would lose too much
-FAR = 1e15  # units of columns, from which sums would overflow in it
-TINY = 1e-12  # slopes below which their squares would vanish in it
+MIN_CURVATURE = 1e-14  # along a direction, over its squared length; below, the iteration stops
+MIN_SIZE_FOR_FLOAT32 = 1 << 17  # coefficients; with fewer, single precision saves no time
+MAX_CENTER_FOR_FLOAT32 = 100.0  # mean of a sparse column over its deviation; above, too many digits would be lost
+MAX_UNIT_FOR_FLOAT32 = 1e15  # unit of a column; above, sums would overflow
+MIN_SLOPE_FOR_FLOAT32 = 1e-12  # largest entry of a gradient; below, squares would underflow
 
 
 @dataclass(frozen=True)
-class Conjugate:
-    """Where conjugate gradients stand: step, residual, direction; inner products in the preconditioner's norm.
+class ConjugateGradients:
+    """State of conjugate gradients: step, residual, direction. Norms are those of the preconditioner.
 
-    ``goal`` is the residual, squared, at which to stop; ``length`` that of the direction, squared.
+    ``slope`` is the gradient. ``size`` is the squared norm of the residual, ``goal`` the value at which to stop, and
+    ``length`` the squared norm of the direction.
     """
 
     solver: Preconditioner
@@ -42,38 +43,41 @@ class Conjugate:
 
     @property
     def change(self) -> float:
-        """What the quadratic model changes by: ``slope.s + s'H s / 2``, and ``H s = -slope - residual``."""
+        """Change of the quadratic model: ``slope.s + s'H s / 2``, with ``H s = -slope - residual``."""
         return 0.5 * float(self.step @ (self.slope - self.residual))
 
 
 def precision(info: DataInfo) -> type:
-    """Return single precision where vectors are long: sparse rows of several outputs, columns about their means."""
-    if not (info.sparse and info.n_outputs > 1 and info.size >= LONG):
+    """Return float32 for long vectors of several outputs on sparse rows, if the units of the columns allow it."""
+    if not (info.sparse and info.n_outputs > 1 and info.size >= MIN_SIZE_FOR_FLOAT32):
         return np.float64
-    near, usual = np.abs(info.center) <= SHIFTED * info.scale, (info.scale > 1.0 / FAR) & (info.scale < FAR)
+    near, usual = (
+        np.abs(info.center) <= MAX_CENTER_FOR_FLOAT32 * info.scale,
+        (info.scale > 1.0 / MAX_UNIT_FOR_FLOAT32) & (info.scale < MAX_UNIT_FOR_FLOAT32),
+    )
     return np.float32 if np.all(near & usual) else np.float64
 
 
-def begin(solver: Preconditioner, slope: Floats, accuracy: float, kind: Any = np.float64) -> Conjugate:
-    """Return the start: to reduce the residual to ``accuracy`` times the first, in this precision if it can be."""
-    if np.max(np.abs(slope)) > TINY:
+def first_state(solver: Preconditioner, slope: Floats, accuracy: float, kind: Any = np.float64) -> ConjugateGradients:
+    """Return the first state. It stops when the residual is reduced by ``accuracy``. ``kind`` is the precision."""
+    if np.max(np.abs(slope)) > MIN_SLOPE_FOR_FLOAT32:
         slope = slope.astype(kind, copy=False)
     residual = -slope
     direction = solver.solve(residual)
     size = float(residual @ direction)
-    return Conjugate(
+    return ConjugateGradients(
         solver, accuracy * accuracy * size, slope, 0.0 * slope, residual, direction, size, size, done=not size > 0.0
     )
 
 
-def advance(state: Conjugate, product: Floats, most: int) -> Conjugate:
+def advance(state: ConjugateGradients, product: Floats, most: int) -> ConjugateGradients:
     """Return the state after a product of the Hessian with ``state.direction``."""
     s = state
     curvature = float(s.direction @ product)
-    if not curvature > FLAT * s.length:
-        # No end in sight along this direction: a step of its own length, if there is none yet.
-        return replace(_moved(s, 0.0 if s.products else 1.0, product), done=True)
-    new = _moved(s, s.size / curvature, product)
+    if not curvature > MIN_CURVATURE * s.length:
+        # The model has no minimum along this direction. If there is no step yet, take the direction itself.
+        return replace(_take_step(s, 0.0 if s.products else 1.0, product), done=True)
+    new = _take_step(s, s.size / curvature, product)
     z = s.solver.solve(new.residual)
     size = float(new.residual @ z)
     if size <= s.goal or new.products >= most or not math.isfinite(size):
@@ -83,7 +87,8 @@ def advance(state: Conjugate, product: Floats, most: int) -> Conjugate:
     return replace(new, direction=z, size=size, length=size + ratio * ratio * s.length)
 
 
-def _moved(s: Conjugate, length: float, product: Floats) -> Conjugate:
+def _take_step(s: ConjugateGradients, length: float, product: Floats) -> ConjugateGradients:
+    """Return the state after a step along its direction."""
     return replace(
         s, step=s.step + length * s.direction, residual=s.residual - length * product, products=s.products + 1
     )

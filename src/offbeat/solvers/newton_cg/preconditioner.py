@@ -1,8 +1,7 @@
-"""What makes conjugate gradients short: the Hessian of the columns that matter most, the diagonal of the others.
+"""The preconditioner of `NewtonCG`: a block of the Hessian for the most important columns, the diagonal for others.
 
-Bags of words and indicator columns have a few hundred frequent columns, which are correlated with each other, and a
-long tail of rare ones, whose part of the Hessian is nearly the penalty alone. So the frequent ones are worth a dense
-Hessian and its Cholesky factor, the others a division.
+Bags of words and indicator columns have a few hundred frequent columns, which are correlated, and many rare ones, whose
+Hessian is nearly that of the penalty. So the frequent columns get a dense block and its Cholesky factor.
 """
 
 from __future__ import annotations
@@ -14,21 +13,21 @@ from numpy.typing import NDArray
 
 from offbeat.problem import Floats
 
-BALANCE = 450.0  # the factor costs as much as five products when its size is the cube root of this times the non-zeros
-LARGEST = 2000
-LEAST = 1e-12  # of the largest diagonal of the loss, so that flat columns have an inverse
+BLOCK_SIZE_BALANCE = 450.0  # block size = cube root of this times the non-zeros: a factor costs as much as 5 products
+MAX_BLOCK_COLUMNS = 2000
+MIN_RELATIVE_DIAGONAL = 1e-12  # added to the diagonal, over its largest entry, so that it can be inverted
 
 
 @dataclass(frozen=True)
 class Preconditioner:
-    """An approximate inverse of the Hessian: ``columns`` (intercept last) have a factor, all have a diagonal."""
+    """An approximate inverse of the Hessian: ``factor`` for ``columns`` (intercept last), the diagonal for others."""
 
     diagonal: Floats
     columns: NDArray[np.int64]
     factor: Floats
 
     def solve(self, r: Floats) -> Floats:
-        """Return the solution for a residual."""
+        """Return the preconditioned residual."""
         z: Floats = r / self.diagonal
         if self.columns.size:
             from offbeat.kernels.triangular import cholesky_solve
@@ -39,30 +38,30 @@ class Preconditioner:
         return z
 
 
-def whole(diagonal: Floats, penalty: Floats) -> Floats:
-    """Return the diagonal of the Hessian with the penalty's, and a little, so that flat columns have an inverse."""
+def hessian_diagonal(diagonal: Floats, penalty: Floats) -> Floats:
+    """Return the diagonal of loss and penalty, slightly increased so that it can be inverted."""
     both: Floats = diagonal + penalty
-    return both + max(LEAST * float(np.max(diagonal)), 1e-300)
+    return both + max(MIN_RELATIVE_DIAGONAL * float(np.max(diagonal)), 1e-300)
 
 
 def only_diagonal(diagonal: Floats) -> Preconditioner:
-    """Return the preconditioner of Jacobi."""
+    """Return the Jacobi preconditioner."""
     return Preconditioner(diagonal, np.empty(0, np.int64), np.empty((0, 0)))
 
 
 def with_block(diagonal: Floats, columns: NDArray[np.int64], block: Floats) -> Preconditioner:
-    """Return the preconditioner with a factor of the block, or without where it has none.
+    """Return the preconditioner with the Cholesky factor of a block, or Jacobi's if the block has none.
 
     Parameters
     ----------
     diagonal : ndarray, shape (k + 1,)
-        Of the Hessian with the penalty, positive.
+        Diagonal of the Hessian of loss and penalty, positive.
     columns : ndarray of int64, shape (m,)
     block : ndarray, shape (m, m)
-        Hessian of these columns with the penalty; its lower triangle.
+        Hessian of loss and penalty for these columns; the lower triangle is used.
     """
     try:
-        # Rounding, or rows seen twice, must not make it indefinite: a little of the diagonal on top.
+        # A small increase of the diagonal keeps the block definite despite rounding and repeated rows.
         block[np.diag_indices_from(block)] *= 1.0 + 1e-10
         factor = np.linalg.cholesky(block)
     except np.linalg.LinAlgError:
@@ -72,26 +71,28 @@ def with_block(diagonal: Floats, columns: NDArray[np.int64], block: Floats) -> P
     return Preconditioner(diagonal, columns, np.ascontiguousarray(factor))
 
 
-def choose(bend: Floats, penalty: Floats, scale: Floats, stored: float, share: float = 1.0) -> NDArray[np.int64]:
-    """Return the columns worth a factor, most important first, the intercept (index k) last.
+def choose_columns(
+    curvature: Floats, penalty: Floats, scale: Floats, stored: float, share: float = 1.0
+) -> NDArray[np.int64]:
+    """Return the columns of the block, and the intercept (index k) last.
 
     Parameters
     ----------
-    bend : ndarray, shape (k,)
+    curvature : ndarray, shape (k,)
         Diagonal of the Hessian of the loss.
     penalty : ndarray, shape (k,)
         Curvature of the penalty.
     scale : ndarray, shape (k,)
         Units of the internal coefficients.
     stored : float
-        Number of entries of X: what a product costs.
+        Number of stored entries of X, to which the cost of a product is proportional.
     share : float
-        Of the usual number of columns.
+        Size of the block, over the usual one.
     """
-    k = bend.size
-    size = int(min(k, LARGEST, share * np.cbrt(BALANCE * stored) + 1.0))
+    k = curvature.size
+    size = int(min(k, MAX_BLOCK_COLUMNS, share * np.cbrt(BLOCK_SIZE_BALANCE * stored) + 1.0))
     with np.errstate(divide="ignore", invalid="ignore"):
-        weight = bend / penalty if np.all(penalty > 0.0) else bend * scale**2
+        weight = curvature / penalty if np.all(penalty > 0.0) else curvature * scale**2
     weight = np.where(np.isfinite(weight), weight, 0.0)
     first = np.sort(np.argpartition(-weight, size - 1)[:size]) if size < k else np.arange(k)
     first = first[weight[first] > 0.0]
