@@ -204,15 +204,15 @@ class NewtonCG:
 
 def _accept_or_backtrack(problem: Problem, state: NewtonCGState, at: Evaluation) -> NewtonCGState:
     """Accept the trial point, or try a shorter step. ``inner`` is None after a point is accepted."""
-    here = _point_at_trial(state, at)
+    trial = _point_at_trial(state, at)
     if np.isnan(at.loss) or (state.spot is None and not evaluation.finite(at)):
         return replace(state, status="not finite")
     inner, old = state.inner, state.spot
     if inner is not None and old is not None:
         predicted = _predicted_change(state, inner)
-        won = old.objective - here.objective
+        won = old.objective - trial.objective
         noise = RELATIVE_ROUNDING * abs(old.objective)
-        fine = evaluation.finite(at) and math.isfinite(here.objective)
+        fine = evaluation.finite(at) and math.isfinite(trial.objective)
         if not fine or not (won >= SUFFICIENT_DECREASE * -predicted or (won >= -noise and -predicted <= 10.0 * noise)):
             return _backtrack(state, inner, won if fine else math.nan)
         if (
@@ -222,16 +222,16 @@ def _accept_or_backtrack(problem: Problem, state: NewtonCGState, at: Evaluation)
         ):
             return _backtrack(state, inner, won)
         state = replace(state, last_products=inner.products)
-    progress = evaluation.progress(problem, state.info, here.x, at)
+    progress = evaluation.progress(problem, state.info, trial.x, at)
     certificate = evaluation.improved(progress.certificate, state.dual, state.info)
     progress = replace(progress, certificate=certificate)
     patience = state.patience.after(certificate) if state.ease == 1.0 else state.patience
-    status = "stalled" if patience.over or not (np.any(here.gradient) or state.ease > 1.0) else None
+    status = "stalled" if patience.over or not (np.any(trial.gradient) or state.ease > 1.0) else None
     if classes_separated(problem, state.info, at, progress):
         status = "separable"
     close = 0.0 < certificate.tolerance < certificate.relative_gap
     state = replace(
-        state, spot=here, inner=None, progress=progress, patience=patience, status=status, trials=0,
+        state, spot=trial, inner=None, progress=progress, patience=patience, status=status, trials=0,
         dual=certificate.dual, excess=certificate.tolerance / certificate.relative_gap if close else 0.0,
     )  # fmt: skip
     return _with_factor(state, continuation.next_factor(state.ease, inner.products)) if inner is not None else state
