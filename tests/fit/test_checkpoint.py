@@ -25,7 +25,7 @@ from offbeat.errors import ConvergenceWarning, DataError, ProblemError
 from offbeat.fit import checkpoint
 from offbeat.sideways.evaluation import Iterate
 from offbeat.sideways.messages import Message
-from offbeat.solvers.newton.newton import Base
+from offbeat.solvers.newton.newton import NewtonPoint
 from support.command_line import FIT, answer, refusal, write_tables
 
 LOGISTIC = Problem(losses.Logistic(), penalties.L2(1e-3))
@@ -384,7 +384,7 @@ def test_a_full_disk_does_not_end_the_fit(
 
 def test_states_have_room_for_every_solver(data: tuple[Any, Any]) -> None:
     """Newton's records nest deepest: what one of them is made of comes back."""
-    base = Base(Iterate(np.ones(2), np.ones(1)), None, 1.0, 0.5, np.ones(2))  # type: ignore[arg-type]
+    base = NewtonPoint(Iterate(np.ones(2), np.ones(1)), None, 1.0, 0.5, np.ones(2))  # type: ignore[arg-type]
     encoder = Encoder()
     assert repr(Decoder(encoder.arrays).decode(encoder.encode(base))) == repr(base)
 

@@ -31,7 +31,7 @@ def bench(problem: Problem, n_shards: int = 3, **options: Any) -> Bench:
 
 
 def test_staleness_decides_which_newton_runs() -> None:
-    assert isinstance(bench(LOGISTIC).state, asynchronous.KeyedState)
+    assert isinstance(bench(LOGISTIC).state, asynchronous.AsynchronousNewtonState)
     assert isinstance(Bench(LOGISTIC, Newton()).state, NewtonState)
 
 
@@ -119,8 +119,8 @@ def test_a_shard_goes_only_as_far_as_its_model_was_right(problem: Problem, rng: 
         fit.step(shard)
         after = fit.locals[shard].model
         assert after.look.finite
-        if fit.locals[shard].doubts <= asynchronous.DOUBTS:
-            bound = before.value(after.look.x) + asynchronous.TRUST * before.bent(after.look.x)
+        if fit.locals[shard].doubts <= asynchronous.MAX_LARGE_ERRORS:
+            bound = before.value(after.look.x) + asynchronous.MAX_MODEL_ERROR * before.bent(after.look.x)
             assert after.look.loss <= bound + 1e-9 * (1.0 + abs(bound))
         fit.update()
 
@@ -139,11 +139,11 @@ def test_curvature_that_jumps_is_bounded_after_some_doubt() -> None:
     for local in fit.locals:
         assert local.doubts == 0
     fit.round()
-    fit.locals = [local._replace(doubts=asynchronous.DOUBTS) for local in fit.locals]
+    fit.locals = [local._replace(doubts=asynchronous.MAX_LARGE_ERRORS) for local in fit.locals]
     fit.step(0)
     rows, _ = fit.rows(0)
     model = fit.locals[0].model
-    assert fit.locals[0].doubts == asynchronous.DOUBTS + 1
+    assert fit.locals[0].doubts == asynchronous.MAX_LARGE_ERRORS + 1
     assert_allclose(model.hessian, rows.T @ rows, rtol=1e-9, atol=1e-9)  # the squared hinge bends by 1 at most
     again = fit.step(0)
     assert again.work == 1.0 and again.kind == "gradient"

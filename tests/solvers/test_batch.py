@@ -20,7 +20,7 @@ from offbeat.fit.inspection import Options, inspect
 from offbeat.sideways.loop import Outcome, Policy, hub_loop
 from offbeat.sideways.protocol import internal_to_original
 from offbeat.solvers._common.selection import Selection
-from offbeat.solvers.newton.batch import Batch, BatchProgress, Member
+from offbeat.solvers.newton.batch import Batch, BatchMember, BatchProgress
 
 N, K = 400, 5
 ALPHAS = (0.3, 0.1, 0.03, 0.01)
@@ -40,14 +40,14 @@ def run(batch: Batch, problem: Problem, dataset: Dataset, engine: Engine, **poli
     return engine.drive(loop, Steps(batch, problem, shards), Listener(lambda row: None))
 
 
-def members(problems: Sequence[Problem], dataset: Dataset, tol: float) -> list[Member]:
+def members(problems: Sequence[Problem], dataset: Dataset, tol: float) -> list[BatchMember]:
     engine = Serial()
     found = []
     for fold in range(2):
         mask = np.arange(N) % 2 == fold
         part = replace(dataset, source=array_source(dataset.source.array[mask]), y=dataset.y[mask])  # type: ignore[attr-defined]
         info = inspect(problems[0], part, part.shards(1), engine, Options(tol=tol))
-        found += [Member(p, replace(info, penalty=p.separable(K, info.scale)), fold) for p in problems]
+        found += [BatchMember(p, replace(info, penalty=p.separable(K, info.scale)), fold) for p in problems]
     return found
 
 

@@ -14,7 +14,7 @@ from offbeat.problem import Evaluation, Reference, Separable
 from offbeat.sideways.evaluation import Iterate
 from offbeat.sideways.protocol import DataInfo
 from offbeat.solvers.admm.smooth import HessianModel
-from offbeat.solvers.newton.newton import Base, Newton, NewtonState
+from offbeat.solvers.newton.newton import Newton, NewtonPoint, NewtonState
 
 
 @pytest.mark.parametrize("shape", [(2000, 10, 100.0), (400, 100, 0.0)], ids=str)
@@ -38,7 +38,7 @@ def stuck(hessian: np.ndarray) -> NewtonState:
     ones, zero = np.ones(2), np.zeros(2)
     info = DataInfo(10, 2, 1, zero, ones, penalty, reference, (zero, np.zeros(1)), False, ones)
     at = Evaluation(1.0, ones, np.zeros(1), None, 0.0)
-    base = Base(Iterate(zero, np.zeros(1)), at, 1.0, 1.0, zero)
+    base = NewtonPoint(Iterate(zero, np.zeros(1)), at, 1.0, 1.0, zero)
     return NewtonState(info, base.x, Point(zero, np.zeros(1), zero), base, hessian, exact=True)
 
 

@@ -118,6 +118,14 @@ CLASSES: dict[str, str] = {
     "offbeat.solvers.interior_point.shard:Query": "offbeat.solvers.interior_point.shard:InteriorQuery",
     "offbeat.solvers.interior_point.shard:Rows": "offbeat.solvers.interior_point.shard:RowTerms",
     "offbeat.solvers.interior_point.steps:Interior": "offbeat.solvers.interior_point.steps:TermVariables",
+    "offbeat.solvers.newton.asynchronous:KeyedState": "offbeat.solvers.newton.asynchronous:AsynchronousNewtonState",
+    "offbeat.solvers.newton.asynchronous:Local": "offbeat.solvers.newton.asynchronous:AsynchronousNewtonLocal",
+    "offbeat.solvers.newton.asynchronous:Model": "offbeat.solvers.newton.asynchronous:ShardModel",
+    "offbeat.solvers.newton.asynchronous:Query": "offbeat.solvers.newton.asynchronous:AsynchronousNewtonQuery",
+    "offbeat.solvers.newton.batch:Chain": "offbeat.solvers.newton.batch:BatchChain",
+    "offbeat.solvers.newton.batch:Queries": "offbeat.solvers.newton.batch:BatchQuery",
+    "offbeat.solvers.newton.batch:Result": "offbeat.solvers.newton.batch:BatchResult",
+    "offbeat.solvers.newton.newton:Base": "offbeat.solvers.newton.newton:NewtonPoint",
     "offbeat.solvers.newton_cg.conjugate_gradients:Conjugate": (
         "offbeat.solvers.newton_cg.conjugate_gradients:ConjugateGradients"
     ),

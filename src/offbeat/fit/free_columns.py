@@ -20,7 +20,7 @@ from offbeat.penalties import L1
 from offbeat.problem import Evaluation, Floats, Problem, Separable
 from offbeat.sideways.evaluation import Iterate
 from offbeat.sideways.protocol import DataInfo
-from offbeat.solvers.newton.quadratic import Quadratic, refined
+from offbeat.solvers.newton.quadratic import QuadraticModel, solve_and_refine
 
 Start: TypeAlias = tuple[Floats, Floats]
 Look: TypeAlias = Callable[[DataInfo, Iterate], Evaluation]
@@ -79,7 +79,7 @@ def fit_free(problem: Problem, dataset: Data, options: Options, strength: float)
 
 
 def free_quadratic(
-    problem: Problem, info: DataInfo, model: Quadratic, strength: float, look: Look | None
+    problem: Problem, info: DataInfo, model: QuadraticModel, strength: float, look: Look | None
 ) -> tuple[Evaluation, int]:
     """Fit the columns without penalty alone, for a quadratic loss; see `fit_free`.
 
@@ -87,7 +87,7 @@ def free_quadratic(
     ----------
     problem : Problem
     info : DataInfo
-    model : Quadratic
+    model : QuadraticModel
         The loss.
     strength : float
     look : callable, optional
@@ -104,7 +104,7 @@ def free_quadratic(
     reference = info.reference._replace(tolerance=TOLERANCE)
     for alpha in _strengths(strength):
         lasso = replace(info, penalty=replace(info.penalty, rule=L1(alpha)), reference=reference)
-        x, _, more = refined(problem, lasso, model, x, look)
+        x, _, more = solve_and_refine(problem, lasso, model, x, look)
         looks += more
         if not np.any(x.u[held]):
             break

@@ -34,7 +34,7 @@ from offbeat.sideways import evaluation
 from offbeat.sideways.evaluation import Iterate
 from offbeat.sideways.protocol import DataInfo, internal_to_original
 from offbeat.solvers.lasso.paths import column_path
-from offbeat.solvers.newton.quadratic import Quadratic, refined, rounding
+from offbeat.solvers.newton.quadratic import QuadraticModel, rounding, solve_and_refine
 
 MARGIN = 1e-7  # of the largest strength, for the error of a fit of the columns without penalty
 RIDGE_SHARE = 1e-3  # share of L1 that the largest strength of a path without L1 is chosen for
@@ -141,7 +141,7 @@ def _steepest(
     if not unpenalised(penalty).any():
         return slope, 0.0
     if begun.hessian is not None:
-        model = Quadratic(Iterate(*begun.info.start), begun.at, begun.hessian, rounding(begun.info, exact=True))
+        model = QuadraticModel(Iterate(*begun.info.start), begun.at, begun.hessian, rounding(begun.info, exact=True))
         at, looks = free_quadratic(problem, begun.info, model, ABOVE * slope, begun.look)
         return steepest(penalty, at), float(looks)
     found, passes = fit_free(problem, dataset, options, ABOVE * slope)
@@ -331,11 +331,11 @@ def quadratic_path(problem: Problem, begun: Start, alphas: Floats, allowed: Allo
         allowed = Allowance(math.inf, None)
         allowed.passes = 1.0
     info, x = begun.info, Iterate(*begun.info.start)
-    model = Quadratic(x, begun.at, begun.hessian, rounding(info, exact=True))
+    model = QuadraticModel(x, begun.at, begun.hessian, rounding(info, exact=True))
     coefs, intercepts, certificates = [], [], []
     for alpha in alphas:
         info = replace(info, penalty=with_alpha(begun.info.penalty, alpha))
-        x, progress, looks = refined(problem, info, model, x, begun.look)
+        x, progress, looks = solve_and_refine(problem, info, model, x, begun.look)
         coef, intercept = internal_to_original(info, x.u, x.b)
         in_range(coef, intercept)
         coefs.append(coef[:, 0])

@@ -24,7 +24,7 @@ from offbeat.linear_model._cv.folds import Fold
 from offbeat.problem import Certificate, Floats, Problem
 from offbeat.sideways.loop import Policy, hub_loop
 from offbeat.sideways.protocol import DataInfo, Solver, internal_to_original
-from offbeat.solvers.newton.batch import UNKNOWN, Batch, BatchProgress, Member, Result
+from offbeat.solvers.newton.batch import UNKNOWN_CERTIFICATE, Batch, BatchMember, BatchProgress, BatchResult
 from offbeat.solvers.newton.newton import Newton
 
 MAX_STATE_BYTES = 512 << 20
@@ -123,7 +123,7 @@ def fit_folds(
                 members.append(tuple(_member(group[i], info, f) for i in part))
                 places.append([(f, g, i) for i in part])
     selections = tuple(fold.selection(dataset) for fold in folds)
-    results: list[tuple[Result, ...]] = []
+    results: list[tuple[BatchResult, ...]] = []
     passes, trace = 0.0, Trace()
     for begin, end in _batches(solver, members):
         batch = Batch(solver, tuple(members[begin:end]), selections)
@@ -144,8 +144,8 @@ def _inspect(problem: Problem, fold: Fold, dataset: Dataset, engine: Engine, bud
     return replace(info, n_rows=len(fold.train))
 
 
-def _member(problem: Problem, info: DataInfo, fold: int) -> Member:
-    return Member(problem, replace(info, penalty=problem.separable(info.n_columns, info.scale)), fold)
+def _member(problem: Problem, info: DataInfo, fold: int) -> BatchMember:
+    return BatchMember(problem, replace(info, penalty=problem.separable(info.n_columns, info.scale)), fold)
 
 
 def _cut(n: int, *, chained: bool) -> list[range]:
@@ -153,7 +153,7 @@ def _cut(n: int, *, chained: bool) -> list[range]:
     return [range(n)] if chained else [range(i, i + 1) for i in range(n)]
 
 
-def _batches(solver: Solver, members: Sequence[tuple[Member, ...]]) -> list[tuple[int, int]]:
+def _batches(solver: Solver, members: Sequence[tuple[BatchMember, ...]]) -> list[tuple[int, int]]:
     """Return which chains run together: as many as have states that fit into `MAX_STATE_BYTES`."""
     size = members[0][0].info.size
     per_chain = 32 * (size + 1) * ((size + 1) if isinstance(solver, Newton) else 40)
@@ -163,7 +163,7 @@ def _batches(solver: Solver, members: Sequence[tuple[Member, ...]]) -> list[tupl
 
 def _run(
     batch: Batch, dataset: Dataset, engine: Engine, budget: Budget, started: float, trace: Trace
-) -> tuple[list[tuple[Result, ...]], float]:
+) -> tuple[list[tuple[BatchResult, ...]], float]:
     """Drive a batch to its end; return the results of each chain and the passes."""
     member = batch.chains[0][0]
     batch.check(member.problem)
@@ -184,13 +184,16 @@ def _run(
     if interrupted.is_set():
         raise KeyboardInterrupt
     done = outcome.best.results if isinstance(outcome.best, BatchProgress) else ((),) * len(batch.chains)
-    unknown = Result(None, outcome.status, 0.0)
+    unknown = BatchResult(None, outcome.status, 0.0)
     results = [(*some, *[unknown] * (len(chain) - len(some))) for some, chain in zip(done, batch.chains, strict=True)]
     return results, outcome.passes
 
 
 def _collect(
-    results: list[tuple[Result, ...]], members: list[tuple[Member, ...]], places: list[list[Place]], fitted: FittedGrid
+    results: list[tuple[BatchResult, ...]],
+    members: list[tuple[BatchMember, ...]],
+    places: list[list[Place]],
+    fitted: FittedGrid,
 ) -> FittedGrid:
     """Return the grid with the results of all chains in their places."""
     for chain, models, part in zip(results, members, places, strict=True):
@@ -205,7 +208,7 @@ def _collect(
 
 def worst(certificates: Sequence[Certificate | None]) -> Certificate:
     """Return the certificate with the largest relative gap."""
-    return max((c or UNKNOWN for c in certificates), key=lambda certificate: certificate.relative_gap)
+    return max((c or UNKNOWN_CERTIFICATE for c in certificates), key=lambda certificate: certificate.relative_gap)
 
 
 def warn_if_not_converged(certificates: Sequence[Certificate | None], tol: float) -> None:

@@ -24,7 +24,7 @@ from offbeat.problem import Certificate, Evaluation, Floats, Problem, Reference
 from offbeat.sideways import evaluation
 from offbeat.sideways.evaluation import Iterate
 from offbeat.sideways.protocol import DataInfo, internal_to_original, original_to_internal
-from offbeat.solvers.newton.quadratic import Quadratic, rounding, solve_quadratic
+from offbeat.solvers.newton.quadratic import QuadraticModel, rounding, solve_quadratic
 
 MIN_RELATIVE_SPREAD = 1e-12
 """Spread of a column divided by its mean below which the column counts as constant."""
@@ -151,7 +151,7 @@ def solve_from_sums(
     if before is not None:
         u, b = original_to_internal(info, before[0], np.array([before[1] if fit_intercept else 0.0]))
         start = Iterate(info.penalty.prox(u, 0.0), b)
-    model = Quadratic(origin, at, hessian, rounding(info))
+    model = QuadraticModel(origin, at, hessian, rounding(info))
     x, _, progress = solve_quadratic(problem, info, model, start)
     coef, intercept = internal_to_original(info, x.u, x.b)
     in_range(coef, intercept)

@@ -1,14 +1,13 @@
-"""Many models at once, over shared passes: the folds and penalties of a cross-validation, or a path.
+"""Many models in shared passes: the folds and penalties of a cross-validation, or a path.
 
-A *chain* is a list of models that are solved one after another, each from the solution of the one before (the loss at
-that point does not depend on the penalty, so a Newton model is carried over whole, and the new certificate costs
-nothing). Chains advance side by side: in each pass every chain has its own query, and a block of rows is read once for
-all of them. What is shared is reading, and what is saved by longer chains is computing: one chain a fold is right for
-data in memory, where evaluating costs more than reading; one chain a model is right for data on disk, where all models
-are done after about as many passes as the hardest alone needs. Each model keeps its own state (for `Newton` a Hessian),
-which bounds how many can run at once.
+A *chain* is a list of models that are solved one after another. Each starts from the solution of the one before: the
+loss at that point does not depend on the penalty, so Newton's model is kept, and the new certificate needs no pass.
+Chains advance in parallel. In each pass every chain has a query, and a block of rows is read once for all of them.
 
-Rounds end together (barrier mode): a chain that is done leaves, the others go on.
+Parallel chains save reading; long chains save computing. One chain a fold suits data in memory, where evaluating costs
+more than reading. One chain a model suits data on disk: the number of passes is about that of the hardest model. Each
+model has its own state (for `Newton` a Hessian), which limits the number of parallel chains. A chain that is done
+leaves; the others go on.
 """
 
 from __future__ import annotations
@@ -30,11 +29,11 @@ from offbeat.solvers._common.selection import Selection, SelectionQuery
 from offbeat.solvers._common.stalling import StallCounter
 from offbeat.solvers.newton.newton import Newton, NewtonState
 
-UNKNOWN = Certificate(math.nan, -math.inf, math.inf, math.inf, "duality gap")
+UNKNOWN_CERTIFICATE = Certificate(math.nan, -math.inf, math.inf, math.inf, "duality gap")
 
 
-class Member(NamedTuple):
-    """One model: its problem, what is known of its rows, and the number of its selection of rows.
+class BatchMember(NamedTuple):
+    """One model: its problem, the `DataInfo` of its rows, and the number of its selection of rows.
 
     ``info`` has the penalty and reference of this model, and the number of selected rows.
     """
@@ -44,19 +43,19 @@ class Member(NamedTuple):
     selection: int
 
 
-class Queries(NamedTuple):
-    """The points of all chains that are under way."""
+class BatchQuery(NamedTuple):
+    """The queries of all chains that are not done."""
 
     points: tuple[SelectionQuery, ...]
 
     @property
     def label(self) -> str:
-        """What a step does, in words."""
+        """Description of a step in traces."""
         return f"{len(self.points)} models"
 
 
-class Result(NamedTuple):
-    """How one model came out: the best certified point, why it ended, and after how many passes of its own."""
+class BatchResult(NamedTuple):
+    """Result of one model: the best certified point, the status, and the passes of this model."""
 
     progress: Progress | None
     status: str
@@ -65,16 +64,16 @@ class Result(NamedTuple):
 
 @dataclass(frozen=True)
 class BatchProgress(Progress):
-    """Results of all chains so far; its certificate is the worst of all models once all are done."""
+    """Results of all chains so far. When all are done, the certificate is the worst one of all models."""
 
-    results: tuple[tuple[Result, ...], ...] = ()
+    results: tuple[tuple[BatchResult, ...], ...] = ()
 
 
 @dataclass(frozen=True)
-class Chain:
-    """Where a chain stands: results so far, state and query of the model under way (None at the end)."""
+class BatchChain:
+    """State of a chain: results so far, and state and query of the current model (None at the end)."""
 
-    results: tuple[Result, ...]
+    results: tuple[BatchResult, ...]
     state: Any
     query: Any
     best: Progress | None = None
@@ -83,9 +82,9 @@ class Chain:
 
 @dataclass(frozen=True)
 class BatchState(State):
-    """Where all chains stand."""
+    """State of all chains."""
 
-    chains: tuple[Chain, ...]
+    chains: tuple[BatchChain, ...]
 
 
 @dataclass(frozen=True)
@@ -95,11 +94,11 @@ class Batch:
     Parameters
     ----------
     solver : Solver
-        Solves each; its queries must be points (as those of Newton, L-BFGS and the gradient methods are).
-    chains : tuple of tuple of Member
+        Solver of each model. Its queries must be points, as those of Newton, L-BFGS and gradient methods.
+    chains : tuple of tuple of BatchMember
         Members of a chain share their selection.
     selections : tuple of Selection
-        Rows of the data set.
+        Selections of rows of the data set.
 
     Examples
     --------
@@ -109,14 +108,14 @@ class Batch:
     """
 
     solver: Solver
-    chains: tuple[tuple[Member, ...], ...]
+    chains: tuple[tuple[BatchMember, ...], ...]
     selections: tuple[Selection, ...] = field(repr=False)
 
     name = "batch"
     max_staleness = 0.0
 
     def check(self, problem: Problem) -> None:
-        """Raise `ProblemError` when the method cannot solve one of the models."""
+        """Raise `ProblemError` when the solver cannot solve one of the models."""
         for chain in self.chains:
             for member in chain:
                 self.solver.check(member.problem)
@@ -125,35 +124,37 @@ class Batch:
         """Return scratch memory."""
         return Workspace()
 
-    def init_global(self, problem: Problem, info: DataInfo) -> tuple[BatchState, Queries]:
-        """Return the first query of each chain."""
+    def init_global(self, problem: Problem, info: DataInfo) -> tuple[BatchState, BatchQuery]:
+        """Return the first state and query of each chain."""
         if not self.chains:
             raise ProblemError("a batch needs at least one model")
-        chains = tuple(Chain((), *self.solver.init_global(chain[0].problem, chain[0].info)) for chain in self.chains)
+        chains = tuple(
+            BatchChain((), *self.solver.init_global(chain[0].problem, chain[0].info)) for chain in self.chains
+        )
         return BatchState(chains), self._queries(chains)
 
-    def _queries(self, chains: tuple[Chain, ...]) -> Queries:
+    def _queries(self, chains: tuple[BatchChain, ...]) -> BatchQuery:
         points = (
             SelectionQuery(members[0].selection, chain.query)
             for chain, members in zip(chains, self.chains, strict=True)
             if chain.query is not None
         )
-        return Queries(tuple(points))
+        return BatchQuery(tuple(points))
 
-    def local_step(self, problem: Problem, shard: Shard, local: Workspace, query: Queries) -> Step:
+    def local_step(self, problem: Problem, shard: Shard, local: Workspace, query: BatchQuery) -> Step:
         """Evaluate all queries, block by block."""
         sums = selection.evaluate(shard, problem.loss, query.points, self.selections, local)
         work = sum(evaluation.work(each.point) for each in query.points)
         return Step(local, np.concatenate(sums), work, query.label)
 
-    def global_step(self, problem: Problem, state: BatchState, board: Board) -> tuple[BatchState, Queries]:
-        """Advance each chain with its part of the sums."""
+    def global_step(self, problem: Problem, state: BatchState, board: Board) -> tuple[BatchState, BatchQuery]:
+        """Advance each chain, with its part of the sums."""
         flat, begin, chains, widest = board.total(), 0, [], 0.0
         for chain, members in zip(state.chains, self.chains, strict=True):
             if chain.query is not None:
                 end = begin + selection.payload_size(chain.query)
                 widest = max(widest, chain.query.fraction)
-                chain = self._advance(chain, members, Part(flat[begin:end]))
+                chain = self._advance(chain, members, BatchPart(flat[begin:end]))
                 begin = end
             chains.append(chain)
         going = sum(chain.query is not None for chain in chains)
@@ -170,25 +171,25 @@ class Batch:
         )
         return state, self._queries(state.chains)
 
-    def _advance(self, chain: Chain, members: tuple[Member, ...], part: Part) -> Chain:
-        """Take a step of the model under way; when it is done, go on to the next that needs data."""
+    def _advance(self, chain: BatchChain, members: tuple[BatchMember, ...], part: BatchPart) -> BatchChain:
+        """Advance the current model. When it is done, begin the next models, up to one that needs a pass."""
         member = members[len(chain.results)]
         state, query = self.solver.global_step(member.problem, chain.state, part)  # type: ignore[arg-type]
         chain = replace(chain, state=state, query=query, best=_better(chain.best, state.progress))
         while _ended(chain):
             status = "converged" if chain.best and chain.best.certificate.satisfied else str(chain.state.status)
-            result = Result(chain.best, status, chain.state.passes - chain.before)
+            result = BatchResult(chain.best, status, chain.state.passes - chain.before)
             chain = replace(chain, results=(*chain.results, result), query=None, before=chain.state.passes)
             if status == "not finite" or len(chain.results) == len(members):
                 return replace(chain, state=None)
-            state, query = continued(self.solver, chain.state, result, members[len(chain.results)])
+            state, query = continue_from(self.solver, chain.state, result, members[len(chain.results)])
             before = 0.0 if state.passes == 0.0 else chain.before
             chain = replace(chain, state=state, query=query, best=state.progress, before=before)
         return chain
 
 
-class Part(NamedTuple):
-    """One chain's part of the board: all that solvers ask of a board is its total."""
+class BatchPart(NamedTuple):
+    """One chain's part of the board. Solvers ask a board for its total only."""
 
     flat: Floats
 
@@ -197,20 +198,22 @@ class Part(NamedTuple):
         return self.flat
 
 
-def _ended(chain: Chain) -> bool:
+def _ended(chain: BatchChain) -> bool:
+    """Whether the current model is done."""
     return bool(chain.state.status is not None or (chain.best is not None and chain.best.certificate.satisfied))
 
 
 def _better(old: Progress | None, new: Progress | None) -> Progress | None:
+    """Return the point with the smaller relative gap."""
     if old is None or new is None:
         return new or old
     return new if new.certificate.relative_gap <= old.certificate.relative_gap else old
 
 
-def continued(solver: Solver, state: Any, result: Result, member: Member) -> tuple[Any, Any]:
-    """Return state and query that solve another penalty from where the last one ended.
+def continue_from(solver: Solver, state: Any, result: BatchResult, member: BatchMember) -> tuple[Any, Any]:
+    """Return the first state and query of the next model, which start from the solution of the last one.
 
-    Newton's model of the loss, and the loss where it was evaluated last, are those of the new problem too.
+    Only the penalty differs. So Newton's model of the loss and its last evaluation are kept.
     """
     info = member.info
     if isinstance(solver, Newton) and isinstance(state, NewtonState) and state.base is not None:
@@ -229,18 +232,18 @@ def continued(solver: Solver, state: Any, result: Result, member: Member) -> tup
     return fresh.init_global(member.problem, info)
 
 
-def _progress(chains: list[Chain]) -> BatchProgress:
-    """Return the results so far, certified by the worst once all are there."""
-    results = tuple(_so_far(chain) for chain in chains)
-    worst = UNKNOWN
+def _progress(chains: list[BatchChain]) -> BatchProgress:
+    """Return the results so far, with the worst certificate when all models are done."""
+    results = tuple(_results_so_far(chain) for chain in chains)
+    worst = UNKNOWN_CERTIFICATE
     if all(chain.query is None for chain in chains):
-        known = [r.progress.certificate if r.progress else UNKNOWN for each in results for r in each]
+        known = [r.progress.certificate if r.progress else UNKNOWN_CERTIFICATE for each in results for r in each]
         worst = max(known, key=lambda certificate: certificate.relative_gap)
     return BatchProgress(np.empty(0), np.empty(0), worst, results=results)
 
 
-def _so_far(chain: Chain) -> tuple[Result, ...]:
-    """Return the results of a chain, with the best point of the model under way."""
+def _results_so_far(chain: BatchChain) -> tuple[BatchResult, ...]:
+    """Return the results of a chain, including the best point of the current model."""
     if chain.query is None or chain.best is None:
         return chain.results
-    return (*chain.results, Result(chain.best, "unfinished", chain.state.passes - chain.before))
+    return (*chain.results, BatchResult(chain.best, "unfinished", chain.state.passes - chain.before))

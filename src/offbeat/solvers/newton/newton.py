@@ -1,13 +1,15 @@
-"""Newton's method on growing samples, with a quasi-Newton finish; prox-Newton when the penalty has kinks.
+"""Newton's method on growing samples, with BFGS updates; proximal Newton if the penalty has kinks.
 
-The Hessian of a sample is nearly that of all rows, and a pass for the gradient alone costs a fraction of a Hessian
-pass. So: Newton on a small sample to its statistical accuracy, a larger one, ...; then passes for the gradient only,
-with the Hessian of the last sample and BFGS updates; a full Hessian when those contract too slowly. A quadratic loss
-needs one pass: after it, loss, gradient and certificate are known everywhere, up to rounding; where that is too much,
-further passes for the gradient refine the solution.
+The Hessian of a sample approximates that of all rows, and a pass for the gradient costs a fraction of one for the
+Hessian. So the method solves a small sample to its statistical accuracy, then larger ones. Over all rows it evaluates
+gradients only, with the Hessian of the last sample and BFGS updates. It evaluates the full Hessian if convergence is
+slow. A quadratic loss needs one pass; see `offbeat.solvers.newton.quadratic`.
 
-Sources: Byrd, Chin, Neveitt & Nocedal 2011 (sub-sampled Hessians); Lee, Sun & Saunders 2014 (prox-Newton, eq. 2.10);
-Marquardt 1963 (damping); Nocedal & Wright 2006, eq. 6.19 (BFGS).
+Sources: Byrd, Chin, Neveitt & Nocedal 2011 (sub-sampled Hessians); Lee, Sun & Saunders 2014 (proximal Newton, eq.
+2.10); Marquardt 1963 (damping); Nocedal & Wright 2006, eq. 6.19 (BFGS).
+
+Layout: `Newton._round` accepts or rejects a trial point. `_advance` takes the next step, `_retry` handles a rejected
+one.
 """
 
 from __future__ import annotations
@@ -26,27 +28,27 @@ from offbeat.sideways.board import Board
 from offbeat.sideways.evaluation import Iterate
 from offbeat.sideways.protocol import DataInfo, State, Step
 from offbeat.solvers._common import continuation
+from offbeat.solvers._common.constants import SUFFICIENT_DECREASE
 from offbeat.solvers._common.descent import RELATIVE_ROUNDING
 from offbeat.solvers._common.needs import ONE_OUTPUT, SEPARABLE, SMOOTH_LOSS, check_needs
 from offbeat.solvers._common.stalling import StallCounter, classes_separated
 from offbeat.solvers.newton import asynchronous
-from offbeat.solvers.newton.quadratic import Quadratic, rounding, solve_quadratic
+from offbeat.solvers.newton.quadratic import QuadraticModel, rounding, solve_quadratic
 from offbeat.solvers.newton.subproblem import newton_step
 
-ARMIJO = 1e-4
-PATIENCE = 4  # updates without progress before rounding is blamed
-DOUBT = 2.0  # how far a sample may move the predictor of one row by one column without much evidence
-FEW = 64  # columns for which a Hessian pass costs less than the gradient passes it saves
-REFINED = 0.5  # ratio of a gap to the one before, above which a Gram matrix in single precision is too rough
-EASIER, EASIEST = 100.0, 1e12  # times the penalty, where a step failed; at most
-WEAKER = 10.0  # times, from one such penalty to the next
-NEAR = 0.03  # of the objective: the gap at which it is weakened
-SMALL = 1e8  # rows * columns^2 below which samples do not pay
+MAX_STALLED_UPDATES = 4  # steps without progress, before the fit stops
+SAMPLE_DEVIATION = 2.0  # prior deviation of a column's largest contribution to a predictor, in a sample
+MAX_CHEAP_HESSIAN_COLUMNS = 64  # up to this number, a Hessian pass costs less than the gradient passes that it saves
+MAX_GAP_RATIO = 0.5  # of successive gaps; above, a Gram matrix in single precision is computed again in double
+FIRST_FACTOR, MAX_FACTOR = 100.0, 1e12  # of the penalty, in continuation after a failed step
+FACTOR_RATIO = 10.0  # of successive factors
+MAX_GAP_SHARE = 0.03  # gap over the objective, below which the factor is reduced
+MIN_WORK_FOR_SAMPLES = 1e8  # rows * columns^2; with less, no samples are used
 
 
 @dataclass(frozen=True)
-class Base:
-    """The last accepted point: position, evaluation there, objective there, on which fraction of the rows."""
+class NewtonPoint:
+    """An accepted point: its evaluation and objective on a fraction of the rows, and the ridge of the sample."""
 
     x: Iterate
     at: Evaluation
@@ -55,57 +57,64 @@ class Base:
     prior: Floats
 
     def gradient(self) -> Floats:
-        """Return the gradient of loss and prior, intercept last."""
+        """Return the gradient of the loss and of the sample's ridge, intercept last."""
         return np.concatenate([self.at.gradient + self.prior * self.x.u, self.at.intercept_gradient])
 
 
 @dataclass(frozen=True)
 class NewtonState(State):
-    """Where the method stands: the query under way, the accepted point, the model, the direction being tried.
+    """State of Newton's method.
 
-    ``ease`` is how many times the penalty the problem of the moment has, ``solved`` that of the last one solved.
+    ``x`` is the trial point and ``point`` its query, ``base`` the accepted point. ``hessian`` is the model, ``exact``
+    if it is the Hessian at ``base``. ``change`` is the predicted change of the objective. ``ease`` is the factor of the
+    penalty (continuation), ``solved`` the last factor that was solved.
     """
 
     info: DataInfo
     x: Iterate
     point: Point
-    base: Base | None = None
+    base: NewtonPoint | None = None
     hessian: Floats | None = None
     exact: bool = False
     damping: float = 0.0
     change: float = 0.0
     ease: float = 1.0
     solved: float = math.inf
-    patience: StallCounter = field(default_factory=lambda: StallCounter(limit=PATIENCE))
+    patience: StallCounter = field(default_factory=lambda: StallCounter(limit=MAX_STALLED_UPDATES))
 
     @property
     def penalty(self) -> Separable:
-        """The penalty of the moment."""
+        """The penalty, multiplied by the current factor."""
         return continuation.strengthened(self.info.penalty, self.ease)
 
-    def eased(self, ease: float) -> NewtonState:
-        """Return the state at the same point with another multiple of the penalty."""
+    def with_factor(self, factor: float) -> NewtonState:
+        """Return the state at the same point, with another factor of the penalty."""
         assert self.base is not None
-        new = replace(self, ease=ease)
+        new = replace(self, ease=factor)
         change = new.penalty.value(self.base.x.u) - self.penalty.value(self.base.x.u)
         return replace(new, base=replace(self.base, objective=self.base.objective + change))
 
 
 @dataclass(frozen=True)
 class Newton:
-    """Newton's method (prox-Newton for L1, elastic net and boxes) for up to a few thousand columns.
+    """Newton's method, for smooth losses, separable penalties and up to a few thousand columns.
 
-    With ``staleness > 0`` every shard keeps a quadratic model of its own, and nobody waits: see
-    `offbeat.solvers.newton.asynchronous`. Samples are then not used.
+    For penalties with kinks or bounds (L1, elastic net, boxes) it is proximal Newton. With ``staleness > 0`` every
+    shard has its own quadratic model, and there is no barrier: see `offbeat.solvers.newton.asynchronous`. Samples are
+    not used then.
 
     Parameters
     ----------
     first_sample : int
-        Rows of the first sample, in multiples of the number of coefficients.
+        Rows of the first sample, over the number of coefficients.
     growth : float
-        Ratio of one sample to the one before.
+        Ratio of the sizes of successive samples.
     largest_sample : float
-        Largest fraction of the rows taken as a sample; beyond it come all rows.
+        Largest sample, as a fraction of the rows. The next size is all rows.
+
+    References
+    ----------
+    Byrd, Chin, Neveitt & Nocedal 2011, SIAM J. Optim. 21:977; Lee, Sun & Saunders 2014, SIAM J. Optim. 24:1420.
 
     Examples
     --------
@@ -128,53 +137,57 @@ class Newton:
         """Raise `ProblemError` for a problem that does not meet the needs of the method."""
         check_needs(type(self).__name__, self.needs, problem)
 
-    def init_local(self, problem: Problem, shard: Shard, contribution: Floats | None = None) -> asynchronous.Local:
-        """Return scratch memory; without rounds, the model that goes with the contribution."""
+    def init_local(
+        self, problem: Problem, shard: Shard, contribution: Floats | None = None
+    ) -> asynchronous.AsynchronousNewtonLocal:
+        """Return scratch memory; without a barrier, also the model that a contribution was made from."""
         return asynchronous.new_local(contribution)
 
     def init_global(self, problem: Problem, info: DataInfo) -> tuple[Any, Any]:
-        """Return the first query: a small sample, or everything when the problem is small or quadratic."""
+        """Return the first state and query: a small sample, or all rows if the problem is small or quadratic."""
         if info.staleness > 0.0:
             return asynchronous.init_global(info)
         x = evaluation.start(info)
         work = info.n_rows * info.size**2
         fraction = 1.0
-        if not problem.loss.quadratic and work > SMALL:
+        if not problem.loss.quadratic and work > MIN_WORK_FOR_SAMPLES:
             fraction = self._fraction(self.first_sample * (info.size + 1) / info.n_rows)
         exact = problem.loss.quadratic and not info.resident  # another pass would cost more
         point = evaluation.query(info, x, fraction=fraction, hessian=True, exact=exact)
         return NewtonState(info, x, point), point
 
     def _fraction(self, wanted: float) -> float:
+        """Return a sample's fraction of the rows: all rows above the largest sample."""
         return wanted if wanted <= self.largest_sample else 1.0
 
     def local_step(self, problem: Problem, shard: Shard, local: Any, query: Any) -> Step:
-        """Evaluate the query on the shard; without rounds, move the shard's model towards it."""
-        if isinstance(query, asynchronous.Query):
+        """Evaluate the query on the shard; without a barrier, move the shard's model towards it."""
+        if isinstance(query, asynchronous.AsynchronousNewtonQuery):
             return asynchronous.local_step(problem, shard, local, query)
         return evaluation.local_step(problem, shard, local.workspace, query)._replace(local=local)
 
     def global_step(self, problem: Problem, state: Any, board: Board) -> tuple[Any, Any]:
-        """Accept or shorten the step that led here, then take the next; without rounds, minimise all shards' models."""
-        if isinstance(state, asynchronous.KeyedState):
+        """Accept or reject the trial point and take the next step; without a barrier, minimise the shards' models."""
+        if isinstance(state, asynchronous.AsynchronousNewtonState):
             return asynchronous.global_step(problem, state, board)
         return self._round(problem, state, board)
 
     def _round(self, problem: Problem, state: NewtonState, board: Board) -> tuple[NewtonState, Point]:
+        """Accept or reject the trial point. Return the state and the next query."""
         at, hessian = evaluation.gather(state.info, board, state.point)
         state = replace(state, passes=state.passes + state.point.fraction, progress=None, note="")
         if np.isnan(at.loss) or (state.base is None and not evaluation.finite(at)):
             return replace(state, status="not finite"), state.point
         if problem.loss.quadratic:
             return _quadratic_round(problem, state, at, hessian)
-        prior = _prior(state.info, state.point.fraction)
+        prior = _sample_ridge(state.info, state.point.fraction)
         objective = at.loss + state.penalty.value(state.x.u) + 0.5 * float(prior @ state.x.u**2)
         if not _sufficient(state, at, objective):
             return self._retry(problem, state)
-        base = Base(state.x, at, objective, state.point.fraction, prior)
+        base = NewtonPoint(state.x, at, objective, state.point.fraction, prior)
         exact = hessian is not None and base.fraction >= 1.0
         if hessian is None:
-            hessian = _updated(state, base)
+            hessian = _bfgs_update(state, base)
         elif base.fraction < 1.0:
             np.einsum("ii->i", hessian)[:-1] += prior
         if base.fraction >= 1.0:
@@ -182,51 +195,51 @@ class Newton:
             status = "separable" if classes_separated(problem, state.info, at, progress) else None
             patience = state.patience if state.ease > 1.0 else state.patience.after(progress.certificate)
             state = replace(state, progress=progress, status=status, patience=patience)
-        state = replace(state, damping=_relaxed(state.damping, hessian))
-        return self._advance(_weakened(problem, replace(state, base=base, hessian=hessian, exact=exact)), state)
+        state = replace(state, damping=_reduced_damping(state.damping, hessian))
+        return self._advance(_weaken_penalty(problem, replace(state, base=base, hessian=hessian, exact=exact)), state)
 
     def _advance(self, state: NewtonState, previous: NewtonState) -> tuple[NewtonState, Point]:
-        """Choose the direction, and what to evaluate at its end: which rows, with or without Hessian."""
+        """Take the next step. Choose the sample for its end, and whether to evaluate the Hessian there."""
         info, base = state.info, state.base
         assert base is not None
         d, change = _direction(state, previous.change)
         if base.fraction >= 1.0 and state.ease <= 1.0 and (not np.any(d) or state.patience.over):
             state = replace(state, status=state.status or "stalled")
         fraction = self._next_fraction(info, base.fraction, change)
-        first = base.fraction < 1.0 and (fraction < 1.0 or info.size <= FEW)
-        hessian = first or (base.fraction >= 1.0 and _slow(state, previous, change))
-        small = info.n_rows * info.size**2 <= SMALL or state.ease > 1.0
+        first = base.fraction < 1.0 and (fraction < 1.0 or info.size <= MAX_CHEAP_HESSIAN_COLUMNS)
+        hessian = first or (base.fraction >= 1.0 and _hessian_pays(state, previous, change))
+        small = info.n_rows * info.size**2 <= MIN_WORK_FOR_SAMPLES or state.ease > 1.0
         if fraction >= 1.0 and state.point.fraction >= 1.0 and small:
             hessian = True
-        return _ask(replace(state, change=change), d, fraction=fraction, hessian=hessian)
+        return _query_step(replace(state, change=change), d, fraction=fraction, hessian=hessian)
 
     def _retry(self, problem: Problem, state: NewtonState) -> tuple[NewtonState, Point]:
-        """After a step that failed, get the true curvature at the last accepted point; ease the problem; or damp.
+        """Return the next query after a rejected step: evaluate the Hessian, start continuation, or damp the step.
 
-        Of losses that are flat somewhere, steps fail since rows come in that had no curvature, and damping would
-        shorten all steps to come.
+        Continuation is for losses with constant parts: steps fail there because rows without curvature become active.
+        Damping would shorten all later steps.
         """
         assert state.base is not None
         assert state.hessian is not None
         fraction = state.base.fraction
         if fraction >= 1.0 and not state.exact:
-            return _ask(state, np.zeros(len(state.hessian)), fraction=1.0, hessian=True)
-        if fraction >= 1.0 and constant_parts(problem.loss) and _eases(state.info.penalty):
-            easier = _easier(state)
-            if easier is not None:
-                return easier
+            return _query_step(state, np.zeros(len(state.hessian)), fraction=1.0, hessian=True)
+        if fraction >= 1.0 and constant_parts(problem.loss) and _continuation_helps(state.info.penalty):
+            stronger = _strengthen_penalty(state)
+            if stronger is not None:
+                return stronger
         level = float(np.mean(np.diag(state.hessian)))
         damping = max(10.0 * state.damping, 0.1 * level)
-        if not 0.0 < damping <= 1e12 * level < math.inf:  # a Hessian of zeros, or not finite: no damping would ever do
+        if not 0.0 < damping <= 1e12 * level < math.inf:  # the Hessian is zero or not finite
             return replace(state, status="stalled"), state.point
         state = replace(state, damping=damping)
         d, change = _direction(state, state.change)
         again = fraction < 1.0 or constant_parts(problem.loss)
-        state, point = _ask(replace(state, change=change), d, fraction=fraction, hessian=again)
+        state, point = _query_step(replace(state, change=change), d, fraction=fraction, hessian=again)
         return replace(state, note=f"step damped by {damping / level:g}"), point
 
     def _next_fraction(self, info: DataInfo, fraction: float, change: float) -> float:
-        """Return the fraction of rows for the next query: more when the step is below the statistical error."""
+        """Return the next sample's fraction of the rows: larger once the step is below the statistical error."""
         statistical = info.reference.objective * (info.size + 1) / (2.0 * fraction * info.n_rows)
         if fraction >= 1.0 or -change > statistical:
             return fraction
@@ -236,9 +249,9 @@ class Newton:
 def _quadratic_round(
     problem: Problem, state: NewtonState, at: Evaluation, hessian: Floats | None
 ) -> tuple[NewtonState, Point]:
-    """Solve from the Gram matrix; where rounding leaves doubt of the solution, have it evaluated, and refine it.
+    """Solve a quadratic loss from its Gram matrix. If it is not accurate enough, evaluate and refine the solution.
 
-    A matrix in single precision that is too rough for that is taken again in double.
+    If refinement with a matrix in single precision is slow, the matrix is computed again in double precision.
     """
     info, first = state.info, state.hessian is None
     if hessian is not None:
@@ -247,14 +260,14 @@ def _quadratic_round(
     assert gram is not None
     if not first:
         seen = evaluation.progress(problem, info, state.x, at)
-        slow = not seen.certificate.relative_gap <= REFINED * state.patience.gap
+        slow = not seen.certificate.relative_gap <= MAX_GAP_RATIO * state.patience.gap
         state = replace(state, progress=seen, patience=state.patience.after(seen.certificate))
         if seen.certificate.satisfied or state.patience.over:
             return replace(state, status="stalled"), state.point
         if slow and not state.exact:
             point = evaluation.query(info, state.x, hessian=True, exact=True)
             return replace(state, point=point, note="next: the Gram matrix in double precision"), point
-    model = Quadratic(state.x, at, gram, rounding(info, exact=state.exact))
+    model = QuadraticModel(state.x, at, gram, rounding(info, exact=state.exact))
     x, _, progress = solve_quadratic(problem, info, model, state.x)
     if first:
         state = replace(state, progress=progress, note="solved from the Gram matrix")
@@ -264,94 +277,95 @@ def _quadratic_round(
     return replace(state, x=x, point=point), point
 
 
-def _prior(info: DataInfo, fraction: float) -> Floats:
-    """Return the ridge that a sample adds: what it says of a column seen in a handful of its rows is not to be trusted.
+def _sample_ridge(info: DataInfo, fraction: float) -> Floats:
+    """Return the ridge that a sample adds, for columns with few informative rows in the sample.
 
-    In original units it is a normal prior whose deviation is `DOUBT` over the column's largest deviation, so that it
-    matters only for columns that few rows tell of. Without it, samples drive rare columns far out, where the curvature
-    of the logistic loss misleads Newton's method for many passes.
+    In original units it is a normal prior, whose deviation is `SAMPLE_DEVIATION` over the column's largest deviation.
+    It matters for rare columns only. Without it, their coefficients become very large in samples, where the quadratic
+    model of the logistic loss is poor for many passes.
     """
     if fraction >= 1.0:
         return np.zeros(info.size)
-    return info.rarity / (DOUBT**2 * fraction * info.n_rows)
+    return info.rarity / (SAMPLE_DEVIATION**2 * fraction * info.n_rows)
 
 
 def _direction(state: NewtonState, before: float) -> tuple[Floats, float]:
-    """Return the step of the damped model (Levenberg-Marquardt) and its first-order change of the objective.
+    """Return the step of the damped model (Levenberg-Marquardt), and the first-order change of the objective.
 
-    Damping by a multiple of the identity shortens the step where the model is flat and leaves the rest of it alone:
-    what coefficients of rare columns need, whose curvature a step may change many times over.
+    Damping by a multiple of the identity shortens the step along directions with little curvature only. Coefficients of
+    rare columns need this, as a step may change their curvature by a large factor.
     """
     assert state.base is not None
     assert state.hessian is not None
     x, model = state.base.x.flat(), state.hessian
     if state.damping > 0.0:
         model = model + state.damping * np.eye(len(x))
-    accuracy = _accuracy(before, _wanted(state.info))
+    accuracy = _accuracy(before, _wanted_gap(state.info))
     return newton_step(state.penalty, model, state.base.gradient(), x, accuracy)
 
 
-def _ask(state: NewtonState, d: Floats, *, fraction: float, hessian: bool) -> tuple[NewtonState, Point]:
-    """Return the state that waits for the end of the step ``d``, and the query for it."""
+def _query_step(state: NewtonState, d: Floats, *, fraction: float, hessian: bool) -> tuple[NewtonState, Point]:
+    """Return the state and the query for the end of the step ``d``."""
     assert state.base is not None
     x = state.base.x.plus(d)
     point = evaluation.query(state.info, x, fraction=fraction, hessian=hessian)
     return replace(state, x=x, point=point, note=f"next: {fraction:.3g} of the rows, {point.label}"), point
 
 
-def _wanted(info: DataInfo) -> float:
-    """Return the gap asked for, in units of the objective."""
+def _wanted_gap(info: DataInfo) -> float:
+    """Return the tolerated gap, in units of the objective."""
     tolerance = info.reference.tolerance
     return 0.0 if np.isnan(tolerance) else info.reference.objective * tolerance
 
 
 def _accuracy(before: float, wanted: float) -> float:
-    """Return how far coordinates may move in the last sweep of the model's descent, times the root of their curvature.
+    """Return the accuracy of the coordinate descent for `newton_step`.
 
-    The gap of a penalty with kinks is of first order in what the descent leaves: a fraction of the wanted gap, then.
+    With a penalty that has kinks, the gap is of first order in the error of the descent. So the accuracy is a fraction
+    of the wanted gap.
     """
     progress = 1e-3 * np.sqrt(abs(before)) if before else 1e-4
     return float(max(min(progress, 1e-4 * wanted) if wanted > 0.0 else progress, 1e-15))
 
 
-def _easier(state: NewtonState) -> tuple[NewtonState, Point] | None:
-    """Return a step from the last accepted point for a multiple of the penalty; None where there is none between."""
-    ease = max(state.ease, 1.0) * EASIER if math.isinf(state.solved) else math.sqrt(state.ease * state.solved)
-    if ease > EASIEST or ease > 0.8 * state.solved:
+def _strengthen_penalty(state: NewtonState) -> tuple[NewtonState, Point] | None:
+    """Return a step from the accepted point with a larger factor of the penalty, or None if no factor is left."""
+    ease = max(state.ease, 1.0) * FIRST_FACTOR if math.isinf(state.solved) else math.sqrt(state.ease * state.solved)
+    if ease > MAX_FACTOR or ease > 0.8 * state.solved:
         return None
-    state = state.eased(ease)
+    state = state.with_factor(ease)
     d, change = _direction(state, 0.0)
-    state, point = _ask(replace(state, change=change), d, fraction=1.0, hessian=True)
-    return replace(state, note=f"easier: {ease:.3g} times the penalty"), point
+    state, point = _query_step(replace(state, change=change), d, fraction=1.0, hessian=True)
+    return replace(state, note=f"continuation: {ease:.3g} times the penalty"), point
 
 
-def _eases(penalty: Separable) -> bool:
-    """Whether more of a penalty makes a problem easier."""
+def _continuation_helps(penalty: Separable) -> bool:
+    """Whether a larger factor of the penalty makes the problem easier."""
     return penalty.smooth and bool(np.all(penalty.curvature() > 0.0))
 
 
-def _weakened(problem: Problem, state: NewtonState) -> NewtonState:
-    """Return the state with a weaker penalty, once it is near the solution with the present one."""
+def _weaken_penalty(problem: Problem, state: NewtonState) -> NewtonState:
+    """Reduce the factor of the penalty when the gap of the current problem is small."""
     base = state.base
     assert base is not None
     if state.ease <= 1.0:
         return state
     c = problem.certify(state.penalty, base.x.u, base.at, state.info.reference, base.x.b)
-    if not c.gap <= NEAR * abs(c.primal):
+    if not c.gap <= MAX_GAP_SHARE * abs(c.primal):
         return state
-    return replace(state, solved=state.ease).eased(max(state.ease / WEAKER, 1.0))
+    return replace(state, solved=state.ease).with_factor(max(state.ease / FACTOR_RATIO, 1.0))
 
 
-def _relaxed(damping: float, hessian: Floats) -> float:
-    """Return the damping after a success: a tenth, and none once it no longer matters."""
+def _reduced_damping(damping: float, hessian: Floats) -> float:
+    """Return the damping after an accepted step: a tenth, or 0 if it is negligible."""
     return 0.1 * damping if damping > 1e-2 * float(np.mean(np.diag(hessian))) else 0.0
 
 
 def _sufficient(state: NewtonState, at: Evaluation, objective: float) -> bool:
-    """Whether the step to ``state.x`` lowered the objective enough (Armijo), or as far as rounding lets slopes tell.
+    """Whether the trial point has a sufficient decrease: the Armijo condition or the approximate Wolfe condition.
 
-    The second condition is the approximate one of Hager & Zhang 2005 (SIAM J. Optim. 16:170, section 4): where sums
-    over single-precision rows hide a decrease, the gradient at the end of the step still tells how far it went.
+    The latter (Hager & Zhang 2005, SIAM J. Optim. 16:170, section 4) compares slopes. It is meaningful when the
+    decrease is lost in the rounding of single-precision rows.
     """
     base = state.base
     if not evaluation.finite(at):
@@ -360,16 +374,16 @@ def _sufficient(state: NewtonState, at: Evaluation, objective: float) -> bool:
         return True
     d = state.x.flat() - base.x.flat()
     slack = 1e-11 * abs(base.objective)
-    if not np.any(d) or objective <= base.objective + ARMIJO * state.change + slack:
-        return True  # the same point is asked for its Hessian
+    if not np.any(d) or objective <= base.objective + SUFFICIENT_DECREASE * state.change + slack:
+        return True  # the query repeats the point, for its Hessian
     penalties = (objective - at.loss) - (base.objective - base.at.loss)
     slope = float(np.concatenate([at.gradient, at.intercept_gradient]) @ d) + penalties
     noise = RELATIVE_ROUNDING * abs(base.objective)
-    return objective <= base.objective + noise and slope <= (2.0 * ARMIJO - 1.0) * state.change
+    return objective <= base.objective + noise and slope <= (2.0 * SUFFICIENT_DECREASE - 1.0) * state.change
 
 
-def _updated(state: NewtonState, base: Base) -> Floats:
-    """Return the Hessian model after a BFGS update with the step just taken."""
+def _bfgs_update(state: NewtonState, base: NewtonPoint) -> Floats:
+    """Return the Hessian model after a BFGS update with the last step."""
     model = state.hessian
     assert model is not None
     if state.base is None or state.base.fraction < 1.0 or base.fraction < 1.0:
@@ -383,11 +397,11 @@ def _updated(state: NewtonState, base: Base) -> Floats:
     return model + np.outer(y, y) / curvature - np.outer(bent, bent) / old
 
 
-def _slow(state: NewtonState, previous: NewtonState, change: float) -> bool:
-    """Whether a full Hessian is cheaper than the gradient passes that the present rate still needs."""
+def _hessian_pays(state: NewtonState, previous: NewtonState, change: float) -> bool:
+    """Whether a Hessian pass costs less than the gradient passes that the current convergence rate needs."""
     if previous.base is None or previous.base.fraction < 1.0 or previous.change >= 0.0:
         return False
     rate = min(abs(change / previous.change), 0.999)
-    target = max(_wanted(state.info), 1e-16 * abs(state.info.reference.objective))
+    target = max(_wanted_gap(state.info), 1e-16 * abs(state.info.reference.objective))
     passes = np.log(target / max(abs(change), 1e-300)) / np.log(max(rate, 1e-12))
     return bool(passes > 2.0 + 0.04 * state.info.size)

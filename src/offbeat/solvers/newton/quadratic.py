@@ -1,8 +1,8 @@
-"""Quadratic losses: once the Gram matrix is known, everything follows from it, as far as its rounding allows.
+"""Quadratic losses: the solution and its certificate from the Gram matrix, without another pass.
 
-A certificate that is taken from the matrix is widened by what rounding may have done to it. Where that is more than
-was asked for, the point is evaluated on the rows, and the next step starts from what they say: iterative refinement
-(Wilkinson 1963, Rounding Errors in Algebraic Processes, section 3.33).
+The certificate is widened by a bound of the rounding of the matrix. If this exceeds the tolerance, the solution is
+evaluated on the rows, and the next step starts from this evaluation: iterative refinement (Wilkinson 1963, Rounding
+Errors in Algebraic Processes, section 3.33).
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from offbeat.sideways.evaluation import Iterate
 from offbeat.sideways.protocol import DataInfo, Progress
 from offbeat.solvers.newton.subproblem import newton_step
 
-ACCURACIES = (1e-6, 1e-10, 1e-14)  # of the descent on the Gram matrix, times the root of the objective at zero
-ROUNDED = 8.0  # units of rounding in an entry of a Gram matrix of few rows, relative to the diagonal
-ROUNDS = 4  # evaluations of points on the rows
+DESCENT_ACCURACIES = (1e-6, 1e-10, 1e-14)  # of coordinate descent, tried in turn; times the root of the null objective
+BASE_ROUNDING_UNITS = 8.0  # error of an entry of the Gram matrix of few rows, in units of rounding of the diagonal
+MAX_ROW_EVALUATIONS = 4  # of iterative refinement
 
 
 @dataclass(frozen=True)
-class Quadratic:
+class QuadraticModel:
     """A quadratic loss, known from one evaluation with its Hessian.
 
     Parameters
     ----------
     x : Iterate
-        Where it was evaluated.
+        Point of the evaluation.
     at : Evaluation
-        There.
+        Loss and gradient at ``x``.
     hessian : ndarray, shape (k + 1, k + 1)
-        Intercept last: the same everywhere.
+        Hessian of the loss, intercept last.
     rounding : float
         Bound of the error of its entries, relative to the diagonal.
     """
@@ -48,7 +48,7 @@ class Quadratic:
     rounding: float
 
     def evaluation(self, x: Iterate) -> Evaluation:
-        """Return the evaluation at another point."""
+        """Return the evaluation at another point, from the model."""
         d, size = x.flat() - self.x.flat(), x.u.size
         bent = self.hessian @ d
         gradient = np.concatenate([self.at.gradient, self.at.intercept_gradient])
@@ -58,14 +58,15 @@ class Quadratic:
 
     @property
     def roots(self) -> Floats:
-        """Roots of the diagonal; of a column without curvature, what rounding may have left of it."""
+        """Square roots of the diagonal, bounded below by the rounding of an entry."""
         return np.sqrt(np.maximum(np.diag(self.hessian), self.rounding))
 
     def doubt(self, x: Iterate) -> tuple[float, float]:
-        """Return how far rounding may have moved the gap, and the norm of the gradient, at another point.
+        """Return bounds of the rounding errors of the gap and of the gradient's norm at another point.
 
-        With ``r`` the roots of the diagonal, the error of gradient entry ``j`` is at most ``rounding r_j (r.abs(d))``;
-        the excess of a point is at most its product with the distance from the optimum, about ``x`` itself.
+        With ``r`` the roots of the diagonal, the error of gradient entry ``j`` is at most ``rounding r_j (r.abs(d))``.
+        The error of the gap is at most the product of this with the distance from the optimum, which is of the order of
+        ``x``.
         """
         roots = self.roots
         moved = float(roots @ np.abs(x.flat() - self.x.flat()))
@@ -80,41 +81,43 @@ def rounding(info: DataInfo, *, exact: bool = False) -> float:
     ----------
     info : DataInfo
     exact : bool
-        Whether the matrix of rows in single precision was summed in double.
+        Whether the matrix was summed in double precision although the rows are in single precision.
     """
     if info.single and not exact:
         return 4.0 * float(np.finfo(np.float32).eps)
     terms = info.n_rows if info.sparse else info.n_rows / MIN_HESSIAN_BUFFER_ROWS
-    unit = float(np.finfo(np.float64).eps) * (ROUNDED + math.sqrt(terms))  # roundings differ in sign
+    unit = float(np.finfo(np.float64).eps) * (
+        BASE_ROUNDING_UNITS + math.sqrt(terms)
+    )  # rounding errors have random signs
     if not info.sparse:
         return unit
     return unit * (1.0 + min(float(np.max(np.abs(info.center) / info.scale, initial=0.0)), MAX_MEAN_TO_DEVIATION) ** 2)
 
 
 def solve_quadratic(
-    problem: Problem, info: DataInfo, model: Quadratic, x: Iterate
+    problem: Problem, info: DataInfo, model: QuadraticModel, x: Iterate
 ) -> tuple[Iterate, Evaluation, Progress]:
-    """Solve a quadratic loss to the tolerance, without another look at the data.
+    """Solve a quadratic loss to the tolerance, from the Gram matrix alone.
 
     Parameters
     ----------
     problem : Problem
     info : DataInfo
-    model : Quadratic
+    model : QuadraticModel
     x : Iterate
-        Where to start.
+        Start of the descent.
 
     Returns
     -------
     x : Iterate
     at : Evaluation
-        At the solution.
+        Evaluation at the solution, from the model.
     progress : Progress
-        Its certificate allows for rounding.
+        Its certificate includes the rounding of the Gram matrix.
     """
     scale = np.sqrt(max(info.reference.objective, 1e-300))
     at = model.evaluation(x)
-    for accuracy in ACCURACIES:
+    for accuracy in DESCENT_ACCURACIES:
         gradient = np.concatenate([at.gradient, at.intercept_gradient])
         d, _ = newton_step(info.penalty, model.hessian, gradient, x.flat(), accuracy * scale)
         x = x.plus(d)
@@ -125,33 +128,30 @@ def solve_quadratic(
     return x, at, replace(progress, certificate=evaluation.widened(progress.certificate, *model.doubt(x), info))
 
 
-def refined(
-    problem: Problem, info: DataInfo, model: Quadratic, x: Iterate,
+def solve_and_refine(
+    problem: Problem, info: DataInfo, model: QuadraticModel, x: Iterate,
     look: Callable[[DataInfo, Iterate], Evaluation] | None = None,
 ) -> tuple[Iterate, Progress, int]:  # fmt: skip
-    """Solve a quadratic loss to the tolerance; where rounding leaves doubt, look at the rows.
+    """Solve a quadratic loss to the tolerance, with iterative refinement if the Gram matrix is not accurate enough.
 
     Parameters
     ----------
-    problem : Problem
-    info : DataInfo
-    model : Quadratic
-    x : Iterate
-        Where to start.
+    problem, info, model, x
+        See `solve_quadratic`.
     look : callable, optional
-        Evaluates a point on the rows.
+        Evaluates a point on the rows. None means no refinement.
 
     Returns
     -------
     x : Iterate
-        The best point that was found.
+        The best point.
     progress : Progress
     looks : int
-        How often the rows were looked at.
+        Number of evaluations on the rows.
     """
     x, _, progress = solve_quadratic(problem, info, model, x)
     best, looks = (x, progress), 0
-    while look is not None and looks < ROUNDS and not best[1].certificate.satisfied:
+    while look is not None and looks < MAX_ROW_EVALUATIONS and not best[1].certificate.satisfied:
         looks += 1
         model = replace(model, x=x, at=look(info, x))
         seen = evaluation.progress(problem, info, x, model.at)

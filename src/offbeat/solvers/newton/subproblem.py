@@ -1,4 +1,4 @@
-"""The model that Newton's method minimises at each step: a quadratic plus the penalty."""
+"""The subproblem of a Newton step: minimise a quadratic model of the loss plus the penalty."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import numpy as np
 from offbeat.kernels.arguments import PenaltyScaling, SweepLimits
 from offbeat.problem import Floats, Separable
 
-LARGE = 256  # unknowns from which SciPy's Cholesky gains more than loading SciPy's linear algebra takes
-MAX_SWEEPS = 10_000
-SINGULAR = 1e-13  # smallest pivot, relative to the largest, that is not taken for rounding
-STIFFEST = 1e300  # curvature of a penalty: beyond it a coefficient is 0 to rounding, and its square overflows
+MIN_UNKNOWNS_FOR_SCIPY = 256  # with fewer, SciPy's faster Cholesky does not make up for the import of scipy.linalg
+MAX_SWEEPS = 10_000  # of coordinate descent
+MIN_RELATIVE_PIVOT = 1e-13  # squared pivot over the largest; below, the matrix counts as singular
+MAX_PENALTY_CURVATURE = 1e300  # above, the coefficient is 0 to rounding, and squares would overflow
 
 
 def newton_step(
@@ -24,10 +24,10 @@ def newton_step(
     Parameters
     ----------
     penalty : Separable
-        Of the first coordinates; the last ones are intercepts.
+        Penalty of the first coordinates; the last ones are intercepts.
     hessian : ndarray, shape (m, m)
     gradient : ndarray, shape (m,)
-        Of the loss alone.
+        Gradient of the loss alone.
     x : ndarray, shape (m,)
         Coefficients and intercepts.
     accuracy : float
@@ -41,11 +41,11 @@ def newton_step(
     """
     k = len(penalty.factor)
     if penalty.smooth:
-        bend = np.zeros(len(x))
-        bend[:k] = np.minimum(penalty.curvature(), STIFFEST)
-        slope = gradient + bend * x
-        d = _cholesky_step(hessian, bend, slope)
-        return d, float(slope @ d) + 0.5 * float(d @ (bend * d))
+        curvature = np.zeros(len(x))
+        curvature[:k] = np.minimum(penalty.curvature(), MAX_PENALTY_CURVATURE)
+        slope = gradient + curvature * x
+        d = _cholesky_step(hessian, curvature, slope)
+        return d, float(slope @ d) + 0.5 * float(d @ (curvature * d))
     from offbeat.kernels import gram
 
     new = x.copy()
@@ -58,43 +58,43 @@ def newton_step(
 
 
 def _jitter(hessian: Floats) -> float:
-    """Return a diagonal shift that rounding needs when columns are collinear."""
+    """Return a diagonal shift that keeps the matrix definite despite rounding, when columns are collinear."""
     return 1e-13 * float(np.max(np.diag(hessian), initial=0.0))
 
 
-def _cholesky_step(hessian: Floats, bend: Floats, slope: Floats) -> Floats:
-    """Solve ``(H + diag(bend)) d = -slope``; the shortest ``d`` when the matrix is singular to rounding."""
-    unit = _units(hessian, bend)
+def _cholesky_step(hessian: Floats, curvature: Floats, slope: Floats) -> Floats:
+    """Solve ``(H + diag(curvature)) d = -slope``. If the matrix is singular to rounding, ``d`` has the least norm."""
+    unit = _scaling_units(hessian, curvature)
     matrix = hessian * unit
     matrix *= unit[:, None]
-    np.einsum("ii->i", matrix)[:] += bend * unit * unit
-    d = _solved(matrix, -slope * unit)
+    np.einsum("ii->i", matrix)[:] += curvature * unit * unit
+    d = _solve(matrix, -slope * unit)
     d *= unit
     return d
 
 
-def _units(hessian: Floats, bend: Floats) -> Floats:
-    """Return units of the unknowns in which no penalty is far above the others and the loss: powers of two.
+def _scaling_units(hessian: Floats, curvature: Floats) -> Floats:
+    """Return units of the unknowns, powers of two, that bring the curvatures of the penalties near that of the loss.
 
-    A ridge on a column in tiny units is huge in internal coordinates. What is small next to it is not singular. The
-    loss has no part in this beyond its largest curvature: a column whose own curvature is rounding must stay small.
+    A ridge on a column in tiny units is huge in internal coordinates, and the other columns would seem singular next to
+    it. The loss enters with its largest curvature only: a column whose own curvature is rounding must not be scaled up.
     """
     level = float(np.max(np.diag(hessian), initial=0.0))
     if not math.isfinite(level):
-        return np.ones(len(bend))
-    whole = bend + level
-    lowest = float(np.min(whole, initial=STIFFEST, where=whole > 0.0))
+        return np.ones(len(curvature))
+    whole = curvature + level
+    lowest = float(np.min(whole, initial=MAX_PENALTY_CURVATURE, where=whole > 0.0))
     exponent = np.rint(0.5 * np.log2(np.maximum(whole, lowest) / lowest))
     return np.exp2(-exponent)
 
 
-def _solved(matrix: Floats, right: Floats) -> Floats:
-    """Solve a symmetric system; the least-norm solution when the matrix is singular to rounding."""
+def _solve(matrix: Floats, right: Floats) -> Floats:
+    """Solve a symmetric system. If the matrix is singular to rounding, return the least-norm solution."""
     factor = _cholesky(matrix)
     pivots = np.einsum("ii->i", factor) ** 2
-    if not pivots.min() > SINGULAR * pivots.max():
-        return _shortest(matrix, right)
-    if len(matrix) >= LARGE:
+    if not pivots.min() > MIN_RELATIVE_PIVOT * pivots.max():
+        return _least_norm(matrix, right)
+    if len(matrix) >= MIN_UNKNOWNS_FOR_SCIPY:
         from scipy.linalg.lapack import dpotrs
 
         d: Floats = dpotrs(factor, right, lower=1)[0]
@@ -106,8 +106,8 @@ def _solved(matrix: Floats, right: Floats) -> Floats:
 
 
 def _cholesky(matrix: Floats) -> Floats:
-    """Return the lower triangle, with zeros on the diagonal when the matrix is not positive definite."""
-    if len(matrix) >= LARGE:
+    """Return the lower Cholesky factor, or zeros if the matrix is not positive definite."""
+    if len(matrix) >= MIN_UNKNOWNS_FOR_SCIPY:
         from scipy.linalg.lapack import dpotrf
 
         found, failed = dpotrf(matrix, lower=1)
@@ -118,11 +118,11 @@ def _cholesky(matrix: Floats) -> Floats:
     return factor
 
 
-def _shortest(matrix: Floats, right: Floats) -> Floats:
-    """Return the least-norm solution: collinear columns share what they explain, and repeated fits agree."""
+def _least_norm(matrix: Floats, right: Floats) -> Floats:
+    """Return the least-norm solution. Collinear columns get equal shares, so repeated fits agree."""
     if not np.all(np.isfinite(matrix)):
-        return right  # the next evaluation turns the step down, or makes what it can of the gradient
+        return right  # the next evaluation rejects the step
     values, vectors = np.linalg.eigh(matrix)
-    kept = values > SINGULAR * max(float(values[-1]), 0.0)
+    kept = values > MIN_RELATIVE_PIVOT * max(float(values[-1]), 0.0)
     d: Floats = vectors[:, kept] @ ((vectors[:, kept].T @ right) / values[kept])
     return d

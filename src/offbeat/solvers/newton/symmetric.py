@@ -1,4 +1,4 @@
-"""Symmetric matrices as their upper triangles: what travels of a Hessian."""
+"""Symmetric matrices packed as upper triangles, for contributions that hold a Hessian."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from offbeat.problem import Floats
 
 @lru_cache(maxsize=8)
 def _upper(size: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return the places of the upper triangle."""
+    """Return the indices of the upper triangle."""
     rows, columns = np.triu_indices(size)
     return rows, columns
 
