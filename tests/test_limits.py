@@ -172,7 +172,7 @@ def test_descents_look_whether_they_are_cancelled() -> None:
         return 8.0, 1.0, at_once
 
     with pytest.raises(Cancelled):
-        column_models._in_turns(Task, descend, 1e6, 1000, (0.25, 1e-9))  # type: ignore[arg-type]
+        column_models._sweep_with_checks(Task, descend, 1e6, 1000, (0.25, 1e-9))  # type: ignore[arg-type]
     assert turns == [(100, 0.25, 1e-9), (100, 0.0, 2.0), (100, 0.0, 2.0)]
 
 
@@ -180,11 +180,11 @@ def test_time_and_interrupts_stop_a_step_in_the_middle(monkeypatch: pytest.Monke
     """The wish to stop comes up within a step; the fit ends with the point before it."""
     from offbeat.solvers.lasso import column_models
 
-    monkeypatch.setattr(column_models, "AT_ONCE", 1.0)
-    monkeypatch.setattr(column_models, "FEWEST", 2)
+    monkeypatch.setattr(column_models, "MULTIPLICATIONS_PER_CHECK", 1.0)
+    monkeypatch.setattr(column_models, "MIN_SWEEPS_PER_CHECK", 2)
     monkeypatch.setattr(column_models, "gram_pays", lambda task: False)
     seen = []
-    original = column_models._in_turns
+    original = column_models._sweep_with_checks
 
     def turns(task: Any, descend: Any, *rest: Any) -> Any:
         def counted(*arguments: Any) -> Any:
@@ -195,7 +195,7 @@ def test_time_and_interrupts_stop_a_step_in_the_middle(monkeypatch: pytest.Monke
 
         return original(task, counted, *rest)
 
-    monkeypatch.setattr(column_models, "_in_turns", turns)
+    monkeypatch.setattr(column_models, "_sweep_with_checks", turns)
     problem = Problem(losses.Squared(), penalties.L1(1e-5))
     with pytest.warns(ConvergenceWarning, match="interrupted"):
         solution = solve(

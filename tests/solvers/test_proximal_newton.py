@@ -20,7 +20,7 @@ from offbeat.fit import choice
 from offbeat.fit.paths import lambda_max
 from offbeat.fit.solution import Solution
 from offbeat.solvers.lasso import column_models, column_store, row_sample
-from offbeat.solvers.lasso.working_set import Local
+from offbeat.solvers.lasso.working_set import WorkingSetLocal
 
 LOSSES = [losses.Squared(), losses.Logistic(), losses.Poisson(), losses.SquaredHinge(), losses.Huber()]
 
@@ -240,7 +240,7 @@ def test_what_a_shard_held_can_be_lost() -> None:
         local, (state, query) = step.local, solver.global_step(problem, state, board)
     held = solver.local_step(problem, shards[0], local, query).payload
     lost = solver.local_step(problem, shards[0], solver.init_local(problem, shards[0], held), query).payload
-    assert isinstance(local, Local)
+    assert isinstance(local, WorkingSetLocal)
     assert_allclose(held[0], lost[0], rtol=1e-6)
 
 
@@ -251,9 +251,9 @@ def test_a_start_from_a_sample_of_the_rows_changes_nothing(monkeypatch: pytest.M
     extras = {"sample_weight": rng.integers(0, 3, 600).astype(float), "offset": 0.1 * rng.standard_normal(600)}
     for loss in (losses.Squared(), losses.Logistic(), losses.Poisson()):
         problem, y = Problem(loss, penalties.L1(0.01)), target(loss, z)
-        monkeypatch.setattr(row_sample, "LEAST_ROWS", 10_000)
+        monkeypatch.setattr(row_sample, "MIN_SAMPLE_ROWS", 10_000)
         all_rows = fit(problem, container(X), y, **extras)
-        monkeypatch.setattr(row_sample, "LEAST_ROWS", 16)
+        monkeypatch.setattr(row_sample, "MIN_SAMPLE_ROWS", 16)
         solution = fit(problem, container(X), y, **extras)
         assert solution.status == "converged"
         assert_allclose(solution.certificate.primal, all_rows.certificate.primal, rtol=1e-9)
@@ -264,14 +264,14 @@ def test_rows_of_a_sample_are_rows_of_the_shard() -> None:
 
     X, y = words(n=20_000, k=30)
     shard = as_dataset(X, y, offset=2.0 * y).shards(2)[1]
-    few = row_sample.sampled(shard)
+    few = row_sample.sample_rows(shard)
     assert few is not None
     assert 4096 <= few.n_rows < shard.n_rows
     at = {value: i for i, value in enumerate(shard.y)}
     rows = np.array([at[value] for value in few.y])
     assert_array_equal(few.rows().toarray(), shard.rows().toarray()[rows])
     assert_array_equal(few.offset, 2.0 * few.y)
-    assert row_sample.sampled(as_dataset(X[:100], y[:100]).shards(1)[0]) is None
+    assert row_sample.sample_rows(as_dataset(X[:100], y[:100]).shards(1)[0]) is None
 
 
 def test_only_wanted_columns_are_fetched() -> None:
@@ -280,7 +280,7 @@ def test_only_wanted_columns_are_fetched() -> None:
 
     X, y = words()
     shard = as_dataset(X, y).shards(1)[0]
-    about = column_store.facts(shard, Workspace(), np.zeros(400))
+    about = column_store.column_statistics(shard, Workspace(), np.zeros(400))
     wanted = np.array([5, 17, 399])
     store = column_store.fetch(shard, Workspace(), about, wanted, np.array([2, 17]), np.zeros(400))
     starts, ends, rows, data = store.columns

@@ -1,5 +1,6 @@
-"""Coordinate descent on columns: penalties that leave few columns.
+"""Proximal Newton with working sets: penalties that leave most coefficients at zero, many columns.
 
-Reading order: `proximal_newton` (the hub's side), `working_set` (the shard's side), `column_models` and
-`residual_steps` (two ways to minimise over columns), `column_store`, `row_sample` (a start), `paths`.
+Reading order: `proximal_newton` (the solver), `working_set` (a shard's step), `column_models` (quadratic models over a
+working set), `residual_steps` (many models in one round), `column_store` (columns in memory), `row_sample` (a start),
+`paths` (many strengths of the penalty).
 """

@@ -1,9 +1,10 @@
-"""Quadratic models of the loss over a working set, and their minima: by residuals, or by the Gram matrix.
+"""Quadratic models of the loss over a working set. Coordinate descent minimises them, in one of two forms.
 
-A sweep by residuals reads every column in the working set; a sweep by the Gram matrix reads none, but the matrix must
-be made, which pays where many sweeps follow. A matrix may be older than the point: the slopes never are.
+With residuals, a sweep reads every column of the working set. With the Gram matrix, a sweep reads no column, but the
+matrix must be computed first, which pays if many sweeps follow. The matrix may belong to an earlier point; the gradient
+belongs to the current one.
 
-Columns are about their centre where the data is dense, about zero where it is sparse.
+Columns are centred if the data is dense, and uncentred if it is sparse.
 """
 
 from __future__ import annotations
@@ -21,24 +22,25 @@ from offbeat.data.source import CSR
 from offbeat.kernels.arguments import ColumnModel, Columns, PenaltyScaling, SweepLimits, Sweeps
 from offbeat.problem import Floats, Problem
 
-SWEEPS = 1000
-GRAM_SWEEPS = 20_000
-BURST = 20  # sweeps between two exact solutions
-BURSTS = 50
-EXACT = 1000  # coefficients at most, for an exact solution
-JITTER = 1e-12  # of the diagonal, that rounding needs where columns are dependent
-AT_ONCE = 1e8  # multiplications between looks at the wish to stop
-FEWEST = 20  # sweeps between them: each time, all columns are swept first
-LARGEST = 2048  # columns of a Gram matrix
-WORTH = 12.0  # sweeps by residuals that making one may cost
-DENSE_COLUMNS = 800  # of a Gram matrix of dense columns, which costs a twentieth of a sweep a column
-TRIFLE = 2e8  # multiplications that always pay
-LEAST = 1e-12  # of a column's square, that its curvature about its mean has
-CHUNK = 2048  # dense rows to weight at once
+DAMPING_RANGE = (1e-12, 1.0)  # of the least curvature of a row, over the bound of the loss's second derivative
+MAX_SWEEPS = 1000  # by residuals
+MAX_GRAM_SWEEPS = 20_000  # by the Gram matrix, if no exact solution is possible
+MIN_SWEEPS_PER_SOLVE = 20  # between two exact solutions
+MAX_EXACT_SOLVES = 50
+MAX_EXACT_COEFFICIENTS = 1000  # nonzero coefficients of an exact solution
+RELATIVE_JITTER = 1e-12  # added to the diagonal, in case columns are linearly dependent
+MULTIPLICATIONS_PER_CHECK = 1e8  # between two checks for cancellation
+MIN_SWEEPS_PER_CHECK = 20  # between two checks: each group of sweeps begins with one over all columns
+MAX_GRAM_COLUMNS = 2048
+MAX_GRAM_COST = 12.0  # of the Gram matrix of sparse columns, in sweeps by residuals
+MAX_DENSE_GRAM_COLUMNS = 800  # each dense column costs a twentieth of a sweep
+MAX_CHEAP_MULTIPLICATIONS = 2e8  # a Gram matrix with no more is always computed
+MIN_RELATIVE_CURVATURE = 1e-12  # of a centred column, over the mean of its squares
+CHUNK_ROWS = 2048  # dense rows that are weighted at a time
 
 
-class Task(NamedTuple):
-    """A working set: its columns, their centre and penalty, the rows, and how many entries the columns have."""
+class WorkingSetProblem(NamedTuple):
+    """A problem restricted to a working set: its columns, their centre and penalty, the rows, their stored entries."""
 
     problem: Problem
     shard: Shard
@@ -61,17 +63,17 @@ class Task(NamedTuple):
 
     @property
     def constant(self) -> bool:
-        """Whether the curvature of every row is one."""
+        """Whether the curvature of every row is 1."""
         return bool(self.problem.loss.quadratic) and not self.shard.weight.size
 
     @property
     def origin(self) -> Floats:
-        """What has to be taken from columns to have them about their centre."""
+        """The values to subtract from the columns in use to centre them: 0 for dense columns, which are centred."""
         return self.center if self.shard.source.sparse else np.zeros_like(self.center)
 
 
-class Gram(NamedTuple):
-    """Second derivatives of the mean loss over some columns, intercept eliminated; means of ``h x``, and of ``h``."""
+class GramMatrix(NamedTuple):
+    """Hessian of the mean loss over some columns, with the intercept eliminated; means of ``h x`` and of ``h``."""
 
     columns: NDArray[np.int64]
     matrix: Floats
@@ -79,35 +81,38 @@ class Gram(NamedTuple):
     mass: float
 
 
-class Slopes(NamedTuple):
-    """Derivatives of the mean loss in the coefficients of the working set, about their centre, and in the intercept."""
+class WorkingSetGradient(NamedTuple):
+    """Gradient of the mean loss for the centred columns of the working set, and for the intercept."""
 
     columns: Floats
     intercept: float
 
 
-class Step(NamedTuple):
-    """What minimises a model: changes of coefficients and intercept (about the centre), first and last sweep's move."""
+class WorkingSetStep(NamedTuple):
+    """Step to the minimum of a model: changes of coefficients and of the intercept; largest move of the first sweep."""
 
     d: Floats
     b: float
     first: float
 
 
-def gram_pays(task: Task) -> bool:
-    """Whether a Gram matrix costs less than the sweeps that it saves."""
+def gram_pays(task: WorkingSetProblem) -> bool:
+    """Whether the Gram matrix costs less than the sweeps that it saves."""
     m, n = task.columns.size, task.shard.n_rows
-    if m > LARGEST:
+    if m > MAX_GRAM_COLUMNS:
         return False
     if not task.shard.source.sparse:
-        return m <= DENSE_COLUMNS or m * m * n <= TRIFLE
-    return 0.65 * task.stored * task.stored / n <= WORTH * 2.0 * task.stored and m * m <= WORTH * task.stored
+        return m <= MAX_DENSE_GRAM_COLUMNS or m * m * n <= MAX_CHEAP_MULTIPLICATIONS
+    return (
+        0.65 * task.stored * task.stored / n <= MAX_GRAM_COST * 2.0 * task.stored
+        and m * m <= MAX_GRAM_COST * task.stored
+    )
 
 
-def make_gram(task: Task, h: Floats, old: Gram | None = None) -> Gram:
+def make_gram(task: WorkingSetProblem, h: Floats, old: GramMatrix | None = None) -> GramMatrix:
     """Return the Gram matrix with curvatures ``h`` of the rows.
 
-    ``old`` is that of the first columns at the same curvatures: only the rest is made.
+    ``old`` is the matrix of the first columns at the same curvatures. Only the other entries are computed.
     """
     from offbeat.kernels import gram
 
@@ -118,7 +123,7 @@ def make_gram(task: Task, h: Floats, old: Gram | None = None) -> Gram:
     first = task.shard.start
 
     def added(part: Shard) -> tuple[Floats, Floats]:
-        return _added(task, part, h[part.start - first : part.stop - first], place, known)
+        return _gram_sums(task, part, h[part.start - first : part.stop - first], place, known)
 
     made = map_on_threads(added, task.shard)
     matrix, sums = made[0]
@@ -131,12 +136,16 @@ def make_gram(task: Task, h: Floats, old: Gram | None = None) -> Gram:
     squares = np.diag(matrix).copy()
     gram.finish(matrix, known, sums, mass, float(n))
     diagonal = np.einsum("ii->i", matrix)[known:]
-    np.maximum(diagonal, np.where(squares[known:] > 0.0, LEAST * squares[known:] / n, 1e-100), out=diagonal)
-    return Gram(task.columns, matrix, sums / n, mass / n)
+    np.maximum(
+        diagonal, np.where(squares[known:] > 0.0, MIN_RELATIVE_CURVATURE * squares[known:] / n, 1e-100), out=diagonal
+    )
+    return GramMatrix(task.columns, matrix, sums / n, mass / n)
 
 
-def _added(task: Task, shard: Shard, h: Floats, place: NDArray[np.int32], known: int) -> tuple[Floats, Floats]:
-    """Return the sums of some rows: the matrix but for its known rows, and ``sum h x``."""
+def _gram_sums(
+    task: WorkingSetProblem, shard: Shard, h: Floats, place: NDArray[np.int32], known: int
+) -> tuple[Floats, Floats]:
+    """Return sums over some rows: the matrix except for its known rows, and ``sum h x``."""
     from offbeat.kernels import gram
 
     m, row = task.columns.size, 0
@@ -151,35 +160,44 @@ def _added(task: Task, shard: Shard, h: Floats, place: NDArray[np.int32], known:
     return matrix, sums
 
 
-def _add_dense(task: Task, block: Any, h: Floats, known: int, into: tuple[Floats, Floats]) -> None:
+def _add_dense(task: WorkingSetProblem, block: Any, h: Floats, known: int, into: tuple[Floats, Floats]) -> None:
+    """Add the sums of a block of dense rows to ``into``."""
     matrix, sums = into
-    for a in range(0, len(block), CHUNK):
-        part = block[a : a + CHUNK, task.columns].astype(np.float64) - task.center
-        weighted = part[:, known:] * h[a : a + CHUNK, None]
+    for a in range(0, len(block), CHUNK_ROWS):
+        part = block[a : a + CHUNK_ROWS, task.columns].astype(np.float64) - task.center
+        weighted = part[:, known:] * h[a : a + CHUNK_ROWS, None]
         matrix[known:] += weighted.T @ part
         sums[known:] += weighted.sum(axis=0)
 
 
-def by_gram(
-    task: Task, w: Floats, slopes: Slopes, made: Gram, limits: tuple[float, float], *, exact: bool = False
-) -> Step:
-    """Return the step to the minimum of the model with this Gram matrix."""
+def step_by_gram(
+    task: WorkingSetProblem,
+    w: Floats,
+    slopes: WorkingSetGradient,
+    made: GramMatrix,
+    limits: tuple[float, float],
+    *,
+    exact: bool = False,
+) -> WorkingSetStep:
+    """Return the step to the minimum of the model with a given Gram matrix."""
     new, slope, begin = w.copy(), slopes.columns.copy(), 0.0
     if made.mass > 0.0:
         begin = -slopes.intercept / made.mass
         slope += slopes.intercept * task.origin + begin * made.means
-    first = _solved(task, made.matrix, slope, new, limits, exact=exact)
+    first = _minimise(task, made.matrix, slope, new, limits, exact=exact)
     d, shift = new - w, begin
     if made.mass > 0.0:
         shift += float(task.origin @ d) - float(made.means @ d) / made.mass
-    return Step(d, shift, max(first, abs(begin) * math.sqrt(made.mass)))
+    return WorkingSetStep(d, shift, max(first, abs(begin) * math.sqrt(made.mass)))
 
 
-def _solved(task: Task, matrix: Floats, slope: Floats, w: Floats, limits: tuple[float, float], *, exact: bool) -> float:
-    """Bring ``w`` to the minimum and ``slope`` along; return the largest move of the first sweep.
+def _minimise(
+    task: WorkingSetProblem, matrix: Floats, slope: Floats, w: Floats, limits: tuple[float, float], *, exact: bool
+) -> float:
+    """Minimise the model over ``w``, in place, and update ``slope``. Return the largest move of the first sweep.
 
-    Coordinate descent finds which coefficients are away from zero, and creeps where columns are nearly dependent; an
-    exact solution for those coefficients does not: it follows where descent has not settled, or in any case.
+    Coordinate descent finds the nonzero coefficients, but converges slowly if columns are nearly dependent. So an exact
+    solution for these coefficients follows if descent has not converged, or always if ``exact``.
     """
     from offbeat.kernels import gram
 
@@ -189,39 +207,36 @@ def _solved(task: Task, matrix: Floats, slope: Floats, w: Floats, limits: tuple[
         sweeps: Sweeps = gram.descend(task.rule, matrix, slope, w, task.scaling, limits)
         return sweeps
 
-    burst = max(BURST, 2 * int(np.count_nonzero(w)))  # as long as an exact solution takes
+    burst = max(MIN_SWEEPS_PER_SOLVE, 2 * int(np.count_nonzero(w)))  # about the cost of an exact solution
     first, last, used = descend(SweepLimits(burst, share, least))
     goal = max(share * first, least)
-    for _ in range(BURSTS):
+    for _ in range(MAX_EXACT_SOLVES):
         if task.shard.cancelled():
             raise Cancelled
         if not exact and (used < burst or last <= goal):
             break
-        if not _jumped(task, matrix, slope, w):
-            _in_turns(task, descend, float(w.size) ** 2, GRAM_SWEEPS, (0.0, goal))
+        if not _solve_active(task, matrix, slope, w):
+            _sweep_with_checks(task, descend, float(w.size) ** 2, MAX_GRAM_SWEEPS, (0.0, goal))
             break
-        burst = max(BURST, 2 * int(np.count_nonzero(w)))
+        burst = max(MIN_SWEEPS_PER_SOLVE, 2 * int(np.count_nonzero(w)))
         start, last, used = descend(SweepLimits(burst, 0.0, goal))
         exact = exact and start > goal
     return float(first)
 
 
-def _jumped(task: Task, matrix: Floats, slope: Floats, w: Floats) -> bool:
-    """Solve for the coefficients that are not zero, as far as none changes its sign; return whether that was possible.
-
-    Where one would, all go as far as the first that does.
-    """
+def _solve_active(task: WorkingSetProblem, matrix: Floats, slope: Floats, w: Floats) -> bool:
+    """Solve for the nonzero coefficients, up to the first change of a sign. Return whether this was possible."""
     from offbeat.kernels import gram, separable
 
     active = np.flatnonzero(w)
-    if not 0 < active.size <= EXACT:
+    if not 0 < active.size <= MAX_EXACT_COEFFICIENTS:
         return active.size == 0
     some, scaling = w[active], PenaltyScaling(task.scaling.factor[active], task.scaling.weight[active])
-    slopes, bends = np.empty(active.size), np.empty(active.size)
-    if not gram.smooth_part(task.rule, some, scaling, slopes, bends):
+    slopes, curvatures = np.empty(active.size), np.empty(active.size)
+    if not gram.smooth_part(task.rule, some, scaling, slopes, curvatures):
         return False
     part = matrix[np.ix_(active, active)]
-    part[np.diag_indices(active.size)] += bends + JITTER * np.diag(part)
+    part[np.diag_indices(active.size)] += curvatures + RELATIVE_JITTER * np.diag(part)
     d = np.linalg.solve(part, -(slope[active] + slopes))
     crossing = np.flatnonzero((some + d) * some <= 0.0)
     length = 1.0
@@ -238,14 +253,15 @@ def _jumped(task: Task, matrix: Floats, slope: Floats, w: Floats) -> bool:
     return True
 
 
-def by_residuals(
-    task: Task, at_hand: tuple[Columns, NDArray[np.int64]], w: Floats, rows: tuple[Floats, Floats, Floats],
+def step_by_residuals(
+    task: WorkingSetProblem, at_hand: tuple[Columns, NDArray[np.int64]], w: Floats, rows: tuple[Floats, Floats, Floats],
     limits: tuple[float, float], most: float = math.inf,
-) -> tuple[Step, int]:  # fmt: skip
-    """Return the step to the minimum of a model, and the number of sweeps, ``most`` or one at most.
+) -> tuple[WorkingSetStep, int]:  # fmt: skip
+    """Return the step to the minimum of a model, and the number of sweeps.
 
-    ``at_hand`` are fetched columns and which of them the working set is; ``rows`` are the first two derivatives of the
-    loss of each row and scratch memory for curvature times value of each entry.
+    ``at_hand`` are stored columns, and the places of the working set among them. ``rows`` are the first two derivatives
+    of the loss of each row, and scratch memory for curvature times value of each entry. ``most`` bounds the sweeps; one
+    sweep is always made.
     """
     from offbeat.kernels import coordinate
 
@@ -267,22 +283,23 @@ def by_residuals(
         )
         return sweeps
 
-    first, sweeps = _in_turns(task, descend, task.stored, int(min(max(most, 1.0), SWEEPS)), limits)
-    return Step(new - w, shift, max(first, abs(begin) * math.sqrt(mass / n))), sweeps
+    first, sweeps = _sweep_with_checks(task, descend, task.stored, int(min(max(most, 1.0), MAX_SWEEPS)), limits)
+    return WorkingSetStep(new - w, shift, max(first, abs(begin) * math.sqrt(mass / n))), sweeps
 
 
-def _in_turns(
-    task: Task, descend: Callable[[SweepLimits], Sweeps], size: float, most: int, limits: tuple[float, float]
-) -> tuple[float, int]:
-    """Sweep until the descent settles, and look from time to time whether the fit is cancelled.
+def _sweep_with_checks(
+    task: WorkingSetProblem, descend: Callable[[SweepLimits], Sweeps], size: float, most: int,
+    limits: tuple[float, float],
+) -> tuple[float, int]:  # fmt: skip
+    """Sweep until the descent converges. Check from time to time whether the fit is cancelled.
 
-    ``descend`` takes the limits of some of the sweeps; each sweep takes about ``size`` multiplications.
+    ``descend`` takes the limits of some of the sweeps. A sweep takes about ``size`` multiplications.
 
     Raises
     ------
     Cancelled
     """
-    at_once = int(max(FEWEST, AT_ONCE / max(size, 1.0)))
+    at_once = int(max(MIN_SWEEPS_PER_CHECK, MULTIPLICATIONS_PER_CHECK / max(size, 1.0)))
     share, least = limits
     first, _, sweeps = descend(SweepLimits(min(at_once, most), share, least))
     used = sweeps

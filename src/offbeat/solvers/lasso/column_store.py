@@ -1,7 +1,7 @@
-"""Some columns of a shard, compressed by column: what coordinate descent on residuals works on.
+"""Some columns of a shard, stored by column, for coordinate descent on residuals.
 
-Data comes by rows. Only the columns that a method works on are turned, and more are fetched when it wants more: far
-fewer than all of them where a penalty keeps most coefficients at zero.
+Data is stored by row. Only the columns of working sets are copied, and more when they are needed. If the penalty keeps
+most coefficients at zero, these are few.
 """
 
 from __future__ import annotations
@@ -16,34 +16,34 @@ from offbeat.data.source import CSR
 from offbeat.kernels.arguments import Columns
 from offbeat.problem import Floats
 
-GENEROUS = 2.0  # times the entries that are wanted, that are fetched ahead
-SOME_ROWS = 16_384  # that facts are taken from
-NOWHERE = np.empty(0, np.int32)
+PREFETCH_RATIO = 2.0  # entries that are copied, over those that are wanted
+STATISTICS_ROWS = 16_384  # sampled for the statistics of columns
+NO_ROWS = np.empty(0, np.int32)
 
 
-class Facts(NamedTuple):
-    """Of each column, from a sample of the rows: entries stored, and the mean weighted square about the centre."""
+class ColumnStatistics(NamedTuple):
+    """Statistics of each column, from a sample: stored entries, and weighted mean square about the centre."""
 
     counts: Floats
     squares: Floats
 
 
-class Store(NamedTuple):
-    """Columns at hand: ``place`` says where each column of the shard is, -1 if it is not there.
+class ColumnStore(NamedTuple):
+    """Stored columns. ``place`` is the place of each column of the shard, or -1 if it is not stored.
 
-    ``columns`` is what kernels take. Dense columns are centred, sparse ones are not.
+    ``columns`` are arguments of the kernels. Dense columns are centred, sparse ones are not.
     """
 
     place: NDArray[np.int32]
     columns: Columns
 
 
-def facts(shard: Shard, workspace: Workspace, center: Floats) -> Facts:
-    """Return the facts about the columns; a column that the sample misses is taken to be in one row of as many."""
+def column_statistics(shard: Shard, workspace: Workspace, center: Floats) -> ColumnStatistics:
+    """Return the statistics of the columns. A column without entries in the sample counts as half an entry."""
     from offbeat.kernels import coordinate
 
     counts, squares, row, seen = np.zeros(center.size), np.zeros(center.size), 0, 0
-    fraction = min(1.0, SOME_ROWS / shard.n_rows)
+    fraction = min(1.0, STATISTICS_ROWS / shard.n_rows)
     for block, targets, ranges in shard.blocks(fraction, workspace):
         seen += int((ranges[:, 1] - ranges[:, 0]).sum())
         if isinstance(block, CSR):
@@ -55,23 +55,23 @@ def facts(shard: Shard, workspace: Workspace, center: Floats) -> Facts:
             squares += np.einsum("ij,ij->j", part, part * weight[:, None] if weight.size else part)
             row += len(part)
     if not shard.source.sparse:
-        return Facts(np.full(center.size, float(shard.n_rows)), squares / seen)
+        return ColumnStatistics(np.full(center.size, float(shard.n_rows)), squares / seen)
     typical = float(squares.sum()) / max(float(counts.sum()), 1.0)
-    return Facts(np.maximum(counts, 0.5) * (shard.n_rows / seen), np.maximum(squares, typical) / seen)
+    return ColumnStatistics(np.maximum(counts, 0.5) * (shard.n_rows / seen), np.maximum(squares, typical) / seen)
 
 
 def fetch(
-    shard: Shard, workspace: Workspace, about: Facts, wanted: NDArray[np.int64], ranked: NDArray[np.int64],
+    shard: Shard, workspace: Workspace, about: ColumnStatistics, wanted: NDArray[np.int64], ranked: NDArray[np.int64],
     center: Floats,
-) -> Store:  # fmt: skip
-    """Return a store with the wanted columns, and others in the order of ``ranked`` in case they are wanted later."""
+) -> ColumnStore:  # fmt: skip
+    """Return a store with the wanted columns, and others in the order of ``ranked``, which may be needed later."""
     ahead = ranked[~np.isin(ranked, wanted)]
-    room = (GENEROUS - 1.0) * float(about.counts[wanted].sum())
+    room = (PREFETCH_RATIO - 1.0) * float(about.counts[wanted].sum())
     columns = np.sort(np.concatenate([wanted, ahead[np.cumsum(about.counts[ahead]) <= room]]))
     place = np.full(center.size, -1, np.int32)
     place[columns] = np.arange(columns.size)
     if shard.source.sparse:
-        return Store(place, _gathered(shard, workspace, place, columns.size))
+        return ColumnStore(place, _gather_sparse(shard, workspace, place, columns.size))
     data = np.empty((columns.size, shard.n_rows), shard.source.dtype)
     row = 0
     for block, _, ranges in shard.blocks(1.0, workspace):
@@ -80,10 +80,11 @@ def fetch(
         data[:, row:last] = (block[:, columns] - center[columns].astype(block.dtype)).T
         row = last
     bounds = np.arange(columns.size + 1) * shard.n_rows
-    return Store(place, Columns(bounds[:-1], bounds[1:], NOWHERE, data.ravel()))
+    return ColumnStore(place, Columns(bounds[:-1], bounds[1:], NO_ROWS, data.ravel()))
 
 
-def _gathered(shard: Shard, workspace: Workspace, place: NDArray[np.int32], m: int) -> Columns:
+def _gather_sparse(shard: Shard, workspace: Workspace, place: NDArray[np.int32], m: int) -> Columns:
+    """Return ``m`` sparse columns, stored by column."""
     from offbeat.kernels import coordinate
 
     counts = np.zeros(m, np.int64)

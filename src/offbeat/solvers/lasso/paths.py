@@ -1,8 +1,8 @@
-"""Paths of many columns: one strength after another, each from the solution before, columns and matrices kept.
+"""Regularisation paths: each strength of the penalty starts from the solution, columns and matrices of the last.
 
-The columns that a strength is likely to need come along when any do: those that the sequential strong rule does not
-discard (Tibshirani, Bien, Friedman et al. 2012, J. R. Stat. Soc. B 74:245). Nothing rests on the rule: the certificate
-of each solution is about all columns.
+When columns are added to the working set, those that the sequential strong rule keeps are added too (Tibshirani, Bien,
+Friedman et al. 2012, J. R. Stat. Soc. B 74:245). The result does not depend on the rule, as the certificate of each
+solution covers all columns.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from offbeat.sideways.board import Board
 from offbeat.sideways.messages import Message
 from offbeat.sideways.protocol import DataInfo, Progress, internal_to_original, limited
 from offbeat.solvers.lasso.proximal_newton import ProximalNewton, ProximalNewtonState
-from offbeat.solvers.lasso.working_set import Local
+from offbeat.solvers.lasso.working_set import WorkingSetLocal
 
-ROUNDS = 200  # for one strength
+MAX_ROUNDS_PER_STRENGTH = 200
 
 
-class Solved(NamedTuple):
-    """Solutions along a path: in the columns' own units, with their certificates; passes over the data in all."""
+class PathSolution(NamedTuple):
+    """Solutions along a path, in the units of the columns, with their certificates; the total number of passes."""
 
     coefs: Floats
     intercepts: Floats
@@ -37,30 +37,30 @@ class Solved(NamedTuple):
 def column_path(
     problem: Problem, info: DataInfo, shard: Shard, at: Evaluation, alphas: Floats,
     over: Callable[[float], bool] = lambda passes: False, most: float = math.inf,
-) -> Solved:  # fmt: skip
-    """Solve a problem for a range of strengths on one shard with all rows.
+) -> PathSolution:  # fmt: skip
+    """Solve a problem for a range of strengths of the penalty, on one shard with all rows.
 
     Parameters
     ----------
     problem : Problem
         The ``alpha`` of its penalty is replaced.
     info : DataInfo
-        Its start is where the path begins.
+        Its start is the start of the path.
     shard : Shard
     at : Evaluation
-        Of the loss there.
+        Evaluation of the loss at the start.
     alphas : ndarray, shape (n_alphas,)
         Largest first.
     over : callable
-        Whether to end the path after so many passes, between two rounds: the last solution may then be short.
+        Whether to end the path after this number of passes. The last solution may be less accurate then.
     most : float
-        Passes; rounds know how many are left.
+        Maximum number of passes.
 
     Returns
     -------
-    solved : Solved
+    solution : PathSolution
     """
-    solver, local, previous = ProximalNewton(), Local(Workspace()), math.nan
+    solver, local, previous = ProximalNewton(), WorkingSetLocal(Workspace()), math.nan
     state, _ = solver.init_global(problem, info)
     query = state.query
     state = replace(
@@ -76,7 +76,7 @@ def column_path(
         rule = info.penalty.rule._replace(alpha=float(alpha))
         here = replace(info, penalty=replace(info.penalty, rule=rule))
         eager = max(2.0 * alpha - previous, 0.5 * alpha) if previous > alpha else math.nan
-        state, local, progress = _solved(solver, one, here, shard, state, local, float(eager), over, most)
+        state, local, progress = _solve_one(solver, one, here, shard, state, local, float(eager), over, most)
         coef, intercept = internal_to_original(here, progress.coef, progress.intercept)
         coefs.append(coef[:, 0])
         intercepts.append(float(intercept[0]))
@@ -84,19 +84,19 @@ def column_path(
         previous = alpha
         if over(state.passes):
             break
-    return Solved(np.array(coefs), np.array(intercepts), tuple(certificates), state.passes)
+    return PathSolution(np.array(coefs), np.array(intercepts), tuple(certificates), state.passes)
 
 
-def _solved(
-    solver: ProximalNewton, problem: Problem, info: DataInfo, shard: Shard, state: ProximalNewtonState, local: Local,
-    eager: float, over: Callable[[float], bool], most: float,
-) -> tuple[ProximalNewtonState, Local, Progress]:  # fmt: skip
-    """Return the solution for one strength: rounds until the certificate says so, or nothing gets better."""
-    state = solver.restarted(problem, replace(state, info=info), eager)
+def _solve_one(
+    solver: ProximalNewton, problem: Problem, info: DataInfo, shard: Shard, state: ProximalNewtonState,
+    local: WorkingSetLocal, eager: float, over: Callable[[float], bool], most: float,
+) -> tuple[ProximalNewtonState, WorkingSetLocal, Progress]:  # fmt: skip
+    """Return the solution for one strength: rounds until its certificate is satisfied or the solver stalls."""
+    state = solver.restart(problem, replace(state, info=info), eager)
     local, board = replace(local, first=math.inf), Board(1)
     best = state.progress
     assert best is not None
-    for clock in range(1, ROUNDS + 1):
+    for clock in range(1, MAX_ROUNDS_PER_STRENGTH + 1):
         if best.certificate.satisfied or state.status is not None or over(state.passes):
             break
         try:

@@ -1,7 +1,7 @@
-"""Proximal Newton with working sets: quadratic models of the loss, minimised by coordinate descent on columns.
+"""Proximal Newton with working sets: coordinate descent minimises quadratic models of the loss plus the penalty.
 
-Each round chooses the columns that violate optimality most, minimises over those alone, and evaluates the result on
-all rows and columns, which is its certificate.
+Each round chooses the columns that violate the optimality conditions most (the working set), minimises over these, and
+evaluates the result on all rows and columns, which gives its certificate.
 
 Sources: Yuan, Ho & Lin 2012 (J. Mach. Learn. Res. 13:1999, newGLMNET); Lee, Sun & Saunders 2014 (SIAM J. Optim.
 24:1420, the line search); Massias, Gramfort & Salmon 2018 (ICML, working sets); Friedman, Hastie & Tibshirani 2010.
@@ -24,29 +24,33 @@ from offbeat.sideways.protocol import DataInfo, State, Step
 from offbeat.solvers._common.needs import ONE_OUTPUT, SEPARABLE, SMOOTH_LOSS, check_needs
 from offbeat.solvers._common.stalling import StallCounter, classes_separated
 from offbeat.solvers.lasso import row_sample, working_set
-from offbeat.solvers.lasso.working_set import Local, Query
+from offbeat.solvers.lasso.working_set import WorkingSetLocal, WorkingSetQuery
 
-ROUNDS = 12
-FLOOR = 1e-18  # of the objective at zero: a move that wins less is rounding
+MAX_STALLED_ROUNDS = 12  # rounds without progress, before the fit stops
+MIN_RELATIVE_GAIN = 1e-18  # of the null objective: moves that gain less are rounding
 
 
 @dataclass(frozen=True)
 class ProximalNewtonState(State):
-    """Where the method stands: the query under way, and the last evaluation."""
+    """State of the hub: the current query and the last evaluation."""
 
     info: DataInfo
-    query: Query
+    query: WorkingSetQuery
     at: Evaluation | None = None
-    patience: StallCounter = field(default_factory=lambda: StallCounter(limit=ROUNDS))
+    patience: StallCounter = field(default_factory=lambda: StallCounter(limit=MAX_STALLED_ROUNDS))
 
 
 @dataclass(frozen=True)
 class ProximalNewton:
     """Proximal Newton with working sets, for penalties that keep most coefficients at zero, and many columns.
 
-    The method for L1 and elastic net on sparse data, and on dense data with more columns than rows. All rows are one
-    shard; columns in use are copied, compressed by column. Other penalties are solved, too, but faster by other
-    methods.
+    It is meant for L1 and elastic net, on sparse data or on dense data with more columns than rows. All rows are one
+    shard. The columns of working sets are copied, stored by column. It takes other separable penalties too, for which
+    other solvers are faster.
+
+    References
+    ----------
+    Yuan, Ho & Lin 2012, J. Mach. Learn. Res. 13:1999; Massias, Gramfort & Salmon 2018, ICML.
 
     Examples
     --------
@@ -66,19 +70,19 @@ class ProximalNewton:
         """Raise `ProblemError` for a problem that does not meet the needs of the method."""
         check_needs(type(self).__name__, self.needs, problem)
 
-    def init_local(self, problem: Problem, shard: Shard, contribution: Floats | None = None) -> Local:
-        """Return a shard without columns at hand: they are fetched when they are wanted."""
-        return Local(Workspace())
+    def init_local(self, problem: Problem, shard: Shard, contribution: Floats | None = None) -> WorkingSetLocal:
+        """Return a local state without columns. They are copied when they are needed."""
+        return WorkingSetLocal(Workspace())
 
-    def init_global(self, problem: Problem, info: DataInfo) -> tuple[ProximalNewtonState, Query]:
-        """Return the first query: the start, to be evaluated; raise `ProblemError` if there are several shards."""
+    def init_global(self, problem: Problem, info: DataInfo) -> tuple[ProximalNewtonState, WorkingSetQuery]:
+        """Return the first state and query, for the start. Raise `ProblemError` if there are several shards."""
         if info.n_shards > 1:
             raise ProblemError(f"ProximalNewton needs all rows in one shard, and there are {info.n_shards}")
         penalty = info.penalty
         factor = penalty.factor * info.scale
         factor[np.abs(factor - 1.0) < 1e-12] = 1.0
-        floor = FLOOR * max(info.reference.objective, 1e-300)
-        query = Query(
+        floor = MIN_RELATIVE_GAIN * max(info.reference.objective, 1e-300)
+        query = WorkingSetQuery(
             evaluation.query(info, evaluation.start(info)),
             np.empty(0),
             0.0,
@@ -92,15 +96,15 @@ class ProximalNewton:
         return ProximalNewtonState(info=info, query=query), query
 
     def local_step(self, problem: Problem, shard: Shard, local: Any, query: Any) -> Step:
-        """Minimise over a working set, and evaluate; a cold start begins with a sample of the rows."""
+        """Minimise over a working set, and evaluate the result. A cold start begins with a sample of the rows."""
         if query.cold and not query.gradient.size:
             return row_sample.first_step(problem, shard, local, query)
         return working_set.local_step(problem, shard, local, query)
 
     def global_step(
         self, problem: Problem, state: ProximalNewtonState, board: Board
-    ) -> tuple[ProximalNewtonState, Query]:
-        """Certify the point that came in."""
+    ) -> tuple[ProximalNewtonState, WorkingSetQuery]:
+        """Certify the point of the contribution, and return the state and query there."""
         info, query = state.info, state.query
         point = _point(info, board.total(), query.at)
         at, _ = evaluation.gather(info, board, point)
@@ -111,17 +115,17 @@ class ProximalNewton:
         query = query._replace(
             at=point, gradient=at.gradient * info.scale, slope=float(at.intercept_gradient[0]), loss=at.loss
         )
-        state = _certified(problem, replace(state, query=query, at=at))
+        state = _certify(problem, replace(state, query=query, at=at))
         return state, state.query
 
-    def restarted(self, problem: Problem, state: ProximalNewtonState, eager: float) -> ProximalNewtonState:
-        """Return the state for another strength of the penalty, at the same point: nothing has to be evaluated."""
+    def restart(self, problem: Problem, state: ProximalNewtonState, eager: float) -> ProximalNewtonState:
+        """Return the state for another strength of the penalty, at the same point. No pass is needed."""
         assert state.at is not None
-        state = replace(state, patience=StallCounter(limit=ROUNDS), query=state.query._replace(eager=eager))
-        return _certified(problem, state)
+        state = replace(state, patience=StallCounter(limit=MAX_STALLED_ROUNDS), query=state.query._replace(eager=eager))
+        return _certify(problem, state)
 
 
-def _certified(problem: Problem, state: ProximalNewtonState) -> ProximalNewtonState:
+def _certify(problem: Problem, state: ProximalNewtonState) -> ProximalNewtonState:
     """Return the state with the certificate of its point."""
     info, at, point = state.info, state.at, state.query.at
     assert at is not None
@@ -136,6 +140,6 @@ def _certified(problem: Problem, state: ProximalNewtonState) -> ProximalNewtonSt
 
 
 def _point(info: DataInfo, total: Floats, at: Point) -> Point:
-    """Return the point that a contribution is about."""
+    """Return the point of a contribution."""
     k = info.n_columns
     return at._replace(coef=np.ascontiguousarray(total[-k - 2 : -2]), intercept=total[-2:-1].copy())
