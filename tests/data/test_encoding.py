@@ -18,8 +18,7 @@ from offbeat.data.source import CSR
 from offbeat.data.tables import columns
 from offbeat.data.tables.columns import Column
 from offbeat.data.tables.convert import MissingValuesError
-from offbeat.data.tables.encoding import Encoder, EncoderOptions
-from offbeat.data.tables.matrix import index_dtype
+from offbeat.data.tables.encoding import Encoder, EncoderOptions, index_dtype
 from offbeat.errors import DataError, ModelFileError
 
 FLIGHTS = {"distance": [2.5, 1.0, 1.5], "dest": ["SFO", "LAX", "SFO"], "night": [True, False, True]}

@@ -16,7 +16,7 @@ from scipy import sparse
 
 from offbeat.data.arrays.in_memory import ConvertedSource, DenseSource
 from offbeat.data.arrays.npy import NpySource
-from offbeat.data.files.parquet_source import ParquetSource
+from offbeat.data.files.parquet import ParquetSource
 from offbeat.data.load import Opened, as_dataset, open_data, target_values, with_columns
 from offbeat.data.source import CSR
 from offbeat.data.tables.encoding import EncoderOptions

@@ -16,9 +16,8 @@ import pytest
 from scipy import sparse
 
 from offbeat.data.arrays.in_memory import CSRSource, DenseSource
-from offbeat.data.files import parquet, parquet_source
-from offbeat.data.files.parquet import ParquetTable, parquet_table
-from offbeat.data.files.parquet_source import ParquetSource
+from offbeat.data.files import parquet
+from offbeat.data.files.parquet import ParquetSource, ParquetTable, parquet_table
 from offbeat.data.source import CSR, Source
 from offbeat.data.tables.encoding import Encoder, EncoderOptions
 from offbeat.data.tables.table import Tabular, column_values, count_missing, encoded_bytes, feature_columns, fit_encoder
@@ -127,13 +126,13 @@ def test_two_shards_keep_their_places(folder: Path, monkeypatch: pytest.MonkeyPa
     files = parquet_table(path)
     source = files.source(fit_encoder(files, ["i"]), 0)
     decoded = []
-    original = parquet_source._Reader.take
+    original = parquet._Reader.take
 
     def take(self, start: int, stop: int):  # type: ignore[no-untyped-def]
         decoded.append(stop - self.row)
         return original(self, start, stop)
 
-    monkeypatch.setattr(parquet_source._Reader, "take", take)
+    monkeypatch.setattr(parquet._Reader, "take", take)
     for _ in range(3):
         for start in range(0, 200, 20):
             for shard in (0, 200):
@@ -231,8 +230,8 @@ def test_threads_count_missing_values_once(tmp_path: Path, monkeypatch: pytest.M
     files = parquet_table(tmp_path)
     source = files.source(fit_encoder(files, ["x"]), 0)
     calls, barrier = [], threading.Barrier(4)
-    original = parquet_source.count_missing
-    monkeypatch.setattr(parquet_source, "count_missing", lambda *args: calls.append(1) or original(*args))
+    original = parquet.count_missing
+    monkeypatch.setattr(parquet, "count_missing", lambda *args: calls.append(1) or original(*args))
 
     def read(start: int) -> str:
         barrier.wait()

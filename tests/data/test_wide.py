@@ -124,7 +124,7 @@ def test_columns_of_a_frame_are_taken_by_their_types(monkeypatch: pytest.MonkeyP
         columns[f"t{i}"] = pd.Categorical(rng.choice(["a", "b"], 40)) if i % 2 else rng.choice(["a", "b"], 40)
     frame = pd.concat([pd.DataFrame({name: values}) for name, values in columns.items()], axis=1)
     together = memory_table(frame)
-    monkeypatch.setattr(in_memory, "COPIED_BYTES", -1)
+    monkeypatch.setattr(in_memory, "MAX_COPIED_BYTES", -1)
     apart = memory_table(frame)
     assert together is not None and apart is not None and together.schema == apart.schema
     for one, other, name in zip(together.columns, apart.columns, frame.columns, strict=True):

@@ -1,5 +1,5 @@
 """Files: CSV, libsvm, Parquet.
 
 Reading order: `read_options` (what text files do not say of themselves), `text_files`, `csv`, `libsvm`; `parquet_files`
-(which files a path means), `parquet`, `parquet_source`.
+(which files a path means), `parquet`.
 """

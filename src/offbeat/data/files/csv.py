@@ -12,8 +12,8 @@ from offbeat.data.files.parquet import ParquetTable
 from offbeat.data.files.read_options import ReadOptions
 from offbeat.data.files.text_files import TemporaryFolder, compression, in_memory_bytes
 from offbeat.data.tables.in_memory import MemoryTable
+from offbeat.data.tables.numeric_text import is_number
 from offbeat.data.tables.pandas_index import index_metadata
-from offbeat.data.tables.text_numbers import is_number
 from offbeat.errors import DataError
 
 SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}

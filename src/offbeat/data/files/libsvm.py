@@ -15,7 +15,7 @@ from offbeat.data.arrays.spill import SpilledSource, spill_rows
 from offbeat.data.files.read_options import ReadOptions
 from offbeat.data.files.text_files import TemporaryFolder, in_memory_bytes, open_bytes
 from offbeat.data.source import Source
-from offbeat.data.tables.text_numbers import is_number
+from offbeat.data.tables.numeric_text import is_number
 from offbeat.errors import DataError
 
 _LINE = re.compile(r"\s*[-+.,\w]+(\s+qid:\d+)?(\s+\d+:[-+.\w]+)*\s*(#.*)?")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from offbeat.data.tables.text_numbers import doubtful
+from offbeat.data.tables.numeric_text import numeric_text
 from offbeat.errors import DataError
 
 if TYPE_CHECKING:
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 Level: TypeAlias = str | int | float | bool
 MAX_LEVELS = 100_000
-IDENTIFIER_ROWS = 100
+MIN_IDENTIFIER_ROWS = 100
+"""In a table with more rows, a column with a different value in each row is taken for an identifier."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ def is_text(dtype: pa.DataType) -> bool:
 
 
 def level_array(kind: str, levels: tuple[Level, ...] | Any) -> pa.Array:
-    """Return levels as an Arrow array of the one type that all columns of this kind are compared in.
+    """Return levels as an Arrow array of the type that all levels of this kind are compared in.
 
     Examples
     --------
@@ -131,7 +132,7 @@ def level_array(kind: str, levels: tuple[Level, ...] | Any) -> pa.Array:
 
 
 def level_type(kind: str) -> pa.DataType:
-    """Return the Arrow type that levels of this kind are compared in; that of whole numbers holds all of 64 bits."""
+    """Return the Arrow type that levels of this kind are compared in; whole numbers of 64 bits fit, signed or not."""
     import pyarrow as pa
 
     types = {"text": pa.large_string(), "integer": pa.decimal128(20), "boolean": pa.bool_(), "float": pa.float64()}
@@ -167,9 +168,9 @@ class LevelScan:
         if len(schema) == 0:
             raise DataError("Found 0 feature(s): the table has no column that is left to use as a feature.")
         check_unique(schema.names, "column")
-        asked = frozenset(categorical)
-        self._kinds = {field.name: _kind(field, asked) for field in schema}
-        self._doubtful = {field.name for field in schema if is_text(field.type)} - asked
+        chosen = frozenset(categorical)
+        self._kinds = {field.name: _field_kind(field, chosen) for field in schema}
+        self._text = {field.name for field in schema if is_text(field.type)} - chosen
         self._levels: dict[str, set[Level]] = {name: set() for name in self.categorical}
 
     @property
@@ -178,7 +179,7 @@ class LevelScan:
         return [name for name, kind in self._kinds.items() if kind != "number"]
 
     def observe(self, batch: pa.RecordBatch | pa.Table) -> None:
-        """Add the levels that appear in some rows; missing values are left for the reader to report."""
+        """Add the levels that appear in some rows; missing values are reported when rows are encoded."""
         self._add({name: _unique(batch.column(name), self._kinds[name]) for name in self._levels})
 
     def merge(self, other: LevelScan) -> None:
@@ -226,23 +227,24 @@ class LevelScan:
             The levels look like numbers, all or nearly all.
         """
         for name, levels in self._levels.items():
-            doubt = doubtful(levels) if name in self._doubtful else None
-            told = None if doubt is None else doubt.told(name, row_of)
-            if len(levels) == n_rows > IDENTIFIER_ROWS:
+            found = numeric_text(levels) if name in self._text else None
+            message = None if found is None else found.message(name, row_of)
+            if len(levels) == n_rows > MIN_IDENTIFIER_ROWS:
                 raise DataError(
-                    told
+                    message
                     or f"Column {name!r} has a different value in each of the {n_rows:,} rows: it looks like an "
                     "identifier, from which nothing can be learned. Drop it."
                 )
-            if told is not None:
-                warnings.warn(f"{told} As it is, it becomes {len(levels):,} categories.", UserWarning, stacklevel=6)
-        ordered = {name: tuple(sorted(found)) for name, found in self._levels.items()}
+            if message is not None:
+                warnings.warn(f"{message} As it is, it becomes {len(levels):,} categories.", UserWarning, stacklevel=6)
+        ordered = {name: tuple(sorted(levels)) for name, levels in self._levels.items()}
         return tuple(Column(name, kind, ordered.get(name, ())) for name, kind in self._kinds.items())
 
 
-def _kind(field: pa.Field, categorical: frozenset[str]) -> str:
-    plain = level_kind(field.type) if field.name in categorical else None
-    return plain or column_kind(field.name, field.type)
+def _field_kind(field: pa.Field, categorical: frozenset[str]) -> str:
+    """Return how a column is used; the levels of those that are categorical keep the type of the column."""
+    kind = level_kind(field.type) if field.name in categorical else None
+    return kind or column_kind(field.name, field.type)
 
 
 def level_kind(dtype: pa.DataType) -> str | None:

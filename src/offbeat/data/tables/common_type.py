@@ -1,4 +1,4 @@
-"""The one type that columns of several types go into."""
+"""The type that holds the values of a column whose type differs from file to file."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 def widest(types: Sequence[pa.DataType]) -> pa.DataType | None:
     """Return the type that holds the values of columns of all these types; None where there is none.
 
-    Columns without any value (type null) fit everything. Of numbers it is the type in which they are computed with:
-    whole numbers stay whole, and whole numbers beside float32 are float64.
+    Columns without any value (type null) go with every type. Whole numbers stay whole; beside float32 they become
+    float64, so that they lose nothing.
 
     Parameters
     ----------

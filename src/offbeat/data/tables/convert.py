@@ -10,20 +10,22 @@ from numpy.typing import NDArray
 
 from offbeat.data.source import Floats, finite_sum
 from offbeat.data.tables.columns import Column, column_kind, level_kind, level_type
-from offbeat.data.tables.text_numbers import first_word
+from offbeat.data.tables.numeric_text import first_word
 from offbeat.errors import DataError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 TILE_ROWS = 2048
-SHOWN = 5
-PLAIN = {"integer": ("integer",), "boolean": ("boolean",), "float": ("float", "integer")}
+"""Rows that are filled in at a time: they should stay in the cache until all their columns are written."""
+MAX_SHOWN_LEVELS = 5
+MAX_SHOWN_COLUMNS = 20
+PLAIN_TYPES = {"integer": ("integer",), "boolean": ("boolean",), "float": ("float", "integer")}
 """Types of numbers that levels of a category may be written in, by the kind of the category."""
 
 
 class Layout(NamedTuple):
-    """Where a column of the table stands in the matrix.
+    """Which features a column of the table becomes.
 
     Parameters
     ----------
@@ -32,7 +34,7 @@ class Layout(NamedTuple):
     width : int
         How many features it has.
     categorical : bool
-        Whether its array holds positions of levels.
+        Whether its values are positions of levels.
     dropped : int
         How many leading levels have no feature: 0 or 1.
     """
@@ -47,8 +49,8 @@ class MissingValuesError(DataError):
     """A value is missing (null or NaN); carries the count of each column that was looked at."""
 
     def __init__(self, counts: dict[str, int]) -> None:
-        shown = ", ".join(f"{name!r} ({count:,} rows)" for name, count in list(counts.items())[:20])
-        more = f" and {len(counts) - 20} more columns" if len(counts) > 20 else ""
+        shown = ", ".join(f"{name!r} ({count:,} rows)" for name, count in list(counts.items())[:MAX_SHOWN_COLUMNS])
+        more = f" and {len(counts) - MAX_SHOWN_COLUMNS} more columns" if len(counts) > MAX_SHOWN_COLUMNS else ""
         super().__init__(
             f"Input X contains NaN or null: values are missing in {shown}{more}. "
             "Fill them in, or drop those rows or columns."
@@ -177,7 +179,7 @@ def fill_dense(arrays: list[NDArray[Any]], layout: list[Layout], out: Floats) ->
     array([[7., 0., 1.],
            [8., 1., 0.]])
     """
-    for start in range(0, len(out), TILE_ROWS):  # a tile stays in the cache while its columns are filled in
+    for start in range(0, len(out), TILE_ROWS):
         tile = out[start : start + TILE_ROWS]
         rows = np.arange(len(tile))
         for values, part in zip(arrays, layout, strict=True):
@@ -231,19 +233,19 @@ def _check_kind(array: pa.Array, column: Column) -> None:
 
     dtype = array.type
     if at.is_null(dtype) or (column.kind == "number" and at.is_floating(dtype)):
-        return  # every value is missing: reported as that; or, as in most columns, nothing is to be asked
+        return  # a column of nulls is reported as missing values; a column of floats is what it was
     kind = column_kind(column.name, dtype)
-    written_plainly = kind == "number" and level_kind(dtype) in PLAIN.get(column.kind, ())
-    if kind != column.kind and not written_plainly:
+    same_levels = kind == "number" and level_kind(dtype) in PLAIN_TYPES.get(column.kind, ())
+    if kind != column.kind and not same_levels:
         strange = first_word(array) if column.kind == "number" and kind == "text" else None
         shown = "" if strange is None else f", such as {strange!r}"
         raise DataError(
-            f"Column {column.name!r} held {_spoken(column.kind)} when the model was fitted, and now holds "
-            f"{_spoken(kind)} (type {dtype}{shown}). Convert it to what it was."
+            f"Column {column.name!r} held {_kind_in_words(column.kind)} when the model was fitted, and now holds "
+            f"{_kind_in_words(kind)} (type {dtype}{shown}). Convert it to what it was."
         )
 
 
-def _spoken(kind: str) -> str:
+def _kind_in_words(kind: str) -> str:
     special = {"number": "numbers", "text": "text", "integer": "categories of whole numbers"}
     return special.get(kind, f"categories of type {kind}")
 
@@ -281,7 +283,7 @@ def _positions(array: pa.Array, column: Column, levels: pa.Array | None, unknown
 
 
 def _nan_count(coded: Any, values: Any) -> int:
-    """Return in how many rows a category is NaN."""
+    """Return the number of rows in which a category is NaN."""
     import pyarrow.types as at
 
     if not at.is_floating(values.type):
@@ -293,7 +295,8 @@ def _raise_unknown(coded: Any, values: Any, positions: NDArray[Any], column: Col
     codes = plain_values(coded.indices)[positions < 0]
     strange = values.take(np.unique(codes)).to_pylist()
     strange = [int(value) for value in strange] if column.kind == "integer" else strange
-    shown = ", ".join(repr(value) for value in strange[:SHOWN]) + (", ..." if len(strange) > SHOWN else "")
+    more = ", ..." if len(strange) > MAX_SHOWN_LEVELS else ""
+    shown = ", ".join(repr(value) for value in strange[:MAX_SHOWN_LEVELS]) + more
     what = "a level that was" if len(strange) == 1 else f"{len(strange)} levels that were"
     raise DataError(
         f"Column {column.name!r} has {what} not there when the model was fitted: {shown} "

@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from offbeat.data.source import Block, Floats
+from offbeat.data.source import CSR, Block, Floats
 from offbeat.data.tables.columns import Column, LevelScan, check_unique, level_array
 from offbeat.data.tables.convert import Layout, MissingValuesError, check_missing, fill_dense, fill_sparse, to_numpy
-from offbeat.data.tables.matrix import MatrixWriter
 from offbeat.errors import DataError, ModelFileError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 Unknown = Literal["error", "ignore"]
-SPARSE_DENSITY = 0.25
-SPARSE_COLUMNS = 30
+MAX_SPARSE_DENSITY = 0.25
+"""Share of the features that a row of a sparse matrix fills, at most."""
+MIN_SPARSE_COLUMNS = 30
+"""A matrix with no more features is dense."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ class Encoder:
         width = len(encoder.feature_names)
         if width == 0:
             raise DataError("Found 0 feature(s): every column has a single level, and the first is dropped.")
-        pays = width > SPARSE_COLUMNS and len(columns) < SPARSE_DENSITY * width
+        pays = width > MIN_SPARSE_COLUMNS and len(columns) < MAX_SPARSE_DENSITY * width
         return replace(encoder, sparse=pays if chosen.sparse is None else chosen.sparse)
 
     @property
@@ -262,6 +263,63 @@ class Encoder:
             layout.append(Layout(first, width, column.categorical, int(self.drop_first)))
             first += width
         return layout
+
+
+def index_dtype(n_stored: int, n_columns: int) -> np.dtype[Any]:
+    """Return the type of the offsets and columns of a sparse matrix: 32 bits, or 64 where those are too few.
+
+    Examples
+    --------
+    >>> index_dtype(2**31 - 1, 10), index_dtype(2**31, 10)
+    (dtype('int32'), dtype('int64'))
+    """
+    return np.dtype(np.int32 if max(n_stored, n_columns) < 2**31 else np.int64)
+
+
+class MatrixWriter:
+    """The matrix of a table whose rows arrive in batches.
+
+    Parameters
+    ----------
+    encoder : Encoder
+        Fitted on the table, or on one with the same columns.
+    n_rows : int
+        Number of rows that will arrive.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> from offbeat.data.tables.columns import Column
+    >>> batch = pa.record_batch({"x": [1.0, 2.0]})
+    >>> writer = MatrixWriter(Encoder((Column("x"),)), n_rows=2)
+    >>> writer.write(batch)
+    >>> writer.matrix
+    array([[1.],
+           [2.]])
+    """
+
+    def __init__(self, encoder: Encoder, n_rows: int) -> None:
+        self._encoder = encoder
+        self._done = 0
+        dtype = np.dtype(encoder.dtype)
+        if not encoder.sparse:
+            self.matrix: Block = np.empty((n_rows, len(encoder.feature_names)), dtype)
+            return
+        per_row = encoder.entries_per_row
+        index = index_dtype(n_rows * per_row, len(encoder.feature_names))
+        indptr = np.arange(0, n_rows * per_row + 1, per_row, dtype=index)
+        self.matrix = CSR(indptr, np.empty(n_rows * per_row, index), np.empty(n_rows * per_row, dtype))
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Encode the rows of a batch, and put them below those before."""
+        first, last = self._done, self._done + batch.num_rows
+        self._done = last
+        if isinstance(self.matrix, CSR):
+            shape = (-1, self._encoder.entries_per_row)
+            indices, data = self.matrix.indices.reshape(shape), self.matrix.data.reshape(shape)
+            self._encoder.write_sparse(batch, indices[first:last], data[first:last])
+        else:
+            self._encoder.write_dense(batch, self.matrix[first:last])
 
 
 def matrix_dtype(fields: Iterable[pa.Field]) -> str:

@@ -1,4 +1,4 @@
-"""Tables in memory: pandas, polars, pyarrow and whatever else speaks Arrow, copied at most once."""
+"""Tables in memory: pandas, polars, pyarrow, and all that export an Arrow stream. They are copied at most once."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 BATCH_ROWS = 1 << 17
-COPIED_BYTES = 64 << 20
-"""Size of frames up to which columns may be copied."""
+MAX_COPIED_BYTES = 64 << 20
+"""Of a frame whose columns of one type are copied together; larger frames are taken column by column."""
 
 
 @dataclass(frozen=True, eq=False)
 class MemoryTable:
     """Columns in memory, each a NumPy array of numbers or an Arrow column.
 
-    NumPy columns become Arrow ones a batch at a time, so that strided ones (pandas keeps columns side by side
-    where they came from one matrix) are never copied as a whole.
+    Columns of NumPy become Arrow columns a batch at a time. Strided columns, as those of a pandas frame that was made
+    of one matrix, are therefore never copied as a whole.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class MemoryTable:
     columns : tuple of ndarray, pyarrow.ChunkedArray or pandas.arrays.SparseArray
         Equally long.
     matrix : ndarray, shape (n_rows, n_columns), optional
-        All the columns as one array of numbers, when they happen to lie like that.
+        All columns as one array of numbers, where they are one in memory.
     index : frozenset of str
         Columns that were the index of a pandas table: no features.
 
@@ -102,19 +102,21 @@ class MemoryTable:
             if working_dtype(self.matrix.dtype) == np.dtype(encoder.dtype):
                 return array_source(self.matrix)
         if encoder.sparse and encoder.plain and self.stored_sparsely(encoder.names):
-            return sparse_source(self._beside_each_other(encoder.names).astype(encoder.dtype))
+            return sparse_source(self._sparse_matrix(encoder.names).astype(encoder.dtype))
         if self.matrix is None or not encoder.plain or encoder.sparse:
             return encode(self, encoder)
         columns = _columns_of(self.matrix, self.names, encoder)
-        return DenseSource(columns) if finite_sum(columns) else encode(self, encoder)  # which says what is missing
+        if finite_sum(columns):
+            return DenseSource(columns)
+        return encode(self, encoder)  # raises an error that names the missing values, if there are some
 
     def stored_sparsely(self, names: Sequence[str]) -> bool:
-        """Whether of all these columns only values other than zero are stored."""
+        """Whether these columns are all sparse columns of pandas, which store what is not zero."""
         by_name = dict(zip(self.names, self.columns, strict=True))
         types: list[Any] = [getattr(by_name[name], "dtype", None) for name in names]
         return bool(types) and all(_is_sparse(dtype) and dtype.fill_value == 0 for dtype in types)
 
-    def _beside_each_other(self, names: Sequence[str]) -> Any:
+    def _sparse_matrix(self, names: Sequence[str]) -> Any:
         """Return columns that are stored sparsely as one sparse matrix."""
         from scipy import sparse
 
@@ -193,15 +195,15 @@ def _from_pandas(frame: Any) -> MemoryTable:
     matrix = _matrix(frame)
     if matrix is not None and matrix.dtype.isnative and matrix.dtype.itemsize <= 8:
         return MemoryTable(names, tuple(matrix.T), matrix)
-    columns = _taken_together(frame) if frame.size * 8 <= COPIED_BYTES else {}
+    columns = _columns_by_type(frame) if frame.size * 8 <= MAX_COPIED_BYTES else {}
     others = [j for j in range(len(names)) if j not in columns]
     series = (one for _, one in (frame.iloc[:, others] if columns else frame).items())
     columns |= {j: _from_series(names[j], one) for j, one in zip(others, series, strict=True)}
     return MemoryTable(names, tuple(columns[j] for j in range(len(names))), matrix)
 
 
-def _taken_together(frame: Any) -> dict[int, Any]:
-    """Return columns of numbers by their places, those of one type at once: one by one takes long if there are many."""
+def _columns_by_type(frame: Any) -> dict[int, Any]:
+    """Return columns of numbers by their places. Those of one type are copied together: one by one takes longer."""
     places: dict[Any, list[int]] = {}
     for j, dtype in enumerate(frame.dtypes):
         if isinstance(dtype, np.dtype) and dtype.kind in "fiub" and dtype.itemsize <= 8 and dtype.isnative:
@@ -256,7 +258,7 @@ def _plain(column: Any) -> np.dtype[Any]:
 
 
 def _matrix(frame: Any) -> NDArray[Any] | None:
-    # pandas hands out its memory only where the whole frame is one block; otherwise it would make a copy.
+    """Return the frame as a view of its memory; None where it is not one block of numbers: pandas would copy it."""
     dtypes = set(frame.dtypes)
     dtype = dtypes.pop() if len(dtypes) == 1 else None
     if not isinstance(dtype, np.dtype) or dtype.kind not in "fiub" or len(frame) == 0:
@@ -269,7 +271,7 @@ def _matrix(frame: Any) -> NDArray[Any] | None:
 
 
 def _columns_of(matrix: NDArray[Any], names: Sequence[str], encoder: Encoder) -> Floats:
-    """Return the columns of a matrix that an encoder of numbers knows, in its order and type."""
+    """Return the columns of a matrix that an encoder uses, in its order and type."""
     places = {name: j for j, name in enumerate(names)}
     chosen = np.array([places[name] for name in encoder.names], dtype=np.intp)
     columns = np.empty((len(matrix), len(chosen)), np.dtype(encoder.dtype))

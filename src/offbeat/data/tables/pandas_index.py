@@ -15,7 +15,7 @@ _KEY = b"pandas"
 
 
 def index_names(schema: pa.Schema) -> frozenset[str]:
-    """Return the columns that were the index of a pandas table, by what pandas noted of them or by their names.
+    """Return the columns that were the index of a pandas table: those in pandas' metadata, and those with its names.
 
     Parameters
     ----------
@@ -31,16 +31,16 @@ def index_names(schema: pa.Schema) -> frozenset[str]:
 
 
 def noted_index(schema: pa.Schema) -> frozenset[str]:
-    """Return the columns that are noted, in the metadata of a schema, as the index of a pandas table."""
+    """Return the columns that the metadata of a schema lists as the index of a pandas table."""
     try:
         noted = json.loads((schema.metadata or {}).get(_KEY, b"{}"))["index_columns"]
         return frozenset({name for name in noted if isinstance(name, str)} & set(schema.names))
-    except (ValueError, KeyError, TypeError):  # another program's note
+    except (ValueError, KeyError, TypeError):  # metadata of another program
         return frozenset()
 
 
 def index_metadata(names: Iterable[str]) -> dict[bytes, bytes] | None:
-    """Return the note by which `noted_index` finds these columns.
+    """Return the metadata of a schema by which `noted_index` finds these columns.
 
     Examples
     --------

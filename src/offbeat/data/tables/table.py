@@ -14,8 +14,7 @@ from offbeat.data.arrays.in_memory import CSRSource, DenseSource
 from offbeat.data.source import CSR, Source
 from offbeat.data.tables.columns import LevelScan
 from offbeat.data.tables.convert import MissingValuesError, missing_count, plain_values
-from offbeat.data.tables.encoding import Encoder, EncoderOptions, matrix_dtype
-from offbeat.data.tables.matrix import MatrixWriter, index_dtype
+from offbeat.data.tables.encoding import Encoder, EncoderOptions, MatrixWriter, index_dtype, matrix_dtype
 from offbeat.data.tables.pandas_index import noted_index
 from offbeat.errors import DataError, TargetError
 
