@@ -24,12 +24,12 @@ def test_convergence_has_gap_and_objective_against_time_and_passes(trace: Trace)
     assert line.get_xdata()[-1] == pytest.approx(1200.0)
     assert gap_passes.get_lines()[0].get_xdata()[-1] == 6.0
     names = [text.get_text() for text in objective_time.get_legend().get_texts()]
-    assert names == ["primal", "dual"]
+    assert names == ["primal", "dual (lower bound)"]
 
 
 def test_tolerance_is_drawn(trace: Trace) -> None:
     axes = convergence(trace, x="passes").axes[0]
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["tolerance 1e-06"]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["relative duality gap", "tolerance 1e-06"]
     assert axes.get_ylim()[0] < 1e-6
 
 
@@ -67,12 +67,12 @@ def test_thin_traces_are_drawn_without_complaint(rows: list[Row], tmp_path: Path
 
 def test_panels_without_data_say_so() -> None:
     said = [[text.get_text() for text in axes.texts] for axes in convergence(Trace(), x="time").axes]
-    assert said == [["no gap recorded"], ["no objective recorded"]]
+    assert said == [["No gap was recorded."], ["No objective was recorded."]]
 
 
 def test_long_curves_are_thinned_to_what_can_be_seen() -> None:
     trace = Trace(Row(0.001 * i, primal=1.0 / (i + 1), gap=1.0 / (i + 1)) for i in range(50_000))
-    assert len(convergence(trace, x="time").axes[0].get_lines()[0].get_xdata()) < 2100
+    assert len(convergence(trace, x="time").axes[0].get_lines()[0].get_xdata()) < 3100
 
 
 def test_pixels_of_a_png(trace: Trace, tmp_path: Path) -> None:
@@ -98,19 +98,20 @@ def test_an_unwritable_folder_is_an_os_error(trace: Trace, tmp_path: Path) -> No
         trace.plot(tmp_path / "missing" / "a.png")
 
 
-def test_task_stream_has_a_line_a_worker_and_a_bar_a_step(make_rows: Callable[..., list[Row]]) -> None:
+def test_task_stream_has_a_line_a_worker_and_a_box_a_step(make_rows: Callable[..., list[Row]]) -> None:
     rows = [row._replace(note="gradient" if row.clock % 2 else "hessian") for row in make_rows(updates=4)]
     axes = task_stream(Trace(rows)).axes[0]
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["worker 0", "worker 1", "worker 2"]
-    assert sum(len(collection.get_paths()) for collection in axes.collections) == 24
-    assert [collection.get_label() for collection in axes.collections] == ["gradient", "hessian"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["coordinator", "worker 0", "worker 1", "worker 2"]
+    assert [(collection.get_label(), len(collection.get_paths())) for collection in axes.collections] == [
+        ("gradient", 12), ("hessian", 12), ("update", 4),
+    ]  # fmt: skip
 
 
 def test_task_stream_shows_what_was_moved(make_rows: Callable[..., list[Row]]) -> None:
     rows = [*make_rows(updates=4), Row(0.1, 0.2, "transfer", worker=7, bytes=3_000_000, note="shard")]
     axes = task_stream(Trace(rows)).axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()][-1] == "worker 7"
-    assert [collection.get_label() for collection in axes.collections] == ["step", "transfer"]
+    assert [collection.get_label() for collection in axes.collections] == ["step", "transfer", "update"]
     assert len(axes.collections[1].get_paths()) == 1
 
 

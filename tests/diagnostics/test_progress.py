@@ -8,7 +8,7 @@ from types import ModuleType
 import pytest
 
 from offbeat.diagnostics import Progress
-from offbeat.diagnostics.progress import duration, in_notebook
+from offbeat.diagnostics.progress import in_notebook
 from offbeat.sideways.messages import Row
 
 
@@ -226,11 +226,3 @@ def test_outside_notebooks(monkeypatch: pytest.MonkeyPatch) -> None:
     package.get_ipython = lambda: None  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "IPython", package)
     assert not in_notebook()
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0.9994, "999 ms"), (0.9996, "1.0 s"), (59.94, "59.9 s"), (59.96, "1 min 0 s"), (3599.6, "1 h 0 min")],
-)
-def test_durations_round_into_the_next_unit(seconds: float, text: str) -> None:
-    assert duration(seconds) == text

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from offbeat.diagnostics import Report, Trace, write_report
-from offbeat.diagnostics.report import render
-from offbeat.diagnostics.report_figures import plain, shorten
-from offbeat.diagnostics.verdict import certificate_of, verdict
+from offbeat.diagnostics.plots.coefficient_chart import shorten
+from offbeat.diagnostics.report.draw_bokeh import plain
+from offbeat.diagnostics.report.fit_report import render
+from offbeat.diagnostics.report.verdict import certificate_of, verdict
 from offbeat.problem import Certificate
 from offbeat.sideways.messages import Row
 
@@ -112,7 +113,7 @@ def test_charts_of_the_page(report: Report) -> None:
     assert names.count("Figure") == 6  # four of convergence, the stream, the bars
     assert names.count("DataTable") == 1
     assert names.count("LogAxis") == 2
-    for name in ("TextInput", "Quad", "HBar", "HoverTool", "WheelZoomTool", "BoxZoomTool", "ResetTool"):
+    for name in ("TextInput", "Quad", "HoverTool", "WheelZoomTool", "BoxZoomTool", "ResetTool"):
         assert name in names, name
 
 
@@ -120,13 +121,15 @@ def test_coefficients_are_sorted_by_size_with_unknown_ones_last(trace: Trace) ->
     coefficients = [("unknown", 5.0, math.nan), ("small", 1.0, 0.1), ("large", 1.0, -3.0)]
     page = render(Report("t", trace, coefficients=coefficients))
     sources = [m for m in _charts(page) if m["name"] == "ColumnDataSource"]
-    names = [column[1] for m in sources for column in m["attributes"]["data"]["entries"] if column[0] == "name"]  # type: ignore[index]
+    names = [
+        column[1] for m in sources for column in m["attributes"]["data"]["entries"] if column[0] in ("feature", "name")
+    ]  # type: ignore[index]
     assert [list(column) for column in names] == [["large", "small"], ["large", "small", "unknown"]]
 
 
 def test_only_unknown_effects_leave_the_table(trace: Trace) -> None:
-    names = [m["name"] for m in _charts(render(Report("t", trace, coefficients=[("a", 1.0, math.nan)])))]
-    assert "HBar" not in names
+    names = [m["name"] for m in _charts(render(Report("t", Trace(), coefficients=[("a", 1.0, math.nan)])))]
+    assert "Quad" not in names
     assert "DataTable" in names
 
 
@@ -143,14 +146,15 @@ def test_only_unknown_effects_leave_the_table(trace: Trace) -> None:
     ],
 )
 def test_verdict(certificate: Certificate | None, badge: str, said: str) -> None:
-    page = verdict(certificate, "time_limit")
-    assert badge in page
-    assert said in page
-    assert "stopped at its time limit" in page
+    made = verdict(certificate, "time_limit")
+    assert made.badge == badge
+    assert made.certified == (badge == "Certified optimal")
+    assert said in made.said
+    assert "stopped at its time limit" in made.said
 
 
 def test_unknown_statuses_are_shown_as_they_are() -> None:
-    assert "Stopped: out of &lt;luck&gt;." in verdict(CERTIFIED, "out of <luck>")
+    assert verdict(CERTIFIED, "out of luck").said.endswith("Stopped: out of luck.")
 
 
 def test_certificate_is_read_off_the_trace_when_not_given(trace: Trace) -> None:

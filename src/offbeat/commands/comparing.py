@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from offbeat.commands import terminal
 from offbeat.commands.simulation_plan import Plan
 from offbeat.commands.simulation_variants import Result
-from offbeat.diagnostics.compare import Comparison, check_format, write_comparison
-from offbeat.diagnostics.progress import UNKNOWN, duration
+from offbeat.diagnostics.formatting import UNKNOWN, duration
+from offbeat.diagnostics.report import Comparison, check_format, write_comparison
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from offbeat.commands import cluster_options
 from offbeat.commands.simulation_certificates import CandidateLog
 from offbeat.data.dataset import Dataset
-from offbeat.diagnostics.progress import QUIET, duration
+from offbeat.diagnostics.formatting import duration
+from offbeat.diagnostics.progress import QUIET
 from offbeat.diagnostics.trace import Trace
 from offbeat.engines import Simulated
 from offbeat.engines.simulation.faults import Fault

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from offbeat.commands.fitting import FitResult
 from offbeat.commands.scoring import Effect
-from offbeat.diagnostics.progress import duration
+from offbeat.diagnostics.formatting import duration
 from offbeat.losses.questions import link_name, n_outputs
 from offbeat.models.fitted import FittedModel
 

@@ -1,4 +1,8 @@
-"""What happened during a fit: the trace, its plots and report, and the progress display."""
+"""What happened during a fit: the trace, its plots and reports, and the progress display.
+
+Read `trace` (the table that users hold), `series` (the numbers taken from it), `plots` (charts), `report` (pages), and
+`progress`.
+"""
 
 from __future__ import annotations
 

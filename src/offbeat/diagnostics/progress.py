@@ -10,6 +10,7 @@ from importlib import import_module
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
+from offbeat.diagnostics.formatting import duration
 from offbeat.sideways.messages import Row
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ QUIET = 2.0  # seconds of a fit before anything is shown
 _EVERY = 0.1  # seconds between two drawings
 _LINE_EVERY = 2.0  # seconds between two plain lines, where nothing can be redrawn
 _BAR = 24  # characters
-UNKNOWN = "\N{EN DASH}"
 
 
 class Progress:
@@ -253,21 +253,3 @@ def in_notebook() -> bool:
     module = sys.modules.get("IPython")
     shell = module.get_ipython() if module is not None else None
     return shell is not None and type(shell).__name__ == "ZMQInteractiveShell"
-
-
-def duration(seconds: float) -> str:
-    """Span of time in words of people.
-
-    Examples
-    --------
-    >>> duration(0.0042), duration(3.26), duration(75), duration(7384)
-    ('4.2 ms', '3.3 s', '1 min 15 s', '2 h 3 min')
-    """
-    if not math.isfinite(seconds):
-        return UNKNOWN
-    if seconds < 0.9995:
-        return f"{seconds * 1e3:.3g} ms"
-    if seconds < 60:
-        return f"{seconds:.1f} s" if seconds < 59.95 else "1 min 0 s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

@@ -1,9 +1,9 @@
-"""Curves and bars taken from a trace, made small enough to draw: what plots and reports share."""
+"""The numbers of a trace that charts and tables show: its updates in time order, and the spans of its workers."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from offbeat.diagnostics.trace import Trace
+from offbeat.diagnostics.trace_table import TraceTable
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -19,6 +19,8 @@ _Table = dict[str, npt.NDArray[Any]]
 
 # A relative gap below rounding is rounding: drawn here, so that a zero still shows on a log axis.
 ROUNDING = float(np.finfo(np.float64).eps)
+MAX_SPANS = 20_000  # of one chart: more only make a page slow
+MAX_LABELS = 6  # kinds of steps that are told apart by their colour
 
 
 class Unit(NamedTuple):
@@ -26,15 +28,6 @@ class Unit(NamedTuple):
 
     factor: float
     name: str
-
-
-class Stroke(NamedTuple):
-    """How to draw one curve: the attribute ``y`` of ``Curves``, its colour and its name."""
-
-    y: str
-    color: str
-    label: str
-    dashed: bool = False
 
 
 def time_unit(seconds: float) -> Unit:
@@ -50,7 +43,7 @@ def time_unit(seconds: float) -> Unit:
 
 
 @dataclass(frozen=True)
-class Curves:
+class Updates:
     """Updates of one trace in time order: ``time`` (s), ``passes`` and values, each of shape (n_updates,).
 
     ``measure`` is the relative gap where its scale is known, else the gap, else a residual;
@@ -81,8 +74,8 @@ def number(text: str | None) -> float:
         return math.nan
 
 
-def curves(trace: Trace, scale: float = math.nan) -> Curves:
-    """Curves of the updates of ``trace``.
+def updates_of(trace: TraceTable, scale: float = math.nan) -> Updates:
+    """Updates of ``trace`` in time order.
 
     Parameters
     ----------
@@ -104,7 +97,7 @@ def curves(trace: Trace, scale: float = math.nan) -> Curves:
     floor = ROUNDING * (1.0 if relative else float(np.abs(known).max(initial=0.0)) or 1.0)
     measure = np.where(np.isfinite(measure), np.maximum(measure, floor), np.nan)
     tolerance = number(trace.metadata.get("tolerance"))
-    return Curves(
+    return Updates(
         time=columns["time"][rows],
         passes=columns["passes"][rows],
         primal=columns["primal"][rows],
@@ -161,12 +154,13 @@ def thin(y: Floats, limit: int) -> Ints:
 
 
 @dataclass(frozen=True)
-class Bars:
-    """Steps, or transfers, as bars, each array of shape (n_bars,): worker, start, end (s), how many a bar stands for.
+class Spans:
+    """Spans of time in which a worker took steps, or was sent data. Each array has the shape (n_spans,).
 
-    ``resolution`` (s) is the pause below which steps of one worker were joined; 0 when each step has its own bar.
-    ``shard`` and ``clock`` are those of a bar's first step; ``busy`` is the time its steps took (s), ``bytes``
-    what they sent or what was moved.
+    ``start`` and ``end`` are times (s). A span stands for ``steps`` steps, which took ``busy`` (s) and sent ``bytes``;
+    of transfers, ``bytes`` is what was moved. ``shard`` and ``clock`` are those of the first step, ``staleness`` is
+    the largest. ``resolution`` (s) is the pause below which steps of one worker were joined; 0 when each step has
+    its own span.
     """
 
     worker: Ints
@@ -185,15 +179,29 @@ class Bars:
         return len(self.worker)
 
 
-def step_bars(trace: Trace, limit: int = 20_000, kind: str = "step") -> Bars:
-    """Bars of the worker steps of ``trace``, or of its rows of another kind: at most ``limit`` where that can be had.
+def spans_of(
+    trace: TraceTable, limit: int = MAX_SPANS, kind: str = "step", workers: Collection[int] | None = None
+) -> Spans:
+    """Spans of the steps of ``trace``, or of its transfers.
 
-    With more steps, those of one worker, of one label and less than some pause apart are joined. The pause is
-    doubled until few enough bars are left, so idle time shorter than it is no longer seen; ``busy`` still counts it.
+    If there are more than ``limit``, steps of one worker and one label are joined that are less than some pause apart.
+    The pause is doubled until few enough spans are left. Idle time shorter than the pause is then no longer seen, but
+    ``busy`` does not count it. Every worker keeps at least one span, so there may be more than ``limit``.
+
+    Parameters
+    ----------
+    trace : Trace
+    limit : int
+    kind : {"step", "transfer"}
+    workers : collection of int, optional
+        Those to take; by default all.
     """
     columns = trace.to_arrays()
     known = np.isfinite(columns["time"]) & np.isfinite(columns["duration"])
-    rows = np.flatnonzero((columns["kind"] == kind) & known)
+    wanted = (columns["kind"] == kind) & known
+    if workers is not None:
+        wanted &= np.isin(columns["worker"], sorted(workers))
+    rows = np.flatnonzero(wanted)
     table = {name: column[rows] for name, column in columns.items()}
     table["label"] = labels(table["note"])
     table["end"] = table["time"] + table["duration"]
@@ -203,15 +211,15 @@ def step_bars(trace: Trace, limit: int = 20_000, kind: str = "step") -> Bars:
     span = float(table["end"].max(initial=0.0))
     while first.sum() > limit and resolution < span:
         resolution = resolution * 2 if resolution else span / limit
-        first = _bar_starts(table, resolution)
+        first = _span_starts(table, resolution)
     return _joined(table, np.flatnonzero(first), resolution)
 
 
-def _bar_starts(table: _Table, resolution: float) -> npt.NDArray[np.bool_]:
-    """True where a bar begins: another worker or label, or a pause of at least ``resolution``."""
+def _span_starts(table: _Table, resolution: float) -> npt.NDArray[np.bool_]:
+    """True where a span begins: another worker or label, or a pause of at least ``resolution``."""
     worker, start, end, label = (table[name] for name in ("worker", "time", "end", "label"))
     begins = np.ones(len(worker), dtype=bool)
-    # A bar also ends after 20 pauses' length, so that a worker that never pauses still shows some texture.
+    # A span also ends after 20 times the pause, so that a worker that never pauses still shows some texture.
     cell = np.floor(start / (20 * resolution))
     begins[1:] = (worker[1:] != worker[:-1]) | (start[1:] - end[:-1] >= resolution) | (cell[1:] != cell[:-1])
     if resolution < 0.01 * end.max():
@@ -219,8 +227,8 @@ def _bar_starts(table: _Table, resolution: float) -> npt.NDArray[np.bool_]:
     return begins
 
 
-def _joined(table: _Table, first: Ints, resolution: float) -> Bars:
-    """Bars that begin at the rows ``first`` of a table sorted by worker and start."""
+def _joined(table: _Table, first: Ints, resolution: float) -> Spans:
+    """Spans that begin at the rows ``first`` of a table sorted by worker and start."""
     begin = {name: table[name][first] for name in ("worker", "shard", "clock", "label")}
     steps = np.diff(np.append(first, len(table["worker"])))
     end, busy, staleness, sent = table["end"], table["duration"], table["staleness"], table["bytes"]
@@ -228,24 +236,24 @@ def _joined(table: _Table, first: Ints, resolution: float) -> Bars:
         end, staleness = np.maximum.reduceat(end, first), np.maximum.reduceat(staleness, first)
         busy, sent = np.add.reduceat(busy, first), np.add.reduceat(sent, first)
     start = table["time"][first]
-    return Bars(
+    return Spans(
         **begin, start=start, end=end, busy=busy, staleness=staleness, steps=steps, bytes=sent, resolution=resolution
     )
 
 
-def span_of(trace: Trace) -> float:
+def elapsed(trace: TraceTable) -> float:
     """Seconds from the start to the last update or the end of the last step; NaN for an empty trace."""
     ends = (row.time + row.duration for row in trace)
     return max((end for end in ends if math.isfinite(end)), default=math.nan)
 
 
-def passes_of(trace: Trace) -> float:
+def passes_of(trace: TraceTable) -> float:
     """Passes over the data that the updates count; NaN when there are none."""
     passes = (row.passes for row in trace if row.kind == "update")
     return max((value for value in passes if math.isfinite(value)), default=math.nan)
 
 
-def labels(notes: npt.NDArray[np.object_], most: int = 6) -> npt.NDArray[np.object_]:
+def labels(notes: npt.NDArray[np.object_], most: int = MAX_LABELS) -> npt.NDArray[np.object_]:
     """Category of each step for its colour: its note; "step" without one, or with too many notes to tell apart."""
     kinds = {note for note in notes if note}
     if len(kinds) > most:

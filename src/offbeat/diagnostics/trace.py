@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from offbeat._utils.atomic import atomic_write
+from offbeat.diagnostics.formatting import counted
 from offbeat.errors import DataError
 from offbeat.sideways.messages import Row
 
@@ -237,7 +238,7 @@ def _dtype(name: str) -> type:
 
 def _brief(trace: Trace) -> list[str]:
     """Short facts for people: rows, solver, passes, time and the last known gap."""
-    facts = [f"{len(trace):,} row{'' if len(trace) == 1 else 's'}"]
+    facts = [counted(len(trace), "row")]
     if "solver" in trace.metadata:
         facts.append(trace.metadata["solver"])
     updates = [row for row in trace if row.kind == "update"]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import html
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from offbeat.diagnostics.series import number
-from offbeat.diagnostics.trace import Trace
+from offbeat.diagnostics.trace_table import TraceTable
 
 if TYPE_CHECKING:
     from offbeat.problem import Certificate
@@ -24,20 +23,31 @@ _STATUS = {
 }
 
 
-def verdict(certificate: Certificate | None, status: str) -> str:
-    """Badge and sentences at the head of a report, as HTML.
+class Verdict(NamedTuple):
+    """Whether a fit is certified, and what is said of it."""
+
+    certified: bool
+    badge: str
+    said: str
+
+
+def verdict(certificate: Certificate | None, status: str) -> Verdict:
+    """What stands at the head of a report.
 
     Parameters
     ----------
     certificate : Certificate or None
     status : str
         Why the fit stopped; empty when that is not known.
+
+    Examples
+    --------
+    >>> verdict(None, "max_iter").badge
+    'Not certified'
     """
     stopped = _STATUS.get(status, f"Stopped: {status}." if status else "")
-    good, sentence = _judged(certificate)
-    badge = "Certified optimal" if good else "Not certified"
-    said = html.escape(f"{sentence} {stopped}".strip())
-    return f'<div class="verdict {"good" if good else "warn"}"><span class="badge">{badge}</span><p>{said}</p></div>'
+    certified, sentence = _judged(certificate)
+    return Verdict(certified, "Certified optimal" if certified else "Not certified", f"{sentence} {stopped}".strip())
 
 
 def _judged(certificate: Certificate | None) -> tuple[bool, str]:
@@ -58,7 +68,7 @@ def _judged(certificate: Certificate | None) -> tuple[bool, str]:
     return bool(certificate.satisfied), close if certificate.satisfied else far
 
 
-def certificate_of(trace: Trace) -> Certificate | None:
+def certificate_of(trace: TraceTable) -> Certificate | None:
     """Certificate that the last update of ``trace`` with a known gap stands for; None when there is none.
 
     Parameters
