@@ -23,5 +23,9 @@ class ModelFileError(OffbeatError):
     """A model file is missing, damaged, or of a version this library cannot read."""
 
 
+class MissingPackageError(OffbeatError, ImportError):
+    """A package of an extra is not installed: says which, and how to install the extra."""
+
+
 class ConvergenceWarning(UserWarning):
     """A fit stopped before its certificate reached the tolerance: says the gap that was reached."""

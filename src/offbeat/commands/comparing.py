@@ -26,6 +26,8 @@ def check_picture(out: Path) -> None:
     ------
     DataError
         The ending is not one of a page or picture.
+    MissingPackageError
+        What draws it is not installed.
     OSError
         The folder cannot be written.
     """

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from offbeat._utils.extras import require_plot
 from offbeat.commands import terminal
 from offbeat.commands.options import (
     OUTPUT,
@@ -56,6 +57,7 @@ def demo(
     """Fit real flights; see `HELP`."""
     with terminal.reported_errors():
         terminal.check_writable(out / "report.html")
+        require_plot("page", "picture")
         terminal.note(TITLE)
         with terminal.working("reading flights and weather ..."):
             data, split = load(rows)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from offbeat._utils.extras import require_plot
 from offbeat.commands import standard_input, terminal
 from offbeat.commands.options import (
     DATA,
@@ -159,6 +160,8 @@ def _fit(data: DataRequest, request: ModelRequest, how: FitRequest, outputs: Out
     for path in (outputs.model, outputs.report):
         if path is not None:
             terminal.check_writable(path)
+    if outputs.report is not None:
+        require_plot("page")
     problem_options.make_problem(request, None)  # options that disagree are found before the data is read
     with terminal.working(f"reading {data.table} ...", quiet=quiet), terminal.noted_warnings():
         split = training_data.load_split(data, request.loss)

@@ -195,6 +195,8 @@ class Trace:
 
         Raises
         ------
+        MissingPackageError
+            Matplotlib is not installed.
         OSError
             ``path`` cannot be written.
         """
@@ -215,6 +217,8 @@ class Trace:
 
         Raises
         ------
+        MissingPackageError
+            Bokeh or Jinja2 is not installed.
         OSError
             ``path`` cannot be written.
         """

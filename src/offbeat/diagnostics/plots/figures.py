@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from offbeat._utils.atomic import atomic_write
+from offbeat._utils.extras import require_plot
 from offbeat.diagnostics.plots.charts import Chart
 from offbeat.diagnostics.plots.comparison_charts import comparison_charts
 from offbeat.diagnostics.plots.convergence_charts import Column, convergence_charts
@@ -44,6 +45,8 @@ def convergence(traces: TraceTable | Mapping[str, TraceTable], x: Column | None 
     ------
     DataError
         ``x`` is neither "time" nor "passes".
+    MissingPackageError
+        Matplotlib is not installed.
 
     Examples
     --------
@@ -51,10 +54,11 @@ def convergence(traces: TraceTable | Mapping[str, TraceTable], x: Column | None 
     >>> convergence({"newton": Trace()}, x="time").axes[1].get_xlabel()
     'time (s)'
     """
-    from matplotlib.figure import Figure
-
     if x not in ("time", "passes", None):
         raise DataError(f"x is {x!r}: plot against 'time' or 'passes'.")
+    require_plot("picture")
+    from matplotlib.figure import Figure
+
     named = traces if isinstance(traces, Mapping) else {"": traces}
     columns: tuple[Column, ...] = ("time", "passes") if x is None else (x,)
     charts = convergence_charts({name: updates_of(trace) for name, trace in named.items()}, columns)
@@ -84,12 +88,18 @@ def task_stream(trace: TraceTable) -> Figure:
     -------
     figure : matplotlib.figure.Figure
 
+    Raises
+    ------
+    MissingPackageError
+        Matplotlib is not installed.
+
     Examples
     --------
     >>> from offbeat.diagnostics import Trace
     >>> task_stream(Trace()).axes[0].get_xlabel()
     'time (s)'
     """
+    require_plot("picture")
     from matplotlib.figure import Figure
 
     chart = worker_chart(spans_of(trace), spans_of(trace, kind="transfer"), updates_of(trace))
@@ -114,12 +124,18 @@ def comparison_figure(traces: Mapping[str, TraceTable]) -> Figure:
     -------
     figure : matplotlib.figure.Figure
 
+    Raises
+    ------
+    MissingPackageError
+        Matplotlib is not installed.
+
     Examples
     --------
     >>> from offbeat.diagnostics import Trace
     >>> len(comparison_figure({"barrier": Trace(), "asynchronous": Trace()}).axes)
     3
     """
+    require_plot("picture")
     from matplotlib.figure import Figure
 
     gaps, workers = comparison_charts(traces)

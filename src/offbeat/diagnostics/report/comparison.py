@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from offbeat._utils.atomic import atomic_write
+from offbeat._utils.extras import require_plot
 from offbeat.diagnostics.plots.comparison_charts import comparison_charts
 from offbeat.diagnostics.plots.figures import comparison_figure, save_figure
 from offbeat.diagnostics.plots.palette import fit_color
@@ -56,6 +57,8 @@ def write_comparison(comparison: Comparison, path: str | os.PathLike[str]) -> No
     ------
     DataError
         The ending is another.
+    MissingPackageError
+        What draws it is not installed.
     OSError
         The folder is missing, not writable or full.
 
@@ -70,7 +73,7 @@ def write_comparison(comparison: Comparison, path: str | os.PathLike[str]) -> No
     True
     """
     check_format(path)
-    if is_page(path):
+    if _is_page(path):
         page = render(comparison).encode("utf-8")
         with atomic_write(path) as file:
             file.write(page)
@@ -79,13 +82,21 @@ def write_comparison(comparison: Comparison, path: str | os.PathLike[str]) -> No
 
 
 def check_format(path: str | os.PathLike[str]) -> None:
-    """Raise `DataError` unless the ending is that of a page or picture."""
+    """Raise unless the ending is that of a page or picture, and what draws it is installed.
+
+    Raises
+    ------
+    DataError
+        The ending is another.
+    MissingPackageError
+        What draws it is not installed.
+    """
     if not os.fspath(path).lower().endswith((*PAGES, *PICTURES)):
         raise DataError(f"{os.fspath(path)!r} should end in one of {', '.join((*PAGES, *PICTURES))}")
+    require_plot("page" if _is_page(path) else "picture")
 
 
-def is_page(path: str | os.PathLike[str]) -> bool:
-    """Whether a page is written there, by the ending."""
+def _is_page(path: str | os.PathLike[str]) -> bool:
     return os.fspath(path).lower().endswith(PAGES)
 
 
@@ -96,6 +107,7 @@ def render(comparison: Comparison) -> str:
     ----------
     comparison : Comparison
     """
+    require_plot("page")
     gaps, workers = comparison_charts(comparison.traces)
     charts = {"gaps": gaps, **{f"workers{index}": chart for index, chart in enumerate(workers)}}
     models = draw_charts({name: chart for name, chart in charts.items() if not chart.empty})

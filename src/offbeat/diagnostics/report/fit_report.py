@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from offbeat._utils.atomic import atomic_write
+from offbeat._utils.extras import require_plot
 from offbeat.diagnostics.formatting import counted, duration, significant
 from offbeat.diagnostics.plots.charts import Chart
 from offbeat.diagnostics.plots.coefficient_chart import coefficient_chart
@@ -71,6 +72,8 @@ def write_report(report: Report, path: str | os.PathLike[str]) -> None:
 
     Raises
     ------
+    MissingPackageError
+        Bokeh or Jinja2 is not installed.
     OSError
         The folder is missing, not writable or full.
 
@@ -104,6 +107,7 @@ def render(report: Report) -> str:
     ----------
     report : Report
     """
+    require_plot("page")
     if report.certificate is None:
         report = replace(report, certificate=certificate_of(report.trace))
     trace = report.trace
