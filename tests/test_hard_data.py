@@ -253,10 +253,9 @@ def test_the_certificate_bounds_the_true_suboptimality(data) -> None:
 
 
 def test_a_kinked_loss_without_a_penalty_says_that_nothing_can_be_proved(data) -> None:
-    with pytest.warns(ConvergenceWarning, match="every column has a penalty"):
-        solve(Problem(losses.Hinge(), penalties.Zero()), *data, max_iter=50)
-    with pytest.raises(ProblemError, match=r"no solver takes the epsilon-insensitive loss.*ridge"):
-        solve(Problem(losses.EpsilonInsensitive(), penalties.Zero()), *data)
+    for loss in (losses.Hinge(), losses.EpsilonInsensitive()):
+        with pytest.warns(ConvergenceWarning, match="every column has a penalty"):
+            solve(Problem(loss, penalties.Zero()), *data, max_iter=50)
 
 
 @pytest.mark.parametrize("penalty", [penalties.L2(1e-8), penalties.L1(1e-2), penalties.Zero()])

@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 
 from offbeat.errors import ProblemError
 from offbeat.losses.questions import n_outputs
+from offbeat.penalties import questions
 
 ROUNDING = 4.0 * float(np.finfo(np.float64).eps)  # of a sum, relative to the sum of absolute terms
+INSIDE = 1e-12  # relative distance from the domain of a penalty that counts as rounding
 DOUBTFUL = 1e4  # times it, by which a gap may be negative for rounding
 Floats: TypeAlias = NDArray[np.float64]
 Loss: TypeAlias = Any
@@ -110,9 +112,10 @@ class DualPoint(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Separable:
-    """A penalty in internal coordinates: ``sum_j r(factor_j u_j; weight_j)``.
+    """A separable penalty in internal coordinates: ``sum_j r(factor_j u_j; weight_j)``.
 
-    Solvers see penalties only through this. ``rule`` is the user's penalty without its weights.
+    Solvers see penalties only through this, or through `Blockwise`, which has the same methods. ``rule`` is the user's
+    penalty without its weights.
     """
 
     rule: Penalty
@@ -121,8 +124,8 @@ class Separable:
 
     @property
     def smooth(self) -> bool:
-        """Whether the penalty is differentiable everywhere."""
-        return bool(self.rule.smooth)
+        """Whether the penalty is a quadratic."""
+        return questions.smooth(self.rule)
 
     @property
     def has_dual(self) -> bool:
@@ -155,6 +158,90 @@ class Separable:
         """Return the coefficients of ``u_j^2 / 2``."""
         c: Floats = _kernels().curvature(self.rule, self.factor, self.weight)
         return c
+
+
+@dataclass(frozen=True, slots=True)
+class Blockwise:
+    """A penalty that is not separable, in internal coordinates: ``R(factor u; weight)``, output by output.
+
+    ``R`` is a sum over blocks of coefficients, and ``factor`` is the same within each block: so the proximal point of
+    ``R(factor u)`` is that of ``R`` with steps of ``step factor^2``, and distances of a block scale with its factor.
+    """
+
+    rule: Penalty
+    factor: Floats
+    weight: Floats
+    n_outputs: int = 1
+
+    @property
+    def smooth(self) -> bool:
+        """Whether the penalty is a quadratic of single coefficients: never."""
+        return False
+
+    @property
+    def has_dual(self) -> bool:
+        """Whether the conjugate is finite around zero.
+
+        The domain of the conjugate is convex. If it has no room around zero, it lies in a half-space whose edge goes
+        through zero, and of a direction drawn at random, that or its opposite is outside.
+        """
+        drawn = np.random.default_rng(0).standard_normal(len(self.factor))
+        return min(self.dual_scale(drawn), self.dual_scale(-drawn)) > 0.0
+
+    def value(self, u: Floats) -> float:
+        """Return the penalty at ``u``."""
+        w = self._original(u)
+        return sum(float(self.rule.value(part, weight)) for part, weight in self._outputs(w))
+
+    def conjugate(self, slope: Floats, scale: float = 1.0) -> float:
+        """Return the conjugate at ``scale * slope``."""
+        parts = self._outputs(scale * slope / self.factor)
+        return sum(float(self.rule.conjugate(part, weight)) for part, weight in parts)
+
+    def dual_scale(self, slope: Floats) -> float:
+        """Return the largest scale in [0, 1] that makes the conjugate finite."""
+        parts = self._outputs(slope / self.factor)
+        return min(float(self.rule.dual_scale(part, weight)) for part, weight in parts)
+
+    def prox(self, v: Floats, step: float) -> Floats:
+        """Return the proximal point of ``v``."""
+        return self._prox(self.factor * v, step) / self.factor
+
+    def optimality(self, u: Floats, gradient: Floats) -> float:
+        """Return the distance of ``-gradient`` from the subdifferential at ``u``."""
+        slopes = self._outputs(gradient / self.factor)
+        pairs = zip(self._outputs(self._original(u)), slopes, strict=True)
+        rest = [self.rule.subgradient_distance(part, slope, weight) for (part, weight), (slope, _) in pairs]
+        return float(np.linalg.norm(self.factor * self._joined(rest)))
+
+    def curvature(self) -> Floats:
+        """Return coefficients of ``u_j^2 / 2`` that the penalty is at least as curved as."""
+        bends = [self.rule.curvature(weight) for _, weight in self._outputs(self.factor)]
+        return self.factor * (self.factor * self._joined(bends))
+
+    def _prox(self, w: Floats, step: float) -> Floats:
+        steps = [part for part, _ in self._outputs(step * self.factor**2)]
+        pairs = zip(self._outputs(w), steps, strict=True)
+        return self._joined([self.rule.prox(part, each, weight) for (part, weight), each in pairs])
+
+    def _original(self, u: Floats) -> Floats:
+        """Return the coefficients that the penalty is about, put back into its domain if rounding took them out."""
+        w = self.factor * u
+        inside = self._prox(w, 0.0)
+        return inside if bool(np.all(np.abs(inside - w) <= INSIDE * np.abs(w))) else w
+
+    def _outputs(self, values: Floats) -> list[tuple[Floats, Floats]]:
+        """Return the values of each output, with the weights of its coefficients."""
+        m = self.n_outputs
+        return [(np.ascontiguousarray(values[c::m]), np.ascontiguousarray(self.weight[c::m])) for c in range(m)]
+
+    def _joined(self, parts: list[Floats]) -> Floats:
+        """Return the values of all outputs, as coefficients are: column after column."""
+        return np.stack([np.asarray(part, np.float64) for part in parts], axis=1).ravel()
+
+
+ScaledPenalty: TypeAlias = Separable | Blockwise
+"""A penalty in internal coordinates."""
 
 
 def _kernels() -> Any:
@@ -204,7 +291,7 @@ class Problem:
         """Predictors per row: the number of classes for `Multinomial`, else 1."""
         return n_outputs(self.loss)
 
-    def separable(self, n_columns: int, scale: Floats | None = None) -> Separable:
+    def scaled_penalty(self, n_columns: int, scale: Floats | None = None) -> ScaledPenalty:
         """Return the penalty for coefficients ``u = w * scale`` (flattened over outputs).
 
         Parameters
@@ -212,18 +299,45 @@ class Problem:
         n_columns : int
             Number of features.
         scale : ndarray, shape (n_columns,), optional
-            Internal scale of the columns; None when the penalty is on internal coefficients.
+            Internal scale of the columns, as `common_scale` has it; None when the penalty is on internal coefficients.
         """
         self.penalty.check(n_columns)
         factor = np.ones(n_columns) if scale is None else 1.0 / scale
         weights = self.penalty.weights
         weight = np.ones(n_columns) if weights is None else np.array(weights, dtype=np.float64)
-        if self.n_outputs > 1:
-            factor, weight = np.repeat(factor, self.n_outputs), np.repeat(weight, self.n_outputs)
-        return Separable(self.penalty._replace(weights=None), factor, weight)
+        if scale is not None and not np.array_equal(scale, self.common_scale(scale)):
+            raise ProblemError(f"columns of one block of the {self.penalty.name} penalty have different scales")
+        return self.penalty_with(np.repeat(factor, self.n_outputs), np.repeat(weight, self.n_outputs))
+
+    def penalty_with(self, factor: Floats, weight: Floats) -> ScaledPenalty:
+        """Return the penalty with these factors and weights, one a coefficient: see `scaled_penalty`."""
+        rule = self.penalty._replace(weights=None)
+        if questions.separable(rule):
+            return Separable(rule, factor, weight)
+        return Blockwise(rule, factor, weight, self.n_outputs)
+
+    def common_scale(self, scale: Floats) -> Floats:
+        """Return scales of columns that are the same within each block of the penalty: their geometric means.
+
+        Parameters
+        ----------
+        scale : ndarray, shape (n_columns,)
+            Positive and finite.
+
+        Returns
+        -------
+        scale : ndarray, shape (n_columns,)
+            The same array for a separable penalty.
+        """
+        if questions.separable(self.penalty):
+            return scale
+        block = np.unique(self.penalty.blocks(len(scale)), return_inverse=True)[1]
+        first, size = np.unique(block, return_index=True)[1], np.bincount(block)
+        means = np.exp(np.bincount(block, np.log(scale / scale[first][block])) / size)
+        return (means * scale[first])[block]
 
     def certify(
-        self, penalty: Separable, u: Floats, at: Evaluation, reference: Reference, b: Floats | None = None
+        self, penalty: ScaledPenalty, u: Floats, at: Evaluation, reference: Reference, b: Floats | None = None
     ) -> Certificate:
         """Return primal, dual and gap at ``u`` from one evaluation of the loss there.
 

@@ -25,7 +25,7 @@ def info_of(problem: Problem) -> DataInfo:
     reference = Reference(1.0, 2.0, 0.0, False, 1e-6)
     ones, zeros = np.ones(2), np.zeros(2)
     return DataInfo(
-        10, 2, 1, zeros, ones, problem.separable(2, ones), reference, (zeros, np.zeros(1)), False, ones
+        10, 2, 1, zeros, ones, problem.scaled_penalty(2, ones), reference, (zeros, np.zeros(1)), False, ones
     )  # fmt: skip
 
 

@@ -47,7 +47,7 @@ def members(problems: Sequence[Problem], dataset: Dataset, tol: float) -> list[B
         mask = np.arange(N) % 2 == fold
         part = replace(dataset, source=array_source(dataset.source.array[mask]), y=dataset.y[mask])  # type: ignore[attr-defined]
         info = inspect(problems[0], part, part.shards(1), engine, Options(tol=tol))
-        found += [BatchMember(p, replace(info, penalty=p.separable(K, info.scale)), fold) for p in problems]
+        found += [BatchMember(p, replace(info, penalty=p.scaled_penalty(K, info.scale)), fold) for p in problems]
     return found
 
 

@@ -38,7 +38,7 @@ class Case:
         return Evaluation(float(loss), (self.X.T @ theta / N).ravel(), theta.sum(axis=0) / N, None, 0.0)
 
     def certify(self, u: Floats, b: Floats, reference: Reference | None = None) -> Certificate:
-        penalty = self.problem.separable(K)
+        penalty = self.problem.scaled_penalty(K)
         return self.problem.certify(penalty, u, self.evaluate(u, b), reference or self.reference, b)
 
     def best(self) -> float:
@@ -72,7 +72,7 @@ def test_the_gap_closes_at_the_optimum(penalty: Any, weighted: bool, rng: np.ran
     """Of first order in the sums of the classes, as the intercepts are moved away from their best."""
     case = Case(penalty, weighted)
     u, b = np.zeros(K * CLASSES), np.log(case.reference.shares)  # type: ignore[arg-type]
-    step = case.problem.separable(K)
+    step = case.problem.scaled_penalty(K)
     for _ in range(3000):
         at = case.evaluate(u, b)
         u, b = step.prox(u - at.gradient, 1.0), b - at.intercept_gradient
@@ -112,7 +112,7 @@ def test_a_class_that_never_occurs_leaves_a_true_bound(penalty: Any, weighted: b
 @each
 def test_the_gap_closes_though_a_class_never_occurs(penalty: Any, weighted: bool) -> None:
     case = without_a_class(penalty, weighted)
-    u, step = np.zeros(K * CLASSES), case.problem.separable(K)
+    u, step = np.zeros(K * CLASSES), case.problem.scaled_penalty(K)
     b = np.array([*np.log(case.reference.shares[:2]), -700.0])  # type: ignore[index]
     for _ in range(3000):
         at = case.evaluate(u, b)
@@ -148,5 +148,5 @@ def test_rounding_in_the_sums_of_classes_leaves_a_gap(rng: np.random.Generator) 
     for _ in range(200):
         c = 1e-16 * rng.standard_normal(CLASSES) * case.reference.shares
         noisy = at._replace(intercept_gradient=c)
-        found = case.problem.certify(case.problem.separable(K), np.zeros(K * CLASSES), noisy, case.reference, b)
+        found = case.problem.certify(case.problem.scaled_penalty(K), np.zeros(K * CLASSES), noisy, case.reference, b)
         assert 0.0 <= found.gap < 1e-13

@@ -81,7 +81,7 @@ def test_the_kind_does_not_depend_on_the_gradient() -> None:
     reference = Reference(1.0, 2.0, 0.0, False, 1e-6)
     for slope in (np.array([1.0, 0.0]), np.array([-1.0, 0.0]), np.zeros(2)):
         at = Evaluation(1.0, slope, np.zeros(1), None, 0.0)
-        c = problem.certify(problem.separable(2), np.zeros(2), at, reference)
+        c = problem.certify(problem.scaled_penalty(2), np.zeros(2), at, reference)
         assert (c.kind, c.gap) == ("gradient", max(-slope[0], 0.0))
 
 
@@ -106,7 +106,7 @@ def test_whole_hyper_parameters_are_the_same_problem_for_compiled_code(given: Pr
     assert given == wanted
     assert typeof(given.loss) == typeof(wanted.loss)
     assert typeof(given.penalty) == typeof(wanted.penalty)
-    assert typeof(given.separable(3).rule) == typeof(wanted.separable(3).rule)
+    assert typeof(given.scaled_penalty(3).rule) == typeof(wanted.scaled_penalty(3).rule)
 
 
 def test_classes_stay_whole_numbers() -> None:

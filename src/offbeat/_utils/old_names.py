@@ -3,7 +3,7 @@
 SOLVERS = {
     "admm": "admm.admm",
     "admm_asip": "admm.asip",
-    "admm_hinge": "admm.hinge",
+    "admm_hinge": "admm.dual_ascent",
     "admm_smooth": "admm.smooth",
     "batch": "newton.batch",
     "changing": "composite.fallback",
@@ -69,7 +69,7 @@ CLASSES: dict[str, str] = {
     "offbeat.solvers._common.hessian_products:Query": "offbeat.solvers._common.hessian_products:HessianQuery",
     "offbeat.solvers._common.selection:Query": "offbeat.solvers._common.selection:SelectionQuery",
     "offbeat.solvers._common.stalling:Patience": "offbeat.solvers._common.stalling:StallCounter",
-    "offbeat.solvers.admm.hinge:Duals": "offbeat.solvers.admm.hinge:HingeDuals",
+    "offbeat.solvers.admm.dual_ascent:Duals": "offbeat.solvers.admm.dual_ascent:RowDuals",
     "offbeat.solvers.admm.local_prox:Contribution": "offbeat.solvers.admm.local_prox:AdmmContribution",
     "offbeat.solvers.admm.local_prox:Facts": "offbeat.solvers.admm.local_prox:AdmmScalars",
     "offbeat.solvers.admm.local_prox:Local": "offbeat.solvers.admm.local_prox:AdmmLocal",

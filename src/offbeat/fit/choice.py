@@ -61,6 +61,8 @@ def solver(
         return wanted, "asked for"
     if not smooth(problem.loss):
         return _for_kinks(problem, dataset, staleness)
+    if not of_penalty.separable(problem.penalty):
+        return _for_joint_penalties(problem, staleness)
     return _for_smooth_losses(problem, dataset, staleness, shared=shared)
 
 
@@ -146,26 +148,32 @@ def _accepts(solver: Solver, problem: Problem) -> bool:
     return True
 
 
+def _for_joint_penalties(problem: Problem, staleness: float) -> tuple[Solver, str]:
+    """Return the solver for a smooth loss and a penalty that is not separable."""
+    what = f"the {problem.penalty.name} penalty is not separable"
+    if staleness > 0.0:
+        return solvers.DelayedProximalGradient(), f"{what}, and there are no rounds: gradients of any age"
+    return solvers.ProximalGradient(), f"{what}: accelerated proximal gradient"
+
+
 def _for_kinks(problem: Problem, dataset: Data, staleness: float) -> tuple[Solver, str]:
     """Return the solver for a loss that has no derivative somewhere."""
-    name, why, whole = problem.loss.name, "each shard solves its own part of the dual", dataset.cluster is None
-    if name == "hinge" and staleness > 0.0:
-        return solvers.ADMM(), f"the hinge loss has a kink, and there are no rounds: {why}"
-    if name == "hinge" and not whole:
-        return solvers.ADMM(), f"the hinge loss has a kink: {why}"
-    known = name in ("hinge", "epsilon-insensitive")  # another's conjugate may have more pieces than are looked for
-    if known and whole and staleness == 0.0 and _few_for_kinks(dataset) and _accepts(solvers.InteriorPoint(), problem):
+    kink, own = f"the {problem.loss.name} loss has a kink", "each shard solves its own part of the dual"
+    apart, consensus = dataset.cluster is not None or staleness > 0.0, _accepts(solvers.ADMM(), problem)
+    if consensus and apart:
+        return solvers.ADMM(), f"{kink}{', and there are no rounds' if staleness > 0.0 else ''}: {own}"
+    if not apart and _few_for_kinks(dataset) and _accepts(solvers.InteriorPoint(), problem):
         few = f"{dataset.n_columns:,} columns: systems of that size are cheap"
-        return solvers.InteriorPoint(), f"the {name} loss has a kink; {few}, and few are needed whatever the units"
-    if not _accepts(solvers.SDCA(), problem):
-        if not _accepts(solvers.ADMM(), problem):
-            raise ProblemError(
-                f"no solver takes the {name} loss with the penalty {problem.penalty!r} and {dataset.n_columns:,} "
-                "columns: give every column a ridge (L2 or ElasticNet), or take a loss without kinks"
-            )
-        return solvers.ADMM(), f"the {name} loss has a kink, and the penalty no ridge: {why}"
-    chosen = solvers.SDCA(threads=1) if whole else solvers.SDCA()
-    return chosen, f"the {name} loss has a kink: its dual is solved row by row"
+        return solvers.InteriorPoint(), f"{kink}; {few}, and few are needed whatever the units"
+    if _accepts(solvers.SDCA(), problem):
+        chosen = solvers.SDCA() if dataset.cluster is not None else solvers.SDCA(threads=1)
+        return chosen, f"{kink}: its dual is solved row by row"
+    if consensus:
+        return solvers.ADMM(), f"{kink}, and the penalty no ridge: {own}"
+    raise ProblemError(
+        f"no solver takes the {problem.loss.name} loss with the penalty {problem.penalty!r} and "
+        f"{dataset.n_columns:,} columns: give the loss a dual_step, or take a loss without kinks"
+    )
 
 
 def _few_for_kinks(dataset: Data) -> bool:

@@ -17,7 +17,7 @@ from offbeat.fit.inspection import Options
 from offbeat.fit.settings import FitArguments
 from offbeat.fit.solve import fit
 from offbeat.penalties import L1
-from offbeat.problem import Evaluation, Floats, Problem, Separable
+from offbeat.problem import Evaluation, Floats, Problem, ScaledPenalty
 from offbeat.sideways.evaluation import Iterate
 from offbeat.sideways.protocol import DataInfo
 from offbeat.solvers.newton.quadratic import QuadraticModel, solve_and_refine
@@ -29,13 +29,13 @@ TRIALS = 20
 TOLERANCE = 1e-10  # of the fit of the free columns: the strength errs by about as much of the slope at the null model
 
 
-def unpenalised(penalty: Separable) -> NDArray[np.bool_]:
+def unpenalised(penalty: ScaledPenalty) -> NDArray[np.bool_]:
     """Return which columns have no penalty while others have one."""
     free = penalty.weight == 0.0
     return free if not free.all() else np.zeros_like(free)
 
 
-def steepest(penalty: Separable, at: Evaluation) -> float:
+def steepest(penalty: ScaledPenalty, at: Evaluation) -> float:
     """Return the largest slope of the loss along a column with penalty, in units of its strength."""
     with np.errstate(divide="ignore", invalid="ignore"):
         slopes = np.abs(at.gradient) / penalty.factor / penalty.weight

@@ -71,8 +71,9 @@ def inspect(problem: Problem, dataset: Data, shards: list[Shard], engine: Engine
     seen = _looked_again(_seen(parts), fraction, shards, engine)
     center, scale, rarity = _units(*seen, options.fit_intercept, exact=options.standardize)
     if not options.standardize:
-        scale = _bent(problem, scale)
-    penalty = problem.separable(dataset.n_columns, None if options.standardize else scale)
+        own, scale = scale, _bent(problem, problem.common_scale(scale))
+        rarity = rarity * (own / problem.common_scale(own)) ** 2
+    penalty = problem.scaled_penalty(dataset.n_columns, None if options.standardize else scale)
     null, reference = _null_model(problem, _Targets(problem.loss, shards, engine, tallies), options)
     info = DataInfo(
         dataset.n_rows, dataset.n_columns, problem.n_outputs, center, scale, penalty, reference,
@@ -173,7 +174,7 @@ def _units(mean: Floats, deviation: Floats, largest: Floats, center: bool, *, ex
 def _bent(problem: Problem, scale: Floats) -> Floats:
     """Return scales with which the curvature of the penalty is finite, whatever the units of the columns."""
     with np.errstate(over="ignore", invalid="ignore"):
-        curvature = problem.separable(len(scale), scale).curvature()[:: problem.n_outputs]
+        curvature = problem.scaled_penalty(len(scale), scale).curvature()[:: problem.n_outputs]
     return np.where(curvature < 1.0 / LEAST, scale, np.maximum(scale, math.sqrt(SMALL)))
 
 

@@ -29,7 +29,7 @@ from offbeat.fit.solution import ADVICE, in_range, not_finite
 from offbeat.fit.solve import fit
 from offbeat.losses.questions import smooth
 from offbeat.penalties import questions as of_penalty
-from offbeat.problem import Certificate, Evaluation, Floats, Problem, Separable
+from offbeat.problem import Certificate, Evaluation, Floats, Problem, ScaledPenalty
 from offbeat.sideways import evaluation
 from offbeat.sideways.evaluation import Iterate
 from offbeat.sideways.protocol import DataInfo, internal_to_original
@@ -110,12 +110,12 @@ def start(problem: Problem, dataset: Dataset, options: Options, engine: Engine, 
     return Start(info, at, hessian, look)
 
 
-def largest_alpha(penalty: Separable, slope: float) -> float:
+def largest_alpha(penalty: ScaledPenalty, slope: float) -> float:
     """Return the least strength at which all penalised coefficients are zero (near zero for a pure ridge).
 
     Parameters
     ----------
-    penalty : Separable
+    penalty : ScaledPenalty
         Its strength does not matter.
     slope : float
         See `_steepest`.
@@ -308,7 +308,7 @@ def grid(largest: float, n_alphas: int, eps: float) -> Floats:
     return np.asarray(np.geomspace(top, top * eps, n_alphas))
 
 
-def with_alpha(penalty: Separable, alpha: float) -> Separable:
+def with_alpha(penalty: ScaledPenalty, alpha: float) -> ScaledPenalty:
     """Return the penalty with another strength."""
     return replace(penalty, rule=penalty.rule._replace(alpha=float(alpha)))
 

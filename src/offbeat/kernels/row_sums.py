@@ -13,7 +13,8 @@ from offbeat.kernels.compiled import REASSOCIATE, kernel
 from offbeat.kernels.saga import dense_length, dense_predict
 from offbeat.kernels.saga_sparse import sparse_dot
 
-BESIDE_ZERO = 1e-9  # distance from zero at which a piece of the conjugate is asked for
+BESIDE = 1e-9  # distance from zero, or from the end of a piece of a conjugate, at which a piece is asked for
+MOST_PIECES = 1000  # of a conjugate, on each side of zero
 
 
 @kernel(fastmath=REASSOCIATE, error_model="numpy")
@@ -309,20 +310,68 @@ def dense_start(loss, X, target, w, b, shrink, theta, head, sums):
 
 
 @kernel(error_model="numpy")
+def _beside(theta, side):
+    """Return a dual variable a little below (-1) or above (1) another."""
+    return theta + side * BESIDE * max(1.0, abs(theta))
+
+
+@kernel(error_model="numpy")
+def _lowest(loss, y):
+    """Return the ends and the slope of the first straight piece of the conjugate."""
+    below = _beside(0.0, -1.0)
+    low, high, slope = loss.dual_piece(below if np.isfinite(loss.conjugate(below, y)) else _beside(0.0, 1.0), y)
+    for _ in range(MOST_PIECES):
+        theta = _beside(low, -1.0)
+        if not np.isfinite(loss.conjugate(theta, y)):
+            break
+        low, high, slope = loss.dual_piece(theta, y)
+    return low, high, slope
+
+
+@kernel(error_model="numpy")
 def conjugate_pieces(loss, y, out):
-    """Set the ends and slopes of the straight pieces of the conjugate on both sides of zero, for each row.
+    """Set the ends and slopes of all straight pieces of the conjugate, in order; return the most that a row has.
 
     Parameters
     ----------
     loss : NamedTuple
-        Piecewise linear: it has a ``dual_piece``.
+        With a ``dual_piece``, and a conjugate that is finite on one side of zero at least.
     y : ndarray, shape (n,)
-    out : ndarray, shape (2, 3, n)
-        Low end, high end, slope, for each side of zero; both sides are the same where there is a single piece.
+    out : ndarray, shape (m, 3, n)
+        Low end, high end, slope. Where a row has fewer pieces, its last one is cut in parts; where a row has more, the
+        rest is left out.
     """
+    most = 0
     for i in range(y.shape[0]):
-        for side in range(2):
-            low, high, slope = loss.dual_piece(BESIDE_ZERO * (2.0 * side - 1.0), y[i])
-            out[side, 0, i] = low
-            out[side, 1, i] = high
-            out[side, 2, i] = slope
+        low, high, slope = _lowest(loss, y[i])
+        found = 0
+        for _ in range(2 * MOST_PIECES):
+            if found < out.shape[0]:
+                out[found, 0, i], out[found, 1, i], out[found, 2, i] = low, high, slope
+            found += 1
+            theta = _beside(high, 1.0)
+            if not np.isfinite(loss.conjugate(theta, y[i])):
+                break
+            low, high, slope = loss.dual_piece(theta, y[i])
+        for m in range(found, out.shape[0]):
+            middle = 0.5 * (out[m - 1, 0, i] + out[m - 1, 1, i])
+            out[m, 0, i], out[m, 1, i], out[m, 2, i] = middle, out[m - 1, 1, i], out[m - 1, 2, i]
+            out[m - 1, 1, i] = middle
+        most = max(most, found)
+    return most
+
+
+@kernel(error_model="numpy")
+def pieces_at(loss, theta, y, out):
+    """Set the ends and the slope of the straight piece that each dual variable is on.
+
+    Parameters
+    ----------
+    loss : NamedTuple
+        With a ``dual_piece``.
+    theta, y : ndarray, shape (n,)
+    out : ndarray, shape (3, n)
+        Low end, high end, slope.
+    """
+    for i in range(theta.shape[0]):
+        out[0, i], out[1, i], out[2, i] = loss.dual_piece(theta[i], y[i])

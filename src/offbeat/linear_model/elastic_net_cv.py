@@ -253,7 +253,7 @@ class ElasticNetCV(SparseRegressor):
     def _path(self, start: Start, ratio: float, alphas: Floats, allowed: Allowance | None = None) -> Path:
         """Return the models of one ratio, from a Gram matrix."""
         problem = translate.elastic_net(1.0, ratio, self.positive)
-        info = replace(start.info, penalty=problem.separable(start.info.n_columns, start.info.scale))
+        info = replace(start.info, penalty=problem.scaled_penalty(start.info.n_columns, start.info.scale))
         return paths.quadratic_path(problem, replace(start, info=info), alphas, allowed)
 
     def _errors_by_batch(

@@ -10,7 +10,7 @@ import numpy as np
 
 from offbeat.data.shards import Shard
 from offbeat.data.shards.conditioning import needs_conditioning
-from offbeat.problem import Certificate, Problem, Reference, Separable
+from offbeat.problem import Certificate, Problem, Reference, ScaledPenalty
 from offbeat.sideways.board import Board
 from offbeat.sideways.messages import Floats
 
@@ -35,7 +35,7 @@ class DataInfo:
     n_outputs: int
     center: Floats
     scale: Floats
-    penalty: Separable
+    penalty: ScaledPenalty
     reference: Reference
     start: tuple[Floats, Floats]
     sparse: bool

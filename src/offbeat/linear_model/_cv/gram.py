@@ -176,7 +176,7 @@ def _about_medians(problem: Problem, info: DataInfo, shards: list[Shard]) -> Dat
         scale = np.median(np.abs(rows - center), axis=0)
     center = np.where(np.isfinite(center), center, info.center)
     scale = np.where(np.isfinite(scale) & (scale > LEAST), scale, info.scale)
-    return replace(info, center=center, scale=scale, penalty=problem.separable(info.n_columns, scale))
+    return replace(info, center=center, scale=scale, penalty=problem.scaled_penalty(info.n_columns, scale))
 
 
 def _sample(shard: Shard, fraction: float) -> Floats:

@@ -145,7 +145,7 @@ def _inspect(problem: Problem, fold: Fold, dataset: Dataset, engine: Engine, bud
 
 
 def _member(problem: Problem, info: DataInfo, fold: int) -> BatchMember:
-    return BatchMember(problem, replace(info, penalty=problem.separable(info.n_columns, info.scale)), fold)
+    return BatchMember(problem, replace(info, penalty=problem.scaled_penalty(info.n_columns, info.scale)), fold)
 
 
 def _cut(n: int, *, chained: bool) -> list[range]:

@@ -140,7 +140,7 @@ def solve_from_sums(
     k, gradient = len(c), -product / scale
     reference = Reference(0.5 * square, float(np.linalg.norm(gradient)), 0.0, fit_intercept, tol)
     info = DataInfo(
-        known.rows, k, 1, c, scale, problem.separable(k, scale), reference, (np.zeros(k), np.array([t])),
+        known.rows, k, 1, c, scale, problem.scaled_penalty(k, scale), reference, (np.zeros(k), np.array([t])),
         False, np.ones(k),
     )  # fmt: skip
     hessian = np.eye(k + 1)

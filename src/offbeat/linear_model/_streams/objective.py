@@ -114,7 +114,7 @@ class StreamObjective:
         floor = known.floor / known.weight
         reference = Reference(max(null + floor, 0.0), norm, floor, known.fit_intercept, tol)
         self.info = DataInfo(
-            known.rows, k, m, known.center, scale, problem.separable(k, scale), reference,
+            known.rows, k, m, known.center, scale, problem.scaled_penalty(k, scale), reference,
             (self.start[: k * m], self.start[k * m :]), False, np.ones(k),
         )  # fmt: skip
 

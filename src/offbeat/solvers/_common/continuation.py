@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from offbeat.problem import Floats, Separable
+from offbeat.problem import Floats, ScaledPenalty
 
 ROWS_PER_FREE_COEFFICIENT = 25.0  # with more rows for each effective degree of freedom, the problem is easy
 FACTOR_RATIO = 5.0  # of one problem's ridge to the next one's
@@ -51,7 +51,7 @@ def first_factor(curvature: Floats, penalty: Floats, rows: float) -> float:
     return factor
 
 
-def strengthened(penalty: Separable, times: float) -> Separable:
+def strengthened(penalty: ScaledPenalty, times: float) -> ScaledPenalty:
     """Return a penalty multiplied by a factor."""
     return penalty if times == 1.0 else replace(penalty, weight=times * penalty.weight)
 

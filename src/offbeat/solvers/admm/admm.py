@@ -26,18 +26,21 @@ import numpy as np
 
 from offbeat.data.shards import Shard
 from offbeat.errors import ProblemError
+from offbeat.losses.questions import smooth
 from offbeat.problem import Evaluation, Floats, Problem
 from offbeat.sideways import evaluation
 from offbeat.sideways.board import Board
 from offbeat.sideways.evaluation import Iterate
 from offbeat.sideways.protocol import DataInfo, Progress, State, Step
+from offbeat.solvers._common.needs import ONE_OUTPUT, SMOOTH_OR_DUAL_STEP, check_needs
 from offbeat.solvers.admm import asip, bounds, local_prox
-from offbeat.solvers.admm import hinge as admm_hinge
+from offbeat.solvers.admm import dual_ascent as admm_ascent
 from offbeat.solvers.admm import smooth as admm_smooth
 from offbeat.solvers.admm.local_prox import AdmmContribution, AdmmQuery, AdmmScalars
 
 MAX_RESIDUAL_RATIO = 5.0  # between primal and dual residual; the level changes above it
 MAX_LEVEL_CHANGES = 12
+ASCENT_EPOCHS = 10  # of dual coordinate ascent, for one Newton step of a smooth local solve
 FIRST_LEVEL = 0.3
 MAX_STEPS_PER_ROUND = 2.5  # of the average shard; with more, shards are too uneven for residuals to tell about rho
 MIN_LEVEL, MAX_LEVEL = 0.01, 30.0
@@ -69,7 +72,8 @@ class AdmmState(State):
 class ADMM:
     """Consensus ADMM: every shard minimises its own loss plus a proximal term towards the consensus.
 
-    It takes smooth losses and the hinge, and every penalty. It converges with stale messages too (``staleness=inf``).
+    It takes smooth losses, losses with a ``dual_step``, and every penalty. It converges with stale messages
+    too (``staleness=inf``).
 
     Parameters
     ----------
@@ -83,7 +87,7 @@ class ADMM:
         unless given) and no ``relaxation``. No proof of convergence is known.
     inner : int
         Maximum number of Newton steps in a local solve. L-BFGS may take three times as many steps, and dual coordinate
-        ascent (the hinge) ten times as many epochs. For "asip": passes of mini-batches.
+        ascent (losses with kinks) ten times as many epochs. For "asip": passes of mini-batches.
     seconds : float, optional
         Time limit of a local solve, in seconds. The solve then returns its current point. Engines convert the time
         into gradient passes.
@@ -113,6 +117,7 @@ class ADMM:
     seconds: float | None = None
 
     max_staleness = math.inf
+    needs = (ONE_OUTPUT, SMOOTH_OR_DUAL_STEP)
 
     def __post_init__(self) -> None:
         """Raise `ProblemError` for parameters out of range."""
@@ -133,12 +138,8 @@ class ADMM:
         return "admm" if self.variant == "douglas-rachford" else "asip-admm"
 
     def check(self, problem: Problem) -> None:
-        """Raise `ProblemError` for losses with several outputs."""
-        if problem.n_outputs > 1:
-            raise ProblemError(f"ADMM does not solve the {problem.loss.name} loss; use LBFGS or ProximalGradient")
-        if not getattr(problem.loss, "smooth", True) and problem.loss.name != "hinge":
-            hint = "use SDCA, or a smooth loss with ProximalGradient"
-            raise ProblemError(f"ADMM needs a smooth loss or the hinge, not the {problem.loss.name} loss; {hint}")
+        """Raise `ProblemError` for a problem that does not meet the needs of the method."""
+        check_needs(type(self).__name__, self.needs, problem)
 
     def init_local(self, problem: Problem, shard: Shard, contribution: Floats | None = None) -> Any:
         """Return a new local state, or the one that a contribution was made from."""
@@ -151,10 +152,10 @@ class ADMM:
         if self.variant == "asip":
             return asip.initial(info, self.rho, self.inner, self.seconds)
         z = evaluation.start(info).flat()
-        hinge = not getattr(problem.loss, "smooth", True)
+        epochs = 1 if smooth(problem.loss) else ASCENT_EPOCHS
         query = AdmmQuery(
             z, info.center, info.scale, float(info.n_rows), float(info.n_shards), info.reference.fit_intercept,
-            self.relaxation, self.inner * (10 if hinge else 1), math.nan if self.rho is None else self.rho,
+            self.relaxation, self.inner * epochs, math.nan if self.rho is None else self.rho,
             level=FIRST_LEVEL, seed=info.seed, seconds=math.inf if self.seconds is None else self.seconds,
         )  # fmt: skip
         return AdmmState(info, query, round_z=z), query
@@ -163,13 +164,9 @@ class ADMM:
         """Solve the shard's proximal problem inexactly. The first step only evaluates the start."""
         if self.variant == "asip":
             return asip.local_step(problem, shard, local, query)
-        if getattr(problem.loss, "smooth", True):
-            take = admm_smooth.evaluate_start if local.steps == 0.0 else admm_smooth.solve_local
-            solved = take(problem, shard, query, local)
-        else:
-            take = admm_hinge.evaluate_start if local.steps == 0.0 else admm_hinge.solve_local
-            solved = take(problem, shard, query, local)
-        return local_prox.contribute(shard, query, solved)
+        inner = admm_smooth if smooth(problem.loss) else admm_ascent
+        take = inner.evaluate_start if local.steps == 0.0 else inner.solve_local
+        return local_prox.contribute(shard, query, take(problem, shard, query, local))
 
     def global_step(self, problem: Problem, state: Any, board: Board) -> tuple[Any, Any]:
         """Apply the prox of the penalty to the weighted mean of the shards, and balance the residuals."""
@@ -202,8 +199,7 @@ def _consensus_step(problem: Problem, state: AdmmState, board: Board) -> tuple[A
 def _start_progress(problem: Problem, info: DataInfo, z: Floats, sums: AdmmContribution) -> Progress:
     """Return the certified start: all shards have evaluated it in their first step."""
     loss = float(z @ sums.dual) - sums.facts.conjugate
-    smooth = getattr(problem.loss, "smooth", True)
-    repair, extra = (sums.repair[:-1], float(sums.repair[-1])) if smooth else (None, 0.0)
+    repair, extra = (sums.repair[:-1], float(sums.repair[-1])) if smooth(problem.loss) else (None, 0.0)
     at = Evaluation(loss, sums.dual[:-1], sums.dual[-1:], repair, extra)
     progress = evaluation.progress(problem, info, Iterate(z[:-1], z[-1:]), at)
     bound = bounds.lower_bound(problem, info, sums)

@@ -21,8 +21,9 @@ def lower_bound(problem: Problem, info: DataInfo, sums: AdmmContribution) -> flo
     """Return a lower bound of the optimal objective, or ``-inf`` when there is none.
 
     An unpenalised intercept requires ``sum v theta = 0``. For a smooth loss, ``theta + d h`` satisfies this with a
-    suitable ``d`` (see `Problem.certify`), at the predictors of each shard's own ``x``. For the hinge, the conjugate is
-    linear in its domain. So the ``theta`` of the class with the larger sum are scaled down.
+    suitable ``d`` (see `Problem.certify`), at the predictors of each shard's own ``x``. For a loss with
+    kinks, the ``theta`` of one sign, that with the larger sum, are scaled down by ``s``. By convexity, ``l*(s theta) <=
+    s l*(theta)`` where ``l*(0)`` is zero.
     """
     gradient, conjugate = sums.dual[:-1], sums.facts.conjugate
     excess = float(sums.dual[-1])
@@ -35,12 +36,14 @@ def lower_bound(problem: Problem, info: DataInfo, sums: AdmmContribution) -> flo
             gradient = gradient + d * sums.repair[:-1]
             conjugate += d * sums.facts.along + d * d * total
         else:
-            zero = float(sums.repair[-1])
-            one = excess - zero
+            if info.reference.conjugate_zero != 0.0:
+                return -math.inf
+            above = float(sums.repair[-1])
+            below = excess - above
             if excess > 0.0:
-                lost, part, share = sums.repair[:-1], sums.facts.along, 1.0 + one / zero
+                lost, part, share = sums.repair[:-1], sums.facts.along, 1.0 + below / above
             else:
-                lost, part, share = gradient - sums.repair[:-1], conjugate - sums.facts.along, 1.0 + zero / one
+                lost, part, share = gradient - sums.repair[:-1], conjugate - sums.facts.along, 1.0 + above / below
             gradient, conjugate = gradient - share * lost, conjugate - share * part
     return feasible_dual_value(info, gradient, conjugate)
 

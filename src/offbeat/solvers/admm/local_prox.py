@@ -48,7 +48,8 @@ class AdmmScalars(NamedTuple):
     """Scalars of a contribution. All are summed over shards.
 
     - ``conjugate``: ``sum v (l*(theta) - theta o) / n``, with weights ``v`` and offsets ``o``;
-    - ``along``: ``x . repair`` (smooth losses), or the conjugate of the rows of class 0 (hinge);
+    - ``along``: ``x . repair`` (smooth losses), or the conjugate of the rows with a positive ``theta``, whose
+      gradient is ``repair`` (losses with kinks);
     - ``primal``, ``size``, ``spread``: ``rho ||x - z||^2``, ``rho ||x||^2``, ``curvature ||x||^2``;
     - ``slope``: ``||y||^2``;
     - ``passes``: reads of the shard, as passes over all rows; ``steps``: number of steps;

@@ -199,7 +199,8 @@ def _span_info(problem: Problem, shard: Shard, query: RowSpaceQuery) -> DataInfo
     rarity = (np.max(np.abs(centred), axis=0, initial=0.0) / scale) ** 2
     reference = query.reference._replace(tolerance=query.gap, null_gradient=None)
     start = (np.zeros(r * m), query.at.intercept)
-    info = DataInfo(n, r, m, center, scale, problem.separable(r, scale), reference, start, False, rarity, longest=n)
+    penalty = problem.scaled_penalty(r, scale)
+    info = DataInfo(n, r, m, center, scale, penalty, reference, start, False, rarity, longest=n)
     if m == 1 or not on:
         return info
     at = evaluation.query(info, Iterate(*start))

@@ -87,16 +87,16 @@ def solve_active_set(
 
 def _interior_pieces(loss: Any, theta: Floats, shard: Shard) -> _Pieces | None:
     """Return the rows in the interior of a piece, or None if there are none or too many."""
-    rows = np.flatnonzero((theta != 0.0) & (np.abs(theta) != 1.0))
+    from offbeat.kernels.row_sums import pieces_at
+
+    out = np.empty((3, len(theta)))
+    pieces_at(loss, theta, shard.y, out)
+    edge = END_TOLERANCE * (out[1] - out[0])
+    inside = (theta > out[0] + edge) & (theta < out[1] - edge)
     if shard.weight.size:
-        rows = rows[shard.weight[rows] > 0.0]
-    if not 0 < rows.size <= MAX_KINK_ROWS:
-        return None
-    ends = np.array([loss.dual_piece(float(theta[i]), float(shard.y[i])) for i in rows])
-    low, high, slope = ends.T
-    edge = END_TOLERANCE * (high - low)
-    kept = (theta[rows] > low + edge) & (theta[rows] < high - edge)
-    return _Pieces(rows[kept], low[kept], high[kept], slope[kept]) if kept.any() else None
+        inside &= shard.weight > 0.0
+    rows = np.flatnonzero(inside)
+    return _Pieces(rows, *out[:, rows]) if 0 < rows.size <= MAX_KINK_ROWS else None
 
 
 def _make_feasible(data: _Rows, theta: Floats, pieces: _Pieces) -> bool:

@@ -20,7 +20,7 @@ import numpy as np
 
 from offbeat.data.shards import Shard, Workspace
 from offbeat.errors import ProblemError
-from offbeat.problem import Floats, Problem, Separable
+from offbeat.problem import Floats, Problem
 from offbeat.sideways.board import Board
 from offbeat.sideways.protocol import DataInfo, State, Step
 from offbeat.solvers._common import curvature, delayed_evaluation
@@ -262,7 +262,7 @@ def _local_prox_step(problem: Problem, local: DelayedGradientLocal, query: Delay
     pull = query.mean - old + new * local.last.x - local.last.gradient
     steepness = query.steepness - before + new
     v, k = pull / steepness, query.frame.size
-    penalty = Separable(problem.penalty._replace(weights=None), query.factor, query.weight)
+    penalty = problem.penalty_with(query.factor, query.weight)
     return np.concatenate([penalty.prox(v[:k], query.n_rows / steepness), v[k:]])
 
 

@@ -89,19 +89,26 @@ class RowTerms(NamedTuple):
 
 def row_terms(problem: Problem, shard: Shard, query: InteriorQuery) -> RowTerms:
     """Return the terms of the rows of a shard, from its targets, weights and offsets."""
-    from offbeat.kernels.row_sums import conjugate_pieces
-
     live = np.flatnonzero(shard.weight > 0.0) if shard.weight.size and not np.all(shard.weight > 0.0) else None
     y, v, o = (_with_weight(values, live) for values in (shard.y, shard.weight, shard.offset))
-    out = np.empty((2, 3, len(y)))
-    conjugate_pieces(problem.loss, y, out)
-    if np.array_equal(out[0, :2], out[1, :2]):
-        out = out[:1]
+    out = _conjugate_pieces(problem, y)
     weight = v if v.size else np.ones(len(y))
     kink = out[:, 2] - o if o.size else out[:, 2].copy()
     cap = weight * (out[:, 1] - out[:, 0])
     column = np.sqrt(float(cap.mean()) * 2.0 * query.kink[None, :])
     return RowTerms(RowProducts(shard, query.frame, live), live, weight * out[0, 0], kink, cap, column)
+
+
+def _conjugate_pieces(problem: Problem, y: Floats) -> Floats:
+    """Return the ends and slopes of the straight pieces of the conjugate of each row, shape (pieces, 3, n)."""
+    from offbeat.kernels.row_sums import conjugate_pieces
+
+    out = np.empty((1, 3, len(y)))
+    most = int(conjugate_pieces(problem.loss, y, out))
+    if most > 1:
+        out = np.empty((most, 3, len(y)))
+        conjugate_pieces(problem.loss, y, out)
+    return out
 
 
 def _with_weight(values: Floats, live: NDArray[np.intp] | None) -> Floats:

@@ -22,7 +22,7 @@ import numpy as np
 
 from offbeat.data.shards import Point, Shard
 from offbeat.losses.questions import constant_parts
-from offbeat.problem import Evaluation, Floats, Problem, Separable
+from offbeat.problem import Evaluation, Floats, Problem, ScaledPenalty
 from offbeat.sideways import evaluation
 from offbeat.sideways.board import Board
 from offbeat.sideways.evaluation import Iterate
@@ -83,7 +83,7 @@ class NewtonState(State):
     patience: StallCounter = field(default_factory=lambda: StallCounter(limit=MAX_STALLED_UPDATES))
 
     @property
-    def penalty(self) -> Separable:
+    def penalty(self) -> ScaledPenalty:
         """The penalty, multiplied by the current factor."""
         return continuation.strengthened(self.info.penalty, self.ease)
 
@@ -339,7 +339,7 @@ def _strengthen_penalty(state: NewtonState) -> tuple[NewtonState, Point] | None:
     return replace(state, note=f"continuation: {ease:.3g} times the penalty"), point
 
 
-def _continuation_helps(penalty: Separable) -> bool:
+def _continuation_helps(penalty: ScaledPenalty) -> bool:
     """Whether a larger factor of the penalty makes the problem easier."""
     return penalty.smooth and bool(np.all(penalty.curvature() > 0.0))
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 import numpy as np
 
 from offbeat.kernels.arguments import PenaltyScaling, SweepLimits
-from offbeat.problem import Floats, Separable
+from offbeat.problem import Floats, ScaledPenalty
 
 MIN_UNKNOWNS_FOR_SCIPY = 256  # with fewer, SciPy's faster Cholesky does not make up for the import of scipy.linalg
 MAX_SWEEPS = 10_000  # of coordinate descent
@@ -17,13 +17,13 @@ MAX_PENALTY_CURVATURE = 1e300  # above, the coefficient is 0 to rounding, and sq
 
 
 def newton_step(
-    penalty: Separable, hessian: Floats, gradient: Floats, x: Floats, accuracy: float
+    penalty: ScaledPenalty, hessian: Floats, gradient: Floats, x: Floats, accuracy: float
 ) -> tuple[Floats, float]:
     """Return ``d`` that minimises ``gradient.d + d'Hd / 2 + R(x + d)``, and the model's first-order change.
 
     Parameters
     ----------
-    penalty : Separable
+    penalty : ScaledPenalty
         Penalty of the first coordinates; the last ones are intercepts.
     hessian : ndarray, shape (m, m)
     gradient : ndarray, shape (m,)

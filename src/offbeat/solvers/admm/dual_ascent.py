@@ -1,4 +1,4 @@
-"""Local solves of consensus ADMM for the hinge: dual coordinate ascent, warm-started.
+"""Local solves of consensus ADMM for losses with kinks: dual coordinate ascent, warm-started.
 
 The primal point follows exactly from the dual variables: ``x = c - y / rho`` with ``y = sum v theta a / n``, where
 ``c`` is the centre of the proximal term. The conjugate at ``theta`` is exact too. So the lower bound of a fit is valid
@@ -22,7 +22,7 @@ SOLVE_ACCURACY = 0.5  # square root of the local gap, over the movement in a sol
 
 
 @dataclass(frozen=True)
-class HingeDuals:
+class RowDuals:
     """Dual variables of a shard's rows, without weights, and the squared norms of the rows (internal coordinates)."""
 
     theta: Floats
@@ -31,12 +31,12 @@ class HingeDuals:
 
 @dataclass(frozen=True)
 class _DualSums:
-    """Sums over a shard's rows: gradient and conjugate of all rows and of those of class 0; total weight."""
+    """Sums over a shard's rows: gradient and conjugate of all rows and of those with a positive dual variable; total weight."""
 
     gradient: Floats
     conjugate: float
-    gradient_zero: Floats
-    conjugate_zero: float
+    gradient_above: Floats
+    conjugate_above: float
     weight: float
 
 
@@ -89,21 +89,21 @@ def solve_local(problem: Problem, shard: Shard, query: AdmmQuery, local: AdmmLoc
     return LocalSolution(_local_at(local, x, sums, duals), reads, reads, f"prox, {reads:.2g} passes")
 
 
-def _no_duals(shard: Shard) -> HingeDuals:
+def _no_duals(shard: Shard) -> RowDuals:
     """Return memory for the dual variables and norms of a shard."""
-    return HingeDuals(np.zeros(shard.n_rows), np.empty(shard.n_rows))
+    return RowDuals(np.zeros(shard.n_rows), np.empty(shard.n_rows))
 
 
-def _local_at(local: AdmmLocal, x: Floats, sums: _DualSums, memory: HingeDuals) -> AdmmLocal:
+def _local_at(local: AdmmLocal, x: Floats, sums: _DualSums, memory: RowDuals) -> AdmmLocal:
     """Return the local state at a new point."""
     return replace(
-        local, x=x, y=sums.gradient, repair=sums.gradient_zero, conjugate=sums.conjugate,
-        along=sums.conjugate_zero, memory=memory,
+        local, x=x, y=sums.gradient, repair=sums.gradient_above, conjugate=sums.conjugate,
+        along=sums.conjugate_above, memory=memory,
     )  # fmt: skip
 
 
 def _epoch(
-    problem: Problem, shard: Shard, query: AdmmQuery, local: AdmmLocal, duals: HingeDuals, x: Floats, rho: float,
+    problem: Problem, shard: Shard, query: AdmmQuery, local: AdmmLocal, duals: RowDuals, x: Floats, rho: float,
     how: tuple[Any, float],
 ) -> tuple[Floats, float]:  # fmt: skip
     """Visit a share of the rows in random order. Update the dual variables; return the new point and its local gap."""
@@ -130,7 +130,7 @@ def _shrink(query: AdmmQuery) -> Floats:
 
 
 def _dual_sums(
-    problem: Problem, shard: Shard, query: AdmmQuery, local: AdmmLocal, duals: HingeDuals, at: Floats | None = None
+    problem: Problem, shard: Shard, query: AdmmQuery, local: AdmmLocal, duals: RowDuals, at: Floats | None = None
 ) -> _DualSums:
     """Return the sums of the dual variables. If a point is given, set these to a subgradient there first."""
     from offbeat.kernels import row_sums
@@ -140,7 +140,7 @@ def _dual_sums(
     for block, targets, ranges in shard.blocks(1.0, local.workspace):
         part = slice(done, done + int(ranges[-1, 1]))
         if at is not None:
-            _start(problem, query, block, targets, at, HingeDuals(duals.theta[part], duals.norms[part]))
+            _start(problem, query, block, targets, at, RowDuals(duals.theta[part], duals.norms[part]))
         slopes = duals.theta[part] * targets.weight if targets.weight.size else duals.theta[part]
         if isinstance(block, CSR):
             row_sums.sparse_gradient(block, slopes, out)
@@ -156,7 +156,7 @@ def _dual_sums(
     return _DualSums(out[0], float(terms[0, 0]), out[1], float(terms[1, 0]), weight / query.n_rows)
 
 
-def _start(problem: Problem, query: AdmmQuery, block: Block, targets: Targets, at: Floats, duals: HingeDuals) -> None:
+def _start(problem: Problem, query: AdmmQuery, block: Block, targets: Targets, at: Floats, duals: RowDuals) -> None:
     """Set the dual variables of a block to the subgradients at a point, and the norms of the rows."""
     from offbeat.kernels import row_sums
 
