@@ -189,7 +189,7 @@ def _many_margins(problem: Problem, dataset: Data) -> bool:
     penalty = problem.penalty
     ridge = of_penalty.smooth(penalty) and of_penalty.curvature(penalty) > 0.0 and penalty.weights is None
     words = dataset.sparse and dataset.n_columns > WORDS * dataset.n_rows
-    return ridge and words and problem.n_outputs == 1 and constant_parts(problem.loss)
+    return ridge and words and constant_parts(problem.loss)
 
 
 def many_columns(problem: Problem, dataset: Data) -> bool:

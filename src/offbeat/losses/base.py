@@ -14,6 +14,9 @@ from offbeat.errors import ProblemError, TargetError
 class Loss(Protocol):
     """Interface of a scalar loss ``l(z, y)``: ``z`` is the linear predictor, ``y`` the target.
 
+    What else the library asks of a loss, with the answers of a loss that does not give its own, is in
+    `offbeat.losses.questions`.
+
     Implementations are named tuples of hyper-parameters. Numba compiles their methods as they stand, so a
     method uses plain arithmetic, ``if``, the module ``math`` and other methods of ``self``, and must not
     divide by zero or overflow inside ``math.exp`` (Python raises there, compiled code does not). NaN must

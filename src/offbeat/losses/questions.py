@@ -164,7 +164,7 @@ def curvature_jumps(loss: Any) -> bool:
     """
     if hasattr(loss, "curvature_jumps"):
         return bool(loss.curvature_jumps)
-    if not math.isfinite(loss.smoothness) or loss.quadratic:
+    if n_outputs(loss) > 1 or loss.quadratic or not math.isfinite(loss.smoothness):
         return False
     bends = [loss.second_derivative(i * GRID, 1.0) for i in range(-GRID_POINTS, GRID_POINTS)]
     return bool(max(abs(a - b) for a, b in pairwise(bends)) > LEAST_JUMP * loss.smoothness)

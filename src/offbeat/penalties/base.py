@@ -12,7 +12,10 @@ from offbeat.errors import ProblemError
 
 
 class Penalty(Protocol):
-    """Interface of a separable penalty ``R(w) = sum_j r(w_j; weight_j)``.
+    """Interface of a penalty, separable unless it says otherwise: ``R(w) = sum_j r(w_j; weight_j)``.
+
+    A penalty that is not separable has ``separable = False``, the same methods on whole arrays in plain NumPy, and
+    ``blocks``: see docs/custom-losses.md. What else the library asks of a penalty is in `offbeat.penalties.questions`.
 
     Implementations are named tuples of hyper-parameters and ``weights``. Numba compiles their scalar methods
     as they stand, so a method uses plain arithmetic, ``if``, the module ``math`` and other methods of

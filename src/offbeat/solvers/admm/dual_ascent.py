@@ -31,7 +31,7 @@ class RowDuals:
 
 @dataclass(frozen=True)
 class _DualSums:
-    """Sums over a shard's rows: gradient and conjugate of all rows and of those with a positive dual variable; total weight."""
+    """Sums over a shard's rows: gradient and conjugate of all rows, and of positive dual variables; total weight."""
 
     gradient: Floats
     conjugate: float

@@ -60,7 +60,7 @@ class InteriorPoint:
     Notes
     -----
     The loss must have a ``dual_piece``, as the hinge and the epsilon-insensitive loss have. The conjugate of a user's
-    loss may have one linear piece, or two that meet at zero. A shard stores four numbers for each row and kink.
+    loss may have any number of linear pieces. A shard stores four numbers for each row and piece.
 
     References
     ----------
