@@ -8,7 +8,7 @@ from types import ModuleType
 import pytest
 
 from offbeat.diagnostics import Progress
-from offbeat.diagnostics.progress import in_notebook
+from offbeat.diagnostics.display import Activity, in_notebook
 from offbeat.sideways.messages import Row
 
 
@@ -226,3 +226,31 @@ def test_outside_notebooks(monkeypatch: pytest.MonkeyPatch) -> None:
     package.get_ipython = lambda: None  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "IPython", package)
     assert not in_notebook()
+
+
+def test_an_activity_shows_on_a_terminal_and_is_taken_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = _Terminal()
+    monkeypatch.setattr(sys, "stderr", out)
+    with Activity("reading [x] ...") as activity:
+        activity.say("scoring ...")
+    assert "reading [x] ..." in out.getvalue() and "scoring ..." in out.getvalue()
+    assert out.getvalue().endswith("\x1b[?25h\r\x1b[1A\x1b[2K")  # the cursor is back, the line is gone
+
+
+def test_an_activity_waits_as_long_as_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = _Terminal()
+    monkeypatch.setattr(sys, "stderr", out)
+    with Activity(after=3600.0) as activity:
+        activity.say("variant 1 of 2")
+    assert out.getvalue() == ""
+
+
+@pytest.mark.parametrize(("stream", "quiet"), [(io.StringIO(), False), (_Terminal(), True), (None, False)])
+def test_an_activity_is_silent_in_pipes_and_when_told(
+    stream: io.StringIO | None, quiet: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stderr", stream)
+    with Activity("reading ...", quiet=quiet) as activity:
+        activity.say("scoring ...")
+        assert not activity.due
+    assert stream is None or stream.getvalue() == ""

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-import sys
-import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from offbeat.commands import cluster_options
 from offbeat.commands.simulation_certificates import CandidateLog
 from offbeat.data.dataset import Dataset
+from offbeat.diagnostics.display import Activity
 from offbeat.diagnostics.formatting import duration
 from offbeat.diagnostics.progress import QUIET
 from offbeat.diagnostics.trace import Trace
@@ -28,11 +27,8 @@ from offbeat.sideways.protocol import Solver
 from offbeat.sideways.schedule import Stealing
 from offbeat.topology import Hub
 
-if TYPE_CHECKING:
-    from rich.status import Status
-
 HUB = -1
-LOOK = 64  # events between looks at the clock
+EVENTS_BETWEEN_LOOKS = 64  # at the clock
 MODES = ("even", "barrier", "barrier-stealing", "async", "async-stealing")
 """Ways to run a fit, in the order in which they are shown."""
 VARIED = ("workers", "straggler", "staleness", "latency", "bandwidth", "topology", "solver")
@@ -186,7 +182,8 @@ def simulate(variants: Sequence[Variant], task: Task, *, quiet: bool = False) ->
     quiet : bool
         Show no progress.
     """
-    with _Meter(len(variants), quiet=quiet) as meter:
+    with Activity(quiet=quiet, after=QUIET) as activity:
+        meter = _Meter(len(variants), activity)
         for variant in variants:
             meter.begin(variant.name)
             result = _run(variant, task, meter)
@@ -221,20 +218,10 @@ def _run(variant: Variant, task: Task, meter: _Meter) -> Result:
 class _Meter:
     """Shows on a terminal which variant is running and how far it is, if that takes longer than two seconds."""
 
-    def __init__(self, count: int, *, quiet: bool) -> None:
+    def __init__(self, count: int, activity: Activity) -> None:
         self._count, self._at, self._name = count, 0, ""
-        self._shown = not quiet and sys.stderr is not None and sys.stderr.isatty()
-        self._started = time.perf_counter()
-        self._events = 0
-        self._status: Status | None = None
+        self._activity, self._events = activity, 0
         self.world: Any = None
-
-    def __enter__(self) -> _Meter:
-        return self
-
-    def __exit__(self, *about: object) -> None:
-        if self._status is not None:
-            self._status.stop()
 
     def begin(self, name: str) -> None:
         """Take note of the next variant."""
@@ -244,16 +231,6 @@ class _Meter:
         """Take note of an event of the simulation."""
         self.world = simulation.world
         self._events += 1
-        if self._shown and self._events % LOOK == 0 and time.perf_counter() - self._started > QUIET:
-            self._draw()
-
-    def _draw(self) -> None:
-        from rich.console import Console
-        from rich.status import Status
-
-        moment = f"{duration(self.world.now)} of virtual time, {self._events:,} events"
-        line = f"variant {self._at} of {self._count}: {self._name}, {moment}"
-        if self._status is None:
-            self._status = Status(line, console=Console(stderr=True))
-            self._status.start()
-        self._status.update(line)
+        if self._events % EVENTS_BETWEEN_LOOKS == 0 and self._activity.due:
+            moment = f"{duration(self.world.now)} of virtual time, {self._events:,} events"
+            self._activity.say(f"variant {self._at} of {self._count}: {self._name}, {moment}")

@@ -7,12 +7,13 @@ import math
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
+from offbeat.diagnostics.display import Activity
 from offbeat.errors import OffbeatError
 
 if TYPE_CHECKING:
@@ -102,13 +103,9 @@ def console() -> Console:
     return made if made.is_terminal else Console(highlight=False, width=120)
 
 
-def working(message: str, *, quiet: bool = False) -> Any:
+def working(message: str, *, quiet: bool = False) -> Activity:
     """Return a context that shows on a terminal what is going on meanwhile."""
-    if quiet or not sys.stderr.isatty():
-        return nullcontext()
-    from rich.console import Console
-
-    return Console(stderr=True).status(message)
+    return Activity(message, quiet=quiet)
 
 
 @contextmanager

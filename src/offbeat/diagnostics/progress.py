@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import html
 import logging
 import math
-import sys
-from importlib import import_module
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TextIO
 
+from offbeat.diagnostics.display import Display, Piece, StatusLine, open_display
 from offbeat.diagnostics.formatting import duration
 from offbeat.sideways.messages import Row
-
-if TYPE_CHECKING:
-    from rich.live import Live
 
 logger = logging.getLogger("offbeat")
 
 QUIET = 2.0  # seconds of a fit before anything is shown
-_EVERY = 0.1  # seconds between two drawings
-_LINE_EVERY = 2.0  # seconds between two plain lines, where nothing can be redrawn
-_BAR = 24  # characters
 
 
 class Progress:
@@ -69,7 +61,7 @@ class Progress:
         self.scale = scale
         self._solver, self._tolerance, self._rows = solver, tolerance, rows
         self._verbose, self._stream = verbose, stream
-        self._display: _Terminal | _Notebook | _Lines | None = None
+        self._display: Display | None = None
         self._next = 0.0 if verbose else QUIET
         self._never = verbose is False
         self._last: Row | None = None
@@ -105,7 +97,7 @@ class Progress:
         if display is not None:
             try:
                 if self._last is not None:
-                    display.draw(self, self._last)
+                    display.show(self._status(self._last))
             finally:
                 display.close()
 
@@ -145,111 +137,19 @@ class Progress:
 
     def _draw(self, row: Row) -> None:
         if self._display is None:
-            self._display = self._open()
+            self._display = open_display(self._stream, plain=bool(self._verbose))
         if self._display is None:
             self._never = True
             return
-        self._display.draw(self, row)
+        self._display.show(self._status(row))
         self._next = row.time + self._display.every
 
-    def _open(self) -> _Terminal | _Notebook | _Lines | None:
-        stream = self._stream if self._stream is not None else sys.stderr
-        if stream is None:  # a windowed Python has no standard error
-            return None
-        if self._stream is None and in_notebook():
-            return _Notebook()
-        if stream.isatty():
-            return _Terminal(stream)
-        return _Lines(stream) if self._verbose else None
-
-
-class _Lines:
-    """Plain lines, for logs and pipes."""
-
-    every = _LINE_EVERY
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._written = ""
-
-    def draw(self, progress: Progress, row: Row) -> None:
-        line = progress.line(row)
-        if line != self._written:
-            self._stream.write(line + "\n")
-            self._written = line
-
-    def close(self) -> None:
-        self._stream.flush()
-
-
-class _Terminal:
-    """One line of a terminal, redrawn in place by rich, which is imported only here."""
-
-    every = _EVERY
-
-    def __init__(self, stream: TextIO) -> None:
-        from rich.console import Console
-        from rich.live import Live
-
-        self._console = Console(file=stream)
-        plain = not (self._console.encoding or "").lower().startswith("utf")
-        self._full, self._empty = ("#", "-") if plain else ("━", "─")
-        # No thread of its own, and standard output stays where the user sent it.
-        self._live: Live = Live(console=self._console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
-        self._live.start()
-
-    def draw(self, progress: Progress, row: Row) -> None:
-        self._live.update(self._render(progress, row), refresh=True)
-
-    def close(self) -> None:
-        self._live.stop()
-
-    def _render(self, progress: Progress, row: Row) -> Any:
-        from rich.text import Text
-
-        passes, objective, elapsed, rows = progress._figures(row)
-        gap, fraction = progress._gap, progress.fraction
-        text = Text(no_wrap=True, overflow="ellipsis")
-        text.append(progress._solver, style="bold")
-        if math.isfinite(gap):
-            text.append(f"  gap {gap:.1e}", style="green" if fraction >= 1 else "")
-            text.append(f" / {progress._tolerance:.0e} ", style="dim")
-            self._bar(text, fraction)
-        for part in (objective, passes, elapsed, rows):
-            text.append(f"  {part}" if part else "", style="dim" if part is rows else "")
-        return text
-
-    def _bar(self, text: Any, fraction: float) -> None:
-        if self._console.width >= 90 and math.isfinite(fraction):
-            done = math.floor(_BAR * fraction)
-            text.append(self._full * done, style="green" if fraction >= 1 else "cyan")
-            text.append(self._empty * (_BAR - done), style="dim")
-
-
-class _Notebook:
-    """One line below a notebook cell, replaced in place."""
-
-    every = _EVERY
-
-    def __init__(self) -> None:
-        self._handle: Any = None
-
-    def draw(self, progress: Progress, row: Row) -> None:
-        shown: Any = import_module("IPython.display")  # surely there, in a notebook; nothing here depends on it
-        done = progress.fraction
-        bar = f'<progress max="1" value="{done:.3f}"></progress> ' if math.isfinite(done) else ""
-        output = shown.HTML(f"{bar}<code>{html.escape(progress.line(row))}</code>")
-        if self._handle is None:
-            self._handle = shown.display(output, display_id=True)
-        else:
-            self._handle.update(output)
-
-    def close(self) -> None:
-        """Leave the last line where it is."""
-
-
-def in_notebook() -> bool:
-    """Whether this runs in a Jupyter kernel; without importing IPython."""
-    module = sys.modules.get("IPython")
-    shell = module.get_ipython() if module is not None else None
-    return shell is not None and type(shell).__name__ == "ZMQInteractiveShell"
+    def _status(self, row: Row) -> StatusLine:
+        """Line for the state at ``row``: the gap comes first on a terminal, with a bar of the way done."""
+        passes, objective, seconds, rows = self._figures(row)
+        before = [Piece(self._solver, "bold")]
+        if math.isfinite(self._gap):
+            before.append(Piece(f"  gap {self._gap:.1e}", "green" if self.fraction >= 1 else ""))
+            before.append(Piece(f" / {self._tolerance:.0e} ", "dim"))
+        after = [Piece(f"  {part}") for part in (objective, passes, seconds) if part]
+        return StatusLine(self.line(row), tuple(before), (*after, Piece(f"  {rows}", "dim")), self.fraction)
