@@ -15,8 +15,8 @@ from offbeat.diagnostics.report import Comparison, check_format, write_compariso
 if TYPE_CHECKING:
     from rich.console import Console
 
-HEAD = ("variant", "virtual time", "ratio", "passes", "messages", "MB", "worker MB", "hub MB", "status")
-MEGA = 1e6
+COLUMNS = ("variant", "virtual time", "ratio", "passes", "messages", "MB", "worker MB", "hub MB", "status")
+MEGABYTE = 1e6
 
 
 def check_picture(out: Path) -> None:
@@ -42,7 +42,7 @@ def draw(plan: Plan, results: list[Result], out: Path) -> None:
     subtitle = f"Time is simulated; all else is real. Seed {plan.base.machines.seed}."
     rows = [_cells(result, results) for result in results]
     title = f"{plan.base.solver.name} on {_count(plan)} simulated workers"
-    write_comparison(Comparison(title, subtitle, traces, HEAD, rows, dict(facts(plan))), out)
+    write_comparison(Comparison(title, subtitle, traces, COLUMNS, rows, dict(facts(plan))), out)
 
 
 def show(console: Console, plan: Plan, results: list[Result], out: Path) -> None:
@@ -58,8 +58,8 @@ def show(console: Console, plan: Plan, results: list[Result], out: Path) -> None
     console.print(about)
     console.print()
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for column, name in enumerate(HEAD):
-        text = column in (0, len(HEAD) - 1)
+    for column, name in enumerate(COLUMNS):
+        text = column in (0, len(COLUMNS) - 1)
         table.add_column(name, justify="left" if text else "right", no_wrap=column == 0, overflow="fold")
     for result in results:
         cells = [Text(cell) for cell in _cells(result, results)]
@@ -85,7 +85,7 @@ def facts(plan: Plan) -> list[tuple[str, str]]:
         ("Model", f"{loss} loss, {penalty.name} penalty; tolerance {task.options.tol:g}"),
         ("Solver", f"{plan.base.solver.name} ({plan.reason})"),
         ("Cluster", f"{_count(plan)} workers; {every}, latency {duration(machines.latency.typical)}, "
-                    f"{machines.bandwidth / MEGA:,.6g} MB/s; seed {machines.seed}"),
+                    f"{machines.bandwidth / MEGABYTE:,.6g} MB/s; seed {machines.seed}"),
         ("Trouble", "; ".join(wrong) or "none"),
     ]  # fmt: skip
 
@@ -144,7 +144,7 @@ def _ratio(result: Result, results: list[Result]) -> float:
 def _cells(result: Result, results: list[Result]) -> list[str]:
     """Return a row of the table."""
     if not len(result.trace):
-        return [result.variant.name, *[UNKNOWN] * (len(HEAD) - 2), result.status]
+        return [result.variant.name, *[UNKNOWN] * (len(COLUMNS) - 2), result.status]
     ratio = _ratio(result, results)
     gap = "" if result.converged else f", gap {result.relative_gap:.1e} after {duration(result.seconds)}"
     return [
@@ -153,15 +153,15 @@ def _cells(result: Result, results: list[Result]) -> list[str]:
         f"{ratio:.3g}" if math.isfinite(ratio) else UNKNOWN,
         f"{result.passes:,.4g}",
         f"{result.messages:,}",
-        _mega(result.bytes),
-        _mega(result.busiest_worker),
-        _mega(result.coordinator) if result.coordinator else UNKNOWN,
+        _megabytes(result.bytes),
+        _megabytes(result.busiest_worker),
+        _megabytes(result.coordinator) if result.coordinator else UNKNOWN,
         result.status + gap,
     ]
 
 
-def _mega(count: int) -> str:
-    return f"{count / MEGA:,.3g}" if count < 1000 * MEGA else f"{count / MEGA:,.0f}"
+def _megabytes(count: int) -> str:
+    return f"{count / MEGABYTE:,.3g}" if count < 1000 * MEGABYTE else f"{count / MEGABYTE:,.0f}"
 
 
 def _count(plan: Plan) -> str:

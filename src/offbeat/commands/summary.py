@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-BAR = 20  # characters
-REPORTED = 5000  # coefficients in a report: more would only make it slow to open
+BAR_WIDTH = 20  # characters
+MAX_COEFFICIENTS = 5000  # coefficients in a report: more only make it slow to open
 ADVICE = {
     "max_iter": "the limit of passes was reached: raise --max-iter, or --tol",
     "time_limit": "the time was up: raise --time-limit, or --tol",
@@ -54,7 +54,7 @@ def _facts(fitted: FitResult) -> list[tuple[str, Any]]:
     held = f"; {data['held-out rows']:,} more held out" if "held-out rows" in data else ""
     facts: list[tuple[str, Any]] = [
         ("Data", f"{data['rows']:,} rows x {data['columns']:,} columns, {data['type']}{held}"),
-        ("Model", _spoken(fitted)),
+        ("Model", _model_words(fitted)),
         ("Solver", f"{metadata.get('solver', '')} ({metadata.get('reason', '')})"),
         ("Certificate", _verdict(fitted)),
         ("", _figures(fitted)),
@@ -74,7 +74,7 @@ def _work(fitted: FitResult) -> str:
     return f"{passes} in {duration(solution.seconds)}{threads}"
 
 
-def _spoken(fitted: FitResult) -> str:
+def _model_words(fitted: FitResult) -> str:
     """Name the loss and penalty as a statistician would."""
     model, name = fitted.model, fitted.settings["penalty"]
     numbers = ((key, getattr(model.penalty, key, None)) for key in ("alpha", "l1_ratio"))
@@ -115,7 +115,7 @@ def _effects(effects: list[Effect]) -> Table:
     table.add_column("")
     largest = max((abs(e.effect) for e in effects), default=0.0) or 1.0
     for e in effects:
-        bar = Text("█" * max(round(BAR * abs(e.effect) / largest), 1), style="blue" if e.effect > 0 else "yellow")
+        bar = Text("█" * max(round(BAR_WIDTH * abs(e.effect) / largest), 1), style="blue" if e.effect > 0 else "yellow")
         value = f"{e.coefficient:+.4g}" if e.coefficient else "0"
         table.add_row(Text(e.name), value, f"{e.effect:+.4f}" if e.effect else "0", bar if e.effect else "")
     return table
@@ -143,8 +143,8 @@ def write_report(fitted: FitResult, path: Path, title: str) -> None:
     from offbeat.diagnostics.report import write_report as write
 
     data = dict(fitted.data)
-    if len(fitted.effects) > REPORTED:
-        data["coefficients shown"] = f"the {REPORTED:,} largest effects of {len(fitted.effects):,}"
+    if len(fitted.effects) > MAX_COEFFICIENTS:
+        data["coefficients shown"] = f"the {MAX_COEFFICIENTS:,} largest effects of {len(fitted.effects):,}"
     path.parent.mkdir(parents=True, exist_ok=True)
     report = Report(
         title,
@@ -152,7 +152,7 @@ def write_report(fitted: FitResult, path: Path, title: str) -> None:
         certificate=fitted.solution.certificate,
         settings=fitted.settings,
         data_summary=data,
-        coefficients=fitted.effects[:REPORTED],
+        coefficients=fitted.effects[:MAX_COEFFICIENTS],
         metrics={f"held-out {name}": value for name, value in fitted.scores.items()},
         status=fitted.solution.status,
     )

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LEGEND: dict[str, Any] = {"frameon": False, "fontsize": 9}
-INCH = 220  # pixels of a page that are drawn as one inch, where the workers of several fits are below each other
+INCH = 280  # pixels of a page that are drawn as one inch, where the workers of several fits are below each other
 
 
 def convergence(traces: TraceTable | Mapping[str, TraceTable], x: Column | None = None) -> Figure:
