@@ -5,6 +5,15 @@ quadratic expansion at the current model, and the rows are dropped. The model is
 After that its error is of the order of the third derivative of their loss times the cube of how far the model moves.
 Rows that come sorted by their target make the model move far.
 
+A batch is fitted by Newton's method with the subproblem of `offbeat.solvers.newton`, but with a loop of its own:
+
+- The solver `Newton` minimises sums over shards, and the quadratic of the dropped rows is not one of them.
+- `Newton` asks for Hessians only while they pay, and it samples rows. A stream needs the exact Hessian at its solution,
+  where it expands the rows held, and never holds enough rows for samples to pay.
+- `Newton` damps a step that fails, since each trial costs all workers a round. Here a trial costs one evaluation of the
+  rows held, so a plain line search does. It has hardly any work: over 60 batches of 1,000 rows and 20 columns, logistic
+  and Poisson regressions took 2.5 steps a batch, and no step was shortened.
+
 Source: the keyed contributions of Rodomanov & Kropotov 2016 (ICML, NIM, eq. 3-5), of which a stream can renew none;
 the same recursion is the Laplace approximation of streaming Bayes (Broderick et al. 2013, NIPS, section 3).
 """
@@ -31,14 +40,13 @@ from offbeat.problem import Floats, Problem
 from offbeat.sideways import evaluation
 from offbeat.sideways.evaluation import Iterate
 from offbeat.sideways.protocol import Progress
+from offbeat.solvers._common.constants import SUFFICIENT_DECREASE
 from offbeat.solvers.newton.subproblem import newton_step
 
 MAX_HELD_ROWS = 10_000
 """Rows from which on the rows held are replaced by their quadratic expansion."""
 MAX_NEWTON_STEPS = 100
 MAX_LINE_SEARCH_STEPS = 40
-SUFFICIENT_DECREASE = 1e-4
-"""Share of the predicted decrease that a step must achieve (Armijo)."""
 TOLERANCE_SHARE = 1e-4
 """Share of ``tol`` to which a model is solved: the error of the expansion point stays in the stream."""
 RELATIVE_ROUNDING = 1e-13
