@@ -29,6 +29,8 @@ OWN = {
     "n_iter_": "a number, or an array as in scikit-learn",
     "penalty": "dask-ml takes objects",
     "solver": "dask-ml has names",
+    "fit(**params)": "of a splitter, or of splitter and scorer",
+    "fit(y)": "labels, numbers, counts",
     "epsilon": "of Huber's loss in units of the scale, of a tube in units of y",
 }
 """Names that mean something else in another class, and what; all others are explained in the same words."""
@@ -60,7 +62,15 @@ def public(texts: dict[str, str]) -> Iterator[Documented]:
         here = known | {other.name: other for where, other in classes if where == path}
         first, second = entries(text, "Parameters"), entries(text, "Attributes")
         name = f"{path}:{node.name}"
-        yield Documented(name, text, defaults(constructor(node, here)), first | second, len(first))
+        paragraphs = first | second | arguments_of_fit(node)
+        yield Documented(name, text, defaults(constructor(node, here)), paragraphs, len(first))
+
+
+def arguments_of_fit(node: ast.ClassDef) -> dict[str, tuple[str, str]]:
+    """Return how a class's own `fit` explains its arguments."""
+    own = [child for child in node.body if isinstance(child, ast.FunctionDef) and child.name == "fit"]
+    texts = [ast.get_docstring(function) or "" for function in own]
+    return {f"fit({name})": entry for text in texts for name, entry in entries(text, "Parameters").items()}
 
 
 def constructor(node: ast.ClassDef, known: dict[str, ast.ClassDef]) -> ast.FunctionDef:
@@ -87,7 +97,7 @@ def defaults(function: ast.FunctionDef) -> dict[str, str | None]:
 def entries(text: str, section: str) -> dict[str, tuple[str, str]]:
     """Return type and paragraph of each name in a section."""
     found = re.search(rf"^{section}\n-+\n(.*?)(?=^\S[^\n]*\n-+\n|\Z)", text, re.MULTILINE | re.DOTALL)
-    parts = re.split(r"^(\w+) : ", found.group(1) if found else "", flags=re.MULTILINE)[1:]
+    parts = re.split(r"^(\**\w+)(?: : |$)", found.group(1) if found else "", flags=re.MULTILINE)[1:]
     result = {}
     for name, body in zip(parts[::2], parts[1::2], strict=True):
         kind, _, paragraph = body.partition("\n")
@@ -150,6 +160,7 @@ def test_names_with_words_of_their_own_need_them() -> None:
     ("file", "before", "after", "said"),
     [
         ("ridge.py", "It is never penalised", "It is not penalised", "fit_intercept in different words"),
+        ("lasso.py", "Not copied, unless", "Copied, unless", "fit(X) in different words"),
         ("svr.py", "Names of the columns", "Name of the columns", "feature_names_in_ in different words"),
         ("svc.py", "default=10_000", "default=1000", "max_iter is 1000"),
         ("huber.py", "    verbose : int", "    chatty : int", "documents"),

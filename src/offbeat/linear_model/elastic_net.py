@@ -129,6 +129,7 @@ class ElasticNet(LeastSquaresStream, SparseRegressor):
         y : array-like of shape (n_rows,), or column name
             Numbers.
         sample_weight : array-like of shape (n_rows,), or column name, optional
+            Weights of the rows, from 0. Without them, all rows count the same.
 
         Returns
         -------

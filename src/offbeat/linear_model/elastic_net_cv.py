@@ -155,6 +155,7 @@ class ElasticNetCV(SparseRegressor):
         y : array-like of shape (n_rows,), or column name
             Numbers.
         sample_weight : array-like of shape (n_rows,), or column name, optional
+            Weights of the rows, from 0. Without them, all rows count the same.
         **params
             Of the splitter, with scikit-learn's metadata routing.
 

@@ -95,6 +95,7 @@ class GammaRegressor(RegressionStream, LogLinkRegressor):
         y : array-like of shape (n_rows,), or column name
             Positive numbers.
         sample_weight : array-like of shape (n_rows,), or column name, optional
+            Weights of the rows, from 0. Without them, all rows count the same.
 
         Returns
         -------

@@ -163,6 +163,7 @@ class HuberRegressor(LinearRegressor):
         y : array-like of shape (n_rows,), or column name
             Numbers.
         sample_weight : array-like of shape (n_rows,), or column name, optional
+            Weights of the rows, from 0. Without them, all rows count the same.
 
         Returns
         -------

@@ -136,6 +136,7 @@ class LogisticRegression(ClassStream, ProbabilisticClassifier):
         y : array-like of shape (n_rows,), or column name
             Class labels: booleans, whole numbers or text.
         sample_weight : array-like of shape (n_rows,), or column name, optional
+            Weights of the rows, from 0. Without them, all rows count the same.
 
         Returns
         -------

@@ -124,6 +124,7 @@ class Ridge(LeastSquaresStream, LinearRegressor):
         y : array-like of shape (n_rows,), or column name
             Numbers.
         sample_weight : array-like of shape (n_rows,), or column name, optional
+            Weights of the rows, from 0. Without them, all rows count the same.
 
         Returns
         -------

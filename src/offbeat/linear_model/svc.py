@@ -157,6 +157,7 @@ class LinearSVC(LinearClassifier):
         y : array-like of shape (n_rows,), or column name
             Class labels: booleans, whole numbers or text.
         sample_weight : array-like of shape (n_rows,), or column name, optional
+            Weights of the rows, from 0. Without them, all rows count the same.
 
         Returns
         -------
