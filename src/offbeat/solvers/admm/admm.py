@@ -33,6 +33,7 @@ from offbeat.sideways.board import Board
 from offbeat.sideways.evaluation import Iterate
 from offbeat.sideways.protocol import DataInfo, Progress, State, Step
 from offbeat.solvers._common.needs import ONE_OUTPUT, SMOOTH_OR_DUAL_STEP, check_needs
+from offbeat.solvers._common.parameters import check_count, check_positive
 from offbeat.solvers.admm import asip, bounds, local_prox
 from offbeat.solvers.admm import dual_ascent as admm_ascent
 from offbeat.solvers.admm import smooth as admm_smooth
@@ -123,12 +124,10 @@ class ADMM:
         """Raise `ProblemError` for parameters out of range."""
         if not 0.0 < self.relaxation < 2.0:
             raise ProblemError(f"relaxation of ADMM is {self.relaxation}; give a number between 0 and 2")
-        if self.rho is not None and not 0.0 < self.rho < math.inf:
-            raise ProblemError(f"rho of ADMM is {self.rho}; give a positive number, or None")
+        check_positive("ADMM", "rho", self.rho, optional=True)
         if self.variant not in ("douglas-rachford", "asip"):
             raise ProblemError(f'variant of ADMM is {self.variant!r}; give "douglas-rachford" or "asip"')
-        if self.inner < 1:
-            raise ProblemError(f"inner of ADMM is {self.inner}; give a whole number from 1")
+        check_count("ADMM", "inner", self.inner)
         if self.seconds is not None and not self.seconds > 0.0:
             raise ProblemError(f"seconds of ADMM is {self.seconds}; give a positive number, or None")
 

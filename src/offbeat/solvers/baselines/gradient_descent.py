@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from offbeat.data.shards import Point, Shard, Workspace
-from offbeat.errors import ProblemError
 from offbeat.problem import Floats, Problem
 from offbeat.sideways import evaluation
 from offbeat.sideways.board import Board
@@ -21,6 +20,7 @@ from offbeat.sideways.protocol import DataInfo, Step
 from offbeat.solvers._common import descent
 from offbeat.solvers._common.descent import DescentState
 from offbeat.solvers._common.needs import SMOOTH_LOSS, SMOOTH_PENALTY, check_needs
+from offbeat.solvers._common.parameters import check_count
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,7 @@ class GradientDescent:
 
     def __post_init__(self) -> None:
         """Raise `ProblemError` for a number below 1."""
-        if self.recent < 1:
-            raise ProblemError(f"recent of GradientDescent is {self.recent}; give a whole number from 1")
+        check_count("GradientDescent", "recent", self.recent)
 
     def check(self, problem: Problem) -> None:
         """Raise `ProblemError` for a problem that does not meet the needs of the method."""

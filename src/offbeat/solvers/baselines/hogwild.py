@@ -9,17 +9,16 @@ So the noise is proportional to the step size. With `SAGA` the noise vanishes.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from offbeat.data.shards import Shard
-from offbeat.errors import ProblemError
 from offbeat.problem import Floats, Problem
 from offbeat.sideways.board import Board
 from offbeat.sideways.protocol import DataInfo, State, Step
 from offbeat.solvers._common.needs import ONE_OUTPUT, SEPARABLE, check_needs
+from offbeat.solvers._common.parameters import check_count, check_positive
 from offbeat.solvers.saga import epochs, hub
 from offbeat.solvers.saga import shard as saga_rows
 from offbeat.solvers.saga.messages import SagaContribution, SagaQuery
@@ -88,10 +87,8 @@ class Hogwild:
 
     def __post_init__(self) -> None:
         """Raise `ProblemError` for parameters out of range."""
-        if self.threads < 1:
-            raise ProblemError(f"threads of Hogwild is {self.threads}; give a whole number from 1")
-        if not 0.0 < self.eta < math.inf:
-            raise ProblemError(f"eta of Hogwild is {self.eta}; give a positive number")
+        check_count("Hogwild", "threads", self.threads)
+        check_positive("Hogwild", "eta", self.eta)
 
     def check(self, problem: Problem) -> None:
         """Raise `ProblemError` for a problem that does not meet the needs of the method."""

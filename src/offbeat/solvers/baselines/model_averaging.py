@@ -16,7 +16,6 @@ import numpy as np
 
 from offbeat.data.shards import Shard, Workspace
 from offbeat.data.source import CSR
-from offbeat.errors import ProblemError
 from offbeat.kernels.arguments import MinibatchColumns, MinibatchPlan
 from offbeat.losses.questions import smooth
 from offbeat.problem import Evaluation, Floats, Problem
@@ -28,6 +27,7 @@ from offbeat.solvers._common import delayed_evaluation
 from offbeat.solvers._common.constants import ROWS_PER_RUN
 from offbeat.solvers._common.delayed_evaluation import InternalCoordinates
 from offbeat.solvers._common.needs import ONE_OUTPUT, SEPARABLE, check_needs
+from offbeat.solvers._common.parameters import check_count, check_positive
 from offbeat.solvers.baselines import minibatch
 from offbeat.solvers.baselines.minibatch import StochasticLocal
 
@@ -96,12 +96,9 @@ class ModelAveraging:
 
     def __post_init__(self) -> None:
         """Raise `ProblemError` for parameters out of range."""
-        if self.rounds is not None and self.rounds < 1:
-            raise ProblemError(f"rounds of ModelAveraging is {self.rounds}; give a whole number from 1, or None")
-        if self.epochs < 1:
-            raise ProblemError(f"epochs of ModelAveraging is {self.epochs}; give a whole number from 1")
-        if self.eta is not None and not 0.0 < self.eta < math.inf:
-            raise ProblemError(f"eta of ModelAveraging is {self.eta}; give a positive number, or None")
+        check_count("ModelAveraging", "rounds", self.rounds, optional=True)
+        check_count("ModelAveraging", "epochs", self.epochs)
+        check_positive("ModelAveraging", "eta", self.eta, optional=True)
 
     @property
     def max_staleness(self) -> float:

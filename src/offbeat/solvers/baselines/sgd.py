@@ -22,6 +22,7 @@ from offbeat.sideways.board import Board
 from offbeat.sideways.protocol import DataInfo, State, Step
 from offbeat.solvers._common import delayed_evaluation
 from offbeat.solvers._common.delayed_evaluation import InternalCoordinates
+from offbeat.solvers._common.parameters import check_positive
 from offbeat.solvers.baselines import minibatch
 from offbeat.solvers.baselines.minibatch import StochasticLocal
 
@@ -172,5 +173,4 @@ def check_hyperparameters(name: str, batch: float, eta: float | None) -> None:
     """
     if not 0.0 < batch <= 1.0:
         raise ProblemError(f"batch of {name} is {batch}; give a share of the rows above 0, up to 1")
-    if eta is not None and not 0.0 < eta < math.inf:
-        raise ProblemError(f"eta of {name} is {eta}; give a positive number, or None")
+    check_positive(name, "eta", eta, optional=True)

@@ -23,7 +23,6 @@ from typing import Any
 import numpy as np
 
 from offbeat.data.shards import Shard, Workspace
-from offbeat.errors import ProblemError
 from offbeat.losses import questions as questions_of_loss
 from offbeat.penalties import questions
 from offbeat.problem import Floats, Problem
@@ -31,6 +30,7 @@ from offbeat.sideways import evaluation
 from offbeat.sideways.board import Board
 from offbeat.sideways.protocol import DataInfo, Step
 from offbeat.solvers._common.needs import BOUNDED_OR_DUAL_STEP, ONE_OUTPUT, RIDGE, check_needs
+from offbeat.solvers._common.parameters import check_count
 from offbeat.solvers.dual import delays, hub
 from offbeat.solvers.dual import shard as dual_rows
 from offbeat.solvers.dual.hub import SDCAState
@@ -96,10 +96,8 @@ class SDCA:
 
     def __post_init__(self) -> None:
         """Raise `ProblemError` for parameters below 1."""
-        if self.epochs < 1:
-            raise ProblemError(f"epochs of SDCA is {self.epochs}; give a whole number from 1")
-        if self.threads is not None and self.threads < 1:
-            raise ProblemError(f"threads of SDCA is {self.threads}; give a whole number from 1, or None")
+        check_count("SDCA", "epochs", self.epochs)
+        check_count("SDCA", "threads", self.threads, optional=True)
 
     def check(self, problem: Problem) -> None:
         """Raise `ProblemError` for a problem that does not meet the needs of the method."""

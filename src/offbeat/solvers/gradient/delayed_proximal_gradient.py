@@ -19,13 +19,13 @@ from typing import NamedTuple
 import numpy as np
 
 from offbeat.data.shards import Shard, Workspace
-from offbeat.errors import ProblemError
 from offbeat.problem import Floats, Problem
 from offbeat.sideways.board import Board
 from offbeat.sideways.protocol import DataInfo, State, Step
 from offbeat.solvers._common import curvature, delayed_evaluation
 from offbeat.solvers._common.delayed_evaluation import InternalCoordinates, ShardEvaluation
 from offbeat.solvers._common.needs import SMOOTH_LOSS, check_needs
+from offbeat.solvers._common.parameters import check_count
 
 CURVATURE_MARGIN = 1.05  # new bound of the curvature, over the observed curvature
 MAX_HALVINGS = 30  # of a move, while the loss is not finite at its end
@@ -107,8 +107,7 @@ class DelayedProximalGradient:
 
     def __post_init__(self) -> None:
         """Raise `ProblemError` for fewer than one step."""
-        if self.repeats < 1:
-            raise ProblemError(f"repeats of DelayedProximalGradient is {self.repeats}; give a whole number from 1")
+        check_count("DelayedProximalGradient", "repeats", self.repeats)
 
     def check(self, problem: Problem) -> None:
         """Raise `ProblemError` for a problem that does not meet the needs of the method."""

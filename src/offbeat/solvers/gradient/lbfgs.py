@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from offbeat.data.shards import Point, Shard, Workspace
-from offbeat.errors import ProblemError
 from offbeat.problem import Floats, Problem
 from offbeat.sideways import evaluation
 from offbeat.sideways.board import Board
@@ -22,6 +21,7 @@ from offbeat.sideways.protocol import DataInfo, Step
 from offbeat.solvers._common import descent
 from offbeat.solvers._common.descent import DescentState
 from offbeat.solvers._common.needs import SMOOTH_LOSS, SMOOTH_PENALTY, check_needs
+from offbeat.solvers._common.parameters import check_count
 from offbeat.solvers._common.quasi_newton import lbfgs_direction
 
 
@@ -60,8 +60,7 @@ class LBFGS:
 
     def __post_init__(self) -> None:
         """Raise `ProblemError` for an empty memory."""
-        if self.memory < 1:
-            raise ProblemError(f"memory of LBFGS is {self.memory}; give a whole number from 1")
+        check_count("LBFGS", "memory", self.memory)
 
     def check(self, problem: Problem) -> None:
         """Raise `ProblemError` for a problem that does not meet the needs of the method."""

@@ -34,6 +34,7 @@ from offbeat.solvers._common.hessian_products import (
     HessianQuery,
 )
 from offbeat.solvers._common.needs import SMOOTH_LOSS, SMOOTH_PENALTY, check_needs
+from offbeat.solvers._common.parameters import check_count
 from offbeat.solvers._common.stalling import StallCounter, classes_separated
 from offbeat.solvers.newton_cg import conjugate_gradients, preconditioner
 from offbeat.solvers.newton_cg.conjugate_gradients import ConjugateGradients
@@ -136,8 +137,7 @@ class NewtonCG:
         """Raise `ProblemError` for parameters out of range."""
         if not 0.0 < self.accuracy < 1.0:
             raise ProblemError(f"accuracy of NewtonCG is {self.accuracy}; give a number between 0 and 1")
-        if self.most < 1:
-            raise ProblemError(f"most of NewtonCG is {self.most}; give a whole number from 1")
+        check_count("NewtonCG", "most", self.most)
 
     def check(self, problem: Problem) -> None:
         """Raise `ProblemError` for a problem that does not meet the needs of the method."""

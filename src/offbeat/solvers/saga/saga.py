@@ -25,11 +25,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from offbeat.data.shards import Shard
-from offbeat.errors import ProblemError
 from offbeat.problem import Floats, Problem
 from offbeat.sideways.board import Board
 from offbeat.sideways.protocol import DataInfo, State, Step
 from offbeat.solvers._common.needs import ONE_OUTPUT, SEPARABLE, SMOOTH_LOSS, check_needs
+from offbeat.solvers._common.parameters import check_count
 from offbeat.solvers.saga import epochs as saga_epochs
 from offbeat.solvers.saga import hub
 from offbeat.solvers.saga import shard as saga_rows
@@ -108,9 +108,8 @@ class SAGA:
 
     def __post_init__(self) -> None:
         """Raise `ProblemError` for parameters below 1."""
-        if self.epochs < 1 or self.threads < 1:
-            name, value = ("epochs", self.epochs) if self.epochs < 1 else ("threads", self.threads)
-            raise ProblemError(f"{name} of SAGA is {value}; give a whole number from 1")
+        check_count("SAGA", "epochs", self.epochs)
+        check_count("SAGA", "threads", self.threads)
 
     def check(self, problem: Problem) -> None:
         """Raise `ProblemError` for a problem that does not meet the needs of the method."""
