@@ -1,8 +1,19 @@
-"""Methods: frozen hyper-parameters, pure steps, explicit state. Each family is a room, and none imports another.
+"""Solvers. Each is a frozen dataclass of parameters with pure step functions; all state is explicit.
 
-Reading order: `gradient`, `newton` (Hessians), `newton_cg` (products), `lasso` (columns), `dual` (rows),
-`interior_point` (kinks), `saga` (single rows), `admm` (consensus). `composite` holds methods made of these, `baselines`
-what there is to compare with, `_common` what two families use.
+Families, in reading order. None imports another, except that `composite` and `baselines` use the others.
+
+- `gradient`: `LBFGS`, `ProximalGradient` and `DelayedProximalGradient` use gradients only;
+- `newton`: `Newton` uses Hessians, for few columns;
+- `newton_cg`: `NewtonCG` uses products with the Hessian, for many columns;
+- `lasso`: `ProximalNewton` uses working sets of columns, for penalties that leave most coefficients at zero;
+- `dual`: `SDCA` is coordinate ascent on one dual variable a row;
+- `interior_point`: `InteriorPoint` is a primal-dual method for piecewise linear losses;
+- `saga`: `SAGA` makes stochastic steps along single rows, with variance reduction;
+- `admm`: `ADMM` lets every shard solve a local problem, and finds a consensus;
+- `composite`: `RowSpace` solves in the span of the rows; `fallback` changes to a second solver if the first stalls;
+- `baselines`: `GradientDescent`, `SGD`, `Hogwild`, `DualAveraging` and `ModelAveraging`, for comparison.
+
+`_common` has what two or more families use. A new reader should begin with `gradient.lbfgs`.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -46,24 +47,24 @@ def largest_curvature(
     work : float
         In gradient passes over the shard.
     """
-    smoothness = _smoothness(problem)
+    bound = _curvature_bound(problem)
     single = frame._replace(n_outputs=1)
+    fraction = min(1.0, max(ROWS_PER_COLUMN * (frame.size + 1), 512) / shard.n_rows)
+    if math.isfinite(bound):  # the Hessian is at most the bound times that of the squared loss, which is constant
+        problem, shard, x = Problem(Squared(), problem.penalty), _with_zero_targets(shard), np.zeros(single.size + 1)
     if frame.size + 1 <= MAX_HESSIAN_COLUMNS:
-        fraction = min(1.0, max(ROWS_PER_COLUMN * (frame.size + 1), 512) / shard.n_rows)
         work = fraction * (1.0 + frame.size / HESSIAN_COLUMNS)
-        matrix = _mean_hessian(problem, shard, workspace, (single, x), fraction, plain=math.isfinite(smoothness))
+        seen = _evaluate_hessian(problem, shard, workspace, single, x, fraction)
+        matrix = seen.hessian / seen.rows
         value = float(np.linalg.eigvalsh(matrix)[-1]) if np.all(np.isfinite(matrix)) else math.inf
     else:
-        fraction = min(1.0, max(ROWS_PER_COLUMN * (frame.size + 1), 512) / shard.n_rows)
         work = fraction * POWER_ITERATIONS
-        value = POWER_ITERATION_MARGIN * _largest_by_power_iteration(
-            problem, shard, workspace, (single, x), fraction, plain=math.isfinite(smoothness)
-        )
-    floor = 1e-12
-    return max(value * (smoothness if math.isfinite(smoothness) else 1.0), floor), work
+        step = 1.0 if math.isfinite(bound) else 1e-4
+        value = POWER_ITERATION_MARGIN * _power_iteration(problem, shard, workspace, (single, x, step), fraction)
+    return max(value * (bound if math.isfinite(bound) else 1.0), 1e-12), work
 
 
-def _smoothness(problem: Problem) -> float:
+def _curvature_bound(problem: Problem) -> float:
     """Return the bound of the second derivative. For losses with a kink it is set to 1, as a scale of steps."""
     return float(problem.loss.smoothness) if smooth(problem.loss) else 1.0
 
@@ -74,10 +75,7 @@ def gram_matrix(shard: Shard, workspace: Workspace, frame: InternalCoordinates) 
     Multiplied by the bound of the second derivative, it is an upper bound of every Hessian.
     """
     squared = Problem(Squared(), Zero())
-    origin = np.zeros(frame.size + 1)
-    point = frame.point(origin, hessian=True, repair=False)
-    seen = delayed_evaluation.evaluate_shard(squared, _with_zero_targets(shard), workspace, frame, point, origin)
-    assert seen.hessian is not None
+    seen = _evaluate_hessian(squared, _with_zero_targets(shard), workspace, frame, np.zeros(frame.size + 1))
     return seen.hessian, 1.0 + frame.size / HESSIAN_COLUMNS
 
 
@@ -86,53 +84,42 @@ def _with_zero_targets(shard: Shard) -> Shard:
     return replace(shard, y=np.zeros(shard.n_rows), offset=np.empty(0))
 
 
-def _mean_hessian(
-    problem: Problem,
-    shard: Shard,
-    workspace: Workspace,
-    at: tuple[InternalCoordinates, Floats],
-    fraction: float,
-    *,
-    plain: bool,
-) -> Floats:
-    """Return the mean Hessian of a share of the rows; that of the squared loss if ``plain``."""
-    frame, x = at
-    x = np.zeros(frame.size + 1) if plain else x
-    of = Problem(Squared(), problem.penalty) if plain else problem
+class _HessianSums(NamedTuple):
+    """The Hessian summed over some rows, and their number."""
+
+    hessian: Floats
+    rows: float
+
+
+def _evaluate_hessian(
+    problem: Problem, shard: Shard, workspace: Workspace, frame: InternalCoordinates, x: Floats, fraction: float = 1.0
+) -> _HessianSums:
+    """Return the Hessian of the loss at ``x``, summed over a share of the rows."""
     point = frame.point(x, hessian=True, fraction=fraction, repair=False)
-    seen = delayed_evaluation.evaluate_shard(
-        of, _with_zero_targets(shard) if plain else shard, workspace, frame, point, x
-    )
+    seen = delayed_evaluation.evaluate_shard(problem, shard, workspace, frame, point, x)
     assert seen.hessian is not None
-    return seen.hessian / seen.rows
+    return _HessianSums(seen.hessian, seen.rows)
 
 
-def _largest_by_power_iteration(
-    problem: Problem,
-    shard: Shard,
-    workspace: Workspace,
-    at: tuple[InternalCoordinates, Floats],
-    fraction: float,
-    *,
-    plain: bool,
+def _power_iteration(
+    problem: Problem, shard: Shard, workspace: Workspace, at: tuple[InternalCoordinates, Floats, float], fraction: float
 ) -> float:
-    """Return the largest eigenvalue of the Hessian by power iteration. Products are differences of gradients."""
-    frame, x = at
-    of = Problem(Squared(), problem.penalty) if plain else problem
-    rows = _with_zero_targets(shard) if plain else shard
-    base = np.zeros(frame.size + 1) if plain else x
-    reach = 1.0 if plain else 1e-4
+    """Return the largest eigenvalue of the mean Hessian at a point, by power iteration.
+
+    Products are differences of gradients, over steps of the length that ``at`` ends with.
+    """
+    frame, x, length = at
 
     def gradient(where: Floats) -> Floats:
         point = frame.point(where, fraction=fraction, repair=False)
-        seen = delayed_evaluation.evaluate_shard(of, rows, workspace, frame, point, where)
+        seen = delayed_evaluation.evaluate_shard(problem, shard, workspace, frame, point, where)
         return seen.gradient / seen.rows
 
-    origin = gradient(base)
-    direction = np.random.default_rng(0).standard_normal(base.size)
+    origin = gradient(x)
+    direction = np.random.default_rng(0).standard_normal(x.size)
     value = 0.0
     for _ in range(POWER_ITERATIONS - 1):
         direction /= max(float(np.linalg.norm(direction)), 1e-300)
-        product = (gradient(base + reach * direction) - origin) / reach
+        product = (gradient(x + length * direction) - origin) / length
         value, direction = float(np.linalg.norm(product)), product
     return value

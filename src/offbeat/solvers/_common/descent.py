@@ -80,8 +80,8 @@ class LineSearch:
         else:
             low = BracketEnd(self.length, slope)
         if math.isinf(high.length):
-            bend = (low.slope - self.low.slope) / (low.length - self.low.length)
-            guess = low.length - low.slope / bend if bend > 0.0 else math.inf
+            curvature = (low.slope - self.low.slope) / (low.length - self.low.length)
+            guess = low.length - low.slope / curvature if curvature > 0.0 else math.inf
             length = min(max(guess, 2.0 * low.length), 10.0 * low.length)
         else:
             width = high.length - low.length

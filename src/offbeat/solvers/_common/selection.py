@@ -18,9 +18,7 @@ from offbeat.data.source import CSR, Block
 from offbeat.problem import Floats, Loss
 
 DENSE_BYTES = 2 << 20  # of a block of dense rows
-SPARSE_BYTES = (
-    16 << 20
-)  # of a block of sparse rows: larger, as the cost of a block includes one operation for each column
+SPARSE_BYTES = 16 << 20  # of a block of sparse rows: larger, as a block also costs one operation for each column
 
 
 class Selection(NamedTuple):

@@ -215,9 +215,9 @@ def _solve_quadratic(task: _LocalProblem, at: LocalEvaluation, model: HessianMod
     rows = task.shard.n_rows
     model, work = model.prepared(task.rho, rows)
     d = model.direction(task.residual(at), task.rho)
-    bent = model.hessian @ d
-    value = at.value + float(at.gradient @ d) + 0.5 * float(d @ bent)
-    at = LocalEvaluation(at.x + d, value, at.gradient + bent, at.repair, None)
+    product = model.hessian @ d
+    value = at.value + float(at.gradient @ d) + 0.5 * float(d @ product)
+    at = LocalEvaluation(at.x + d, value, at.gradient + product, at.repair, None)
     work += task.work + len(d) / max(rows, 1)
     return LocalSolution(local_at(task.local, at, model), work, task.reads, "prox from the Gram matrix")
 

@@ -40,7 +40,7 @@ MAX_STALLED_UPDATES = 4  # steps without progress, before the fit stops
 SAMPLE_DEVIATION = 2.0  # prior deviation of a column's largest contribution to a predictor, in a sample
 MAX_CHEAP_HESSIAN_COLUMNS = 64  # up to this number, a Hessian pass costs less than the gradient passes that it saves
 MAX_GAP_RATIO = 0.5  # of successive gaps; above, a Gram matrix in single precision is computed again in double
-FIRST_FACTOR, MAX_FACTOR = 100.0, 1e12  # of the penalty, in continuation after a failed step
+FIRST_FACTOR = 100.0  # of the penalty, in continuation after a failed step
 FACTOR_RATIO = 10.0  # of successive factors
 MAX_GAP_SHARE = 0.03  # gap over the objective, below which the factor is reduced
 MIN_WORK_FOR_SAMPLES = 1e8  # rows * columns^2; with less, no samples are used
@@ -331,7 +331,7 @@ def _accuracy(before: float, wanted: float) -> float:
 def _strengthen_penalty(state: NewtonState) -> tuple[NewtonState, Point] | None:
     """Return a step from the accepted point with a larger factor of the penalty, or None if no factor is left."""
     ease = max(state.ease, 1.0) * FIRST_FACTOR if math.isinf(state.solved) else math.sqrt(state.ease * state.solved)
-    if ease > MAX_FACTOR or ease > 0.8 * state.solved:
+    if ease > continuation.MAX_FACTOR or ease > 0.8 * state.solved:
         return None
     state = state.with_factor(ease)
     d, change = _direction(state, 0.0)
@@ -390,11 +390,11 @@ def _bfgs_update(state: NewtonState, base: NewtonPoint) -> Floats:
         return model
     s = base.x.flat() - state.base.x.flat()
     y = base.gradient() - state.base.gradient()
-    bent = model @ s
-    curvature, old = float(s @ y), float(s @ bent)
+    product = model @ s
+    curvature, old = float(s @ y), float(s @ product)
     if curvature <= 1e-12 * float(np.linalg.norm(s) * np.linalg.norm(y)) or old <= 0.0:
         return model
-    return model + np.outer(y, y) / curvature - np.outer(bent, bent) / old
+    return model + np.outer(y, y) / curvature - np.outer(product, product) / old
 
 
 def _hessian_pays(state: NewtonState, previous: NewtonState, change: float) -> bool:

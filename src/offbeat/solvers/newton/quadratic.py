@@ -50,10 +50,10 @@ class QuadraticModel:
     def evaluation(self, x: Iterate) -> Evaluation:
         """Return the evaluation at another point, from the model."""
         d, size = x.flat() - self.x.flat(), x.u.size
-        bent = self.hessian @ d
+        product = self.hessian @ d
         gradient = np.concatenate([self.at.gradient, self.at.intercept_gradient])
-        loss = self.at.loss + float(gradient @ d) + 0.5 * float(d @ bent)
-        after = gradient + bent
+        loss = self.at.loss + float(gradient @ d) + 0.5 * float(d @ product)
+        after = gradient + product
         return Evaluation(max(loss, 0.0), after[:size], after[size:], self.at.repair, self.at.repair_sum)
 
     @property
