@@ -178,8 +178,8 @@ def _verdict(state: DescentState, trial: EvaluatedPoint, rule: LineSearchRule) -
         return "long"
     slope = float(trial.gradient @ search.direction)
     allowed = max(state.recent) + rule.decrease * search.length * search.slope
-    noise = RELATIVE_ROUNDING * abs(origin.objective)
-    flat = trial.objective <= origin.objective + noise and slope <= (2.0 * rule.decrease - 1.0) * search.slope
+    rounding = RELATIVE_ROUNDING * abs(origin.objective)
+    flat = trial.objective <= origin.objective + rounding and slope <= (2.0 * rule.decrease - 1.0) * search.slope
     if not (trial.objective <= allowed or flat):
         return "long"
     return "short" if slope < rule.curvature * search.slope else "accept"

@@ -74,6 +74,7 @@ def evaluate(problem: Problem, shard: Shard, workspace: Workspace, at: Point) ->
 
 
 def _evaluate(problem: Problem, shard: Shard, workspace: Workspace, at: Point) -> tuple[Floats, NDArray[Any]]:
+    """Return the flat sums and the curvatures of the rows of a part of a shard, for one output."""
     from offbeat.kernels import evaluation
 
     k, nothing = at.coef.size, np.empty((0, 1))
@@ -128,6 +129,7 @@ def _diagonal(shard: Shard, workspace: Workspace, curvature: NDArray[Any], query
 
 
 def _product(shard: Shard, workspace: Workspace, curvature: NDArray[Any], query: HessianQuery) -> Floats:
+    """Return the product of the Hessian with the direction of the query."""
     from offbeat.kernels import products
 
     if query.at.intercept.size > 1:
@@ -184,6 +186,7 @@ def _block(shard: Shard, workspace: Workspace, curvature: Floats, query: Hessian
 def _dense_block(
     block: Any, curvature: Floats, columns: NDArray[np.int64], center: Floats, ranges: NDArray[np.int64], out: Floats
 ) -> None:
+    """Add the weighted Gram matrix of some dense columns and a column of ones to ``out``, over ranges of rows."""
     for first, last in ranges:
         for a in range(int(first), int(last), CHUNK_ROWS):
             b = min(a + CHUNK_ROWS, int(last))

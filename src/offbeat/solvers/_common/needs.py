@@ -1,4 +1,4 @@
-"""What a method needs of a problem: declared by the method, checked once, with an error that says what to use instead.
+"""Conditions on problems. A solver declares those it needs; one function checks them and names a solver to use instead.
 
 A solver lists its needs, ``needs = (SMOOTH_LOSS, ONE_OUTPUT)``, in terms of what losses and penalties say of themselves
 (`offbeat.losses.questions`, `offbeat.penalties.questions`). So it takes whatever class answers well.
@@ -49,6 +49,7 @@ def check_needs(solver: str, needs: Iterable[Need], problem: Problem) -> None:
 
 
 def _has_step(problem: Problem) -> bool:
+    """Whether the loss has a dual coordinate step."""
     return of_loss.dual_step_known(problem.loss)
 
 
@@ -60,12 +61,14 @@ def _ridge(problem: Problem) -> bool:
 
 
 def _pure_ridge(problem: Problem) -> bool:
+    """Whether every coefficient has a ridge, and nothing else."""
     penalty = problem.penalty
     curved = of_penalty.smooth(penalty) and of_penalty.curvature(penalty) > 0.0
     return curved and of_penalty.on_every_column(penalty)
 
 
 def _ridge_or_lasso(problem: Problem) -> bool:
+    """Whether every coefficient has a ridge or a lasso."""
     penalty, l1 = problem.penalty, of_penalty.l1(problem.penalty)
     known = l1 is not None and l1 + of_penalty.curvature(penalty) > 0.0
     return known and of_penalty.on_every_column(penalty)

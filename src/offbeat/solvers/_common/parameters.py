@@ -34,5 +34,6 @@ def check_positive(solver: str, name: str, value: float | None, *, optional: boo
 
 
 def _refuse(solver: str, name: str, value: float | None, allowed: str, *, optional: bool) -> None:
+    """Raise the error, unless the value is None and the parameter is optional."""
     if not (optional and value is None):
         raise ProblemError(f"{name} of {solver} is {value}; give {allowed}{', or None' if optional else ''}")

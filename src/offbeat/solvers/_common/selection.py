@@ -131,6 +131,7 @@ def _read(shard: Shard, fraction: float, workspace: Workspace) -> Iterator[_Rows
 
 
 def _block_rows(shard: Shard) -> int:
+    """Return the number of rows to read at a time."""
     if not shard.source.resident:
         return shard.block_rows
     n_columns, itemsize = shard.source.shape[1], shard.source.dtype.itemsize
@@ -143,6 +144,7 @@ def _block_rows(shard: Shard) -> int:
 
 
 def _targets(shard: Shard, rows: Any) -> Targets:
+    """Return the targets of some rows."""
     weight = shard.weight[rows] if shard.weight.size else shard.weight
     return Targets(shard.y[rows], weight, shard.offset[rows] if shard.offset.size else shard.offset)
 
@@ -174,6 +176,7 @@ def _read_only(values: Floats) -> Floats:
 
 
 def _slice(block: Block, first: int, last: int) -> Block:
+    """Return a range of rows of a block, as a view."""
     if isinstance(block, CSR):
         return CSR(block.indptr[first : last + 1], block.indices, block.data)
     return block[first:last]

@@ -82,4 +82,5 @@ def candidate(problem: Problem, info: DataInfo, sums: AdmmContribution, z: Float
 
 
 def _relative(value: float, reference: float) -> float:
+    """Return a value over a reference, or the value itself if the reference is not positive."""
     return value / reference if math.isfinite(reference) and reference > 0.0 else value

@@ -171,6 +171,7 @@ def evaluate_start(problem: Problem, shard: Shard, query: AdmmQuery, local: Admm
 
 
 def _curvature_model(at: LocalEvaluation, curvature: float) -> CurvatureModel:
+    """Return the first model at a point: its Hessian, or an L-BFGS model without pairs."""
     return LimitedMemoryModel(curvature) if at.hessian is None else HessianModel(at.hessian)
 
 
@@ -207,6 +208,7 @@ def solve_local(problem: Problem, shard: Shard, query: AdmmQuery, local: AdmmLoc
 
 
 def _step_kind(task: _LocalProblem) -> str:
+    """Return the label of a step in traces."""
     return f"prox, {task.reads:.0f} passes" if task.reads > 1.0 else "prox"
 
 
@@ -253,11 +255,11 @@ def _line_search(
 ) -> LocalEvaluation | None:
     """Backtrack along ``d`` to a sufficient decrease. Return that point, or None when no trial point has it."""
     t = 1.0
-    noise = 1e-12 * (abs(at.value) + abs(slope))
+    rounding = 1e-12 * (abs(at.value) + abs(slope))
     for _ in range(MAX_LINE_SEARCH_STEPS if model.stale else MAX_STEPS_WITH_OLD_MODEL):
         trial = task.evaluate(at.x + t * d, hessian=model.stale and isinstance(model, HessianModel))
         change = task.decrease(at, trial)
-        if math.isnan(at.value) or change <= SUFFICIENT_DECREASE * t * slope + noise:
+        if math.isnan(at.value) or change <= SUFFICIENT_DECREASE * t * slope + rounding:
             return trial
         t *= 0.5 if math.isfinite(change) else 0.1
     return None

@@ -148,6 +148,7 @@ def _projected(info: DataInfo, x: Floats) -> Floats:
 
 
 def _query(info: DataInfo, y: Floats) -> Point:
+    """Return the query at a point."""
     return evaluation.query(info, Iterate(y[: info.size], y[info.size :]))
 
 
@@ -159,10 +160,12 @@ def _first_curvature(problem: Problem, at: Evaluation) -> float:
 
 
 def _gradient(at: Evaluation) -> Floats:
+    """Return the gradient of the loss, intercepts last."""
     return np.concatenate([at.gradient, at.intercept_gradient])
 
 
 def _objective(info: DataInfo, y: Floats, at: Evaluation) -> float:
+    """Return the objective, penalty included."""
     return at.loss + info.penalty.value(y[: info.size])
 
 

@@ -54,35 +54,35 @@ class StoppingRule(NamedTuple):
 
 
 def minimise(
-    task: WorkingSetProblem, at_hand: tuple[Columns, NDArray[np.int64]], at: Point, damping: float, aims: StoppingRule
+    task: WorkingSetProblem, at_hand: tuple[Columns, NDArray[np.int64]], at: Point, damping: float, rule: StoppingRule
 ) -> ResidualSolution:
     """Minimise over the working set, to an accuracy that depends on the gap and on the columns outside of it."""
     from offbeat.kernels import coordinate
 
-    n, loss, here = task.shard.n_rows, task.problem.loss, _point_of(task, at_hand, at)
+    n, loss, current = task.shard.n_rows, task.problem.loss, _point_of(task, at_hand, at)
     rows = (np.empty(n), np.empty(n), np.empty(0 if task.constant else at_hand[0].data.size))
-    share = min(max(GAP_SHARE * aims.excess, MIN_VIOLATION_SHARE if aims.complete else VIOLATION_SHARE), 0.5)
-    least, goal, sweeps = math.sqrt(aims.floor), 0.0, 0.0
+    share = min(max(GAP_SHARE * rule.excess, MIN_VIOLATION_SHARE if rule.complete else VIOLATION_SHARE), 0.5)
+    least, goal, sweeps = math.sqrt(rule.floor), 0.0, 0.0
     smoothness = float(loss.smoothness) if math.isfinite(loss.smoothness) else 1e-6
     for model in range(MAX_MODELS):
         lowest = 0.0 if loss.quadratic else damping * smoothness
-        coordinate.expand(loss, here.z, task.target, lowest, rows[0], rows[1])
+        coordinate.expand(loss, current.z, task.target, lowest, rows[0], rows[1])
         limits = (share if loss.quadratic else MODEL_ACCURACY, max(0.1 * goal, least))
-        step, swept = column_models.step_by_residuals(task, at_hand, here.w, rows, limits, aims.most - sweeps - 1.0)
-        sweeps += swept + 1.0
+        step, used = column_models.step_by_residuals(task, at_hand, current.w, rows, limits, rule.most - sweeps - 1.0)
+        sweeps += used + 1.0
         goal = share * step.first if model == 0 else goal
         z = np.full(n, step.b)
         coordinate.add_product(*at_hand, step.d, z)
-        here, length = _line_search(task, here, PredictorPoint(z, step.d, step.b), rows[0])
+        current, length = _line_search(task, current, PredictorPoint(z, step.d, step.b), rows[0])
         if length == 0.0 and damping >= DAMPING_RANGE[1]:
             break
         damping = min(max(damping * (0.1 if length == 1.0 else 10.0), DAMPING_RANGE[0]), DAMPING_RANGE[1])
-        if loss.quadratic or step.first <= max(goal, least) or sweeps + 1.0 >= aims.most:
+        if loss.quadratic or step.first <= max(goal, least) or sweeps + 1.0 >= rule.most:
             break
     coef = np.zeros_like(at.coef)
-    coef[task.columns] = here.w
+    coef[task.columns] = current.w
     return ResidualSolution(
-        at._replace(coef=coef, intercept=np.array([here.b + task.origin @ here.w])), damping, sweeps
+        at._replace(coef=coef, intercept=np.array([current.b + task.origin @ current.w])), damping, sweeps
     )
 
 
@@ -100,29 +100,29 @@ def _point_of(task: WorkingSetProblem, at_hand: tuple[Columns, NDArray[np.int64]
 
 
 def _line_search(
-    task: WorkingSetProblem, here: PredictorPoint, step: PredictorPoint, theta: Floats
+    task: WorkingSetProblem, current: PredictorPoint, step: PredictorPoint, theta: Floats
 ) -> tuple[PredictorPoint, float]:
     """Backtrack along a step to a sufficient decrease. Return the point and the step length, 0 if there is none."""
     from offbeat.kernels import coordinate
 
-    n, loss = here.z.size, task.problem.loss
+    n, loss = current.z.size, task.problem.loss
     if loss.quadratic:
-        return _take_step(here, step, 1.0), 1.0
+        return _take_step(current, step, 1.0), 1.0
     predicted = float(theta @ step.z) / n
-    predicted += float(coordinate.penalty_change(task.rule, here.w, here.w + step.w, task.scaling))
+    predicted += float(coordinate.penalty_change(task.rule, current.w, current.w + step.w, task.scaling))
     length = 1.0
     for _ in range(MAX_LINE_SEARCH_STEPS):
-        w = here.w + length * step.w
-        won = float(coordinate.loss_change(loss, here.z, step.z, length, task.target)) / n
-        won += float(coordinate.penalty_change(task.rule, here.w, w, task.scaling))
-        if won <= SUFFICIENT_DECREASE * length * predicted + ROUNDING:
-            return _take_step(here, step, length), length
+        w = current.w + length * step.w
+        change = float(coordinate.loss_change(loss, current.z, step.z, length, task.target)) / n
+        change += float(coordinate.penalty_change(task.rule, current.w, w, task.scaling))
+        if change <= SUFFICIENT_DECREASE * length * predicted + ROUNDING:
+            return _take_step(current, step, length), length
         length *= 0.5
-    return here, 0.0
+    return current, 0.0
 
 
-def _take_step(here: PredictorPoint, step: PredictorPoint, length: float) -> PredictorPoint:
+def _take_step(current: PredictorPoint, step: PredictorPoint, length: float) -> PredictorPoint:
     """Return the point after a step of this length."""
     if length == 1.0:  # zeros stay exact zeros
-        return PredictorPoint(here.z + step.z, here.w + step.w, here.b + step.b)
-    return PredictorPoint(here.z + length * step.z, here.w + length * step.w, here.b + length * step.b)
+        return PredictorPoint(current.z + step.z, current.w + step.w, current.b + step.b)
+    return PredictorPoint(current.z + length * step.z, current.w + length * step.w, current.b + length * step.b)

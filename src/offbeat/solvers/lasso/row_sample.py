@@ -74,12 +74,12 @@ def solve_on_sample(
     problem: Problem, shard: Shard, query: WorkingSetQuery
 ) -> tuple[Point, ColumnStatistics, float] | None:
     """Return the solution on a sample, statistics of the columns, and the work in passes; None without a sample."""
-    few = sample_rows(shard)
-    if few is None:
+    sample = sample_rows(shard)
+    if sample is None:
         return None
-    share, n = few.n_rows / shard.n_rows, few.n_rows
+    share, n = sample.n_rows / shard.n_rows, sample.n_rows
     local, at, before = WorkingSetLocal(Workspace()), query.at, np.inf
-    flat, curvature = hessian_products.evaluate(problem, few, local.workspace, at)
+    flat, curvature = hessian_products.evaluate(problem, sample, local.workspace, at)
     local, work = replace(local, bend=curvature), 1.0
     for _ in range(MAX_ROUNDS):
         sums = Sums.unflat(flat, at)
@@ -94,7 +94,7 @@ def solve_on_sample(
         before = objective
         slope = float(sums.head[1]) / n if at.repair else 0.0
         here = query._replace(at=at, gradient=sums.gradient / n, slope=slope, loss=float(sums.head[0]) / n)
-        found = working_set.improve(problem, few, local, here)
+        found = working_set.improve(problem, sample, local, here)
         local, at, flat, work = found.local, found.at, found.sums, work + found.work
     assert local.about is not None
     return at, ColumnStatistics(local.about.counts / share, local.about.squares), work * share

@@ -216,12 +216,12 @@ def _line_search(
         point = at._replace(coef=coef, intercept=at.intercept + length * step.b)
         sums, curvature = hessian_products.evaluate(task.problem, task.shard, local.workspace, point)
         work += 1.0
-        won = float(sums[0]) / n - query.loss
-        won += float(coordinate.penalty_change(task.rule, w, new, task.scaling))
-        noise = (
+        change = float(sums[0]) / n - query.loss
+        change += float(coordinate.penalty_change(task.rule, w, new, task.scaling))
+        rounding = (
             RELATIVE_ROUNDING if abs(predicted) > MIN_MEASURABLE_DECREASE * abs(query.loss) else MIN_MEASURABLE_DECREASE
         ) * abs(query.loss)
-        if won <= SUFFICIENT_DECREASE * length * predicted + noise:
+        if change <= SUFFICIENT_DECREASE * length * predicted + rounding:
             damping = max(0.1 * damping, DAMPING_RANGE[0]) if length == 1.0 else damping
             return WorkingSetRound(replace(local, bend=curvature, damping=damping), point, sums, work)
         length *= 0.5
@@ -242,8 +242,8 @@ def _by_residuals(
     at_hand = (store.columns, store.place[task.columns].astype(np.int64))
     share = task.stored / max(float(about.counts.sum()), 1.0)  # cost of a sweep, in passes
     most = max((query.allowance - work - 1.0) / max(share, 1e-9), 1.0)
-    aims = residual_steps.StoppingRule(query.excess, query.floor, complete, most)
-    found = residual_steps.minimise(task, at_hand, query.at, local.damping, aims)
+    stopping = residual_steps.StoppingRule(query.excess, query.floor, complete, most)
+    found = residual_steps.minimise(task, at_hand, query.at, local.damping, stopping)
     work += found.sweeps * share
     sums, curvature = hessian_products.evaluate(task.problem, task.shard, local.workspace, found.at)
     local = replace(local, store=store, bend=curvature, damping=found.damping, gram=None)

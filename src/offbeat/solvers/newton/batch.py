@@ -134,6 +134,7 @@ class Batch:
         return BatchState(chains), self._queries(chains)
 
     def _queries(self, chains: tuple[BatchChain, ...]) -> BatchQuery:
+        """Return the queries of the chains that are not done."""
         points = (
             SelectionQuery(members[0].selection, chain.query)
             for chain, members in zip(chains, self.chains, strict=True)

@@ -378,8 +378,8 @@ def _sufficient(state: NewtonState, at: Evaluation, objective: float) -> bool:
         return True  # the query repeats the point, for its Hessian
     penalties = (objective - at.loss) - (base.objective - base.at.loss)
     slope = float(np.concatenate([at.gradient, at.intercept_gradient]) @ d) + penalties
-    noise = RELATIVE_ROUNDING * abs(base.objective)
-    return objective <= base.objective + noise and slope <= (2.0 * SUFFICIENT_DECREASE - 1.0) * state.change
+    margin = RELATIVE_ROUNDING * abs(base.objective)
+    return objective <= base.objective + margin and slope <= (2.0 * SUFFICIENT_DECREASE - 1.0) * state.change
 
 
 def _bfgs_update(state: NewtonState, base: NewtonPoint) -> Floats:

@@ -185,20 +185,20 @@ class NewtonCG:
 
     def _begin_step(self, state: NewtonCGState) -> NewtonCGState:
         """Begin a Newton step. Renew the preconditioner first if the last step took many products."""
-        here = state.spot
-        assert here is not None
-        recent = abs(here.objective - state.made) <= MIN_CHANGE_FOR_RENEWAL * abs(state.made)
+        accepted = state.spot
+        assert accepted is not None
+        recent = abs(accepted.objective - state.made) <= MIN_CHANGE_FOR_RENEWAL * abs(state.made)
         if state.solver is not None and (state.last_products < MIN_PRODUCTS_FOR_RENEWAL or recent):
             return self._begin_conjugate_gradients(state)
         query = state.query._replace(what=DIAGONAL, direction=np.empty(0), columns=NO_COLUMNS)
-        return replace(state, query=query, made=here.objective)
+        return replace(state, query=query, made=accepted.objective)
 
     def _begin_conjugate_gradients(self, state: NewtonCGState) -> NewtonCGState:
         """Start conjugate gradients at the accepted point."""
-        here, solver = state.spot, state.solver
-        assert here is not None and solver is not None
+        accepted, solver = state.spot, state.solver
+        assert accepted is not None and solver is not None
         accuracy = max(self.accuracy, min(RESIDUAL_SHARE * math.sqrt(state.excess), 0.5))
-        inner = conjugate_gradients.first_state(solver, here.gradient, accuracy, state.unit.dtype)
+        inner = conjugate_gradients.first_state(solver, accepted.gradient, accuracy, state.unit.dtype)
         return _query_product(replace(state, inner=inner))
 
 
@@ -207,20 +207,22 @@ def _accept_or_backtrack(problem: Problem, state: NewtonCGState, at: Evaluation)
     trial = _point_at_trial(state, at)
     if np.isnan(at.loss) or (state.spot is None and not evaluation.finite(at)):
         return replace(state, status="not finite")
-    inner, old = state.inner, state.spot
-    if inner is not None and old is not None:
+    inner, accepted = state.inner, state.spot
+    if inner is not None and accepted is not None:
         predicted = _predicted_change(state, inner)
-        won = old.objective - trial.objective
-        noise = RELATIVE_ROUNDING * abs(old.objective)
-        fine = evaluation.finite(at) and math.isfinite(trial.objective)
-        if not fine or not (won >= SUFFICIENT_DECREASE * -predicted or (won >= -noise and -predicted <= 10.0 * noise)):
-            return _backtrack(state, inner, won if fine else math.nan)
+        decrease = accepted.objective - trial.objective
+        rounding = RELATIVE_ROUNDING * abs(accepted.objective)
+        is_finite = evaluation.finite(at) and math.isfinite(trial.objective)
+        if not is_finite or not (
+            decrease >= SUFFICIENT_DECREASE * -predicted or (decrease >= -rounding and -predicted <= 10.0 * rounding)
+        ):
+            return _backtrack(state, inner, decrease if is_finite else math.nan)
         if (
             state.trials < MAX_EXTRA_TRIALS
-            and won < GOOD_DECREASE * -predicted
-            and -predicted > MIN_PREDICTED_DECREASE * abs(old.objective)
+            and decrease < GOOD_DECREASE * -predicted
+            and -predicted > MIN_PREDICTED_DECREASE * abs(accepted.objective)
         ):
-            return _backtrack(state, inner, won)
+            return _backtrack(state, inner, decrease)
         state = replace(state, last_products=inner.products)
     progress = evaluation.progress(problem, state.info, trial.x, at)
     certificate = evaluation.improved(progress.certificate, state.dual, state.info)
@@ -239,16 +241,16 @@ def _accept_or_backtrack(problem: Problem, state: NewtonCGState, at: Evaluation)
 
 def _with_factor(state: NewtonCGState, ease: float) -> NewtonCGState:
     """Return the state at the same point, with another factor of the penalty."""
-    more, here, solver = ease - state.ease, state.spot, state.solver
-    assert here is not None
+    more, accepted, solver = ease - state.ease, state.spot, state.solver
+    assert accepted is not None
     if more == 0.0:
         return state
-    penalty, x, gradient = state.info.penalty, here.x, here.gradient.copy()
+    penalty, x, gradient = state.info.penalty, accepted.x, accepted.gradient.copy()
     gradient[: x.u.size] += more * (penalty.curvature() * x.u)
-    here = NewtonCGPoint(x, here.objective + more * penalty.value(x.u), gradient)
+    accepted = NewtonCGPoint(x, accepted.objective + more * penalty.value(x.u), gradient)
     if solver is not None:
         solver = replace(solver, diagonal=preconditioner.hessian_diagonal(state.diagonal, ease * state.bend))
-    return replace(state, spot=here, ease=ease, solver=solver)
+    return replace(state, spot=accepted, ease=ease, solver=solver)
 
 
 def _point_at_trial(state: NewtonCGState, at: Evaluation) -> NewtonCGPoint:
@@ -264,15 +266,15 @@ def _predicted_change(state: NewtonCGState, inner: ConjugateGradients) -> float:
     return t * slope + t * t * (inner.change - slope)
 
 
-def _backtrack(state: NewtonCGState, inner: ConjugateGradients, won: float) -> NewtonCGState:
+def _backtrack(state: NewtonCGState, inner: ConjugateGradients, decrease: float) -> NewtonCGState:
     """Try a shorter step: to the minimum of the parabola through the two objectives and the slope."""
     assert state.spot is not None
     t, slope = state.length, float(inner.slope @ inner.step)
     if state.trials >= MAX_LINE_SEARCH_STEPS:
         return replace(state, status="stalled", note="no shorter step is better")
     guess = 0.1
-    if math.isfinite(won):
-        curvature = (-won - t * slope) / (t * t)
+    if math.isfinite(decrease):
+        curvature = (-decrease - t * slope) / (t * t)
         guess = -slope / (2.0 * curvature * t) if curvature > 0.0 else 0.5
     length = t * min(max(guess, 0.1), 0.5)
     state = replace(state, length=length, trials=state.trials + 1, note=f"step was too long: {length:.3g} of it next")
