@@ -87,7 +87,7 @@ def move_point(state: SDCAState, sums: SdcaContribution) -> SDCAState:
 
     The anchor is a multiplier of the intercept's constraint; moving it is a step of the method of multipliers. The step
     starts from the anchor in the contributions, not from the one in the state. Otherwise peers that lost their state
-    could disagree about the anchor for ever.
+    could disagree about the anchor permanently.
     """
     if sums.facts.exact:
         x = np.append(-sums.gradient[:-1] * state.query.exact[:-1], sums.facts.intercept)
