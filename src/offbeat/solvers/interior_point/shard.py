@@ -155,7 +155,7 @@ def _predictor_corrector(
     inside, columns = point.rows, point.columns
     steep = 2.0 * float(rows.cap.sum() + rows.column.sum())
     mu = (inside.products + columns.products) / steep
-    d = system.solved(pushed - slope, 0.0, None)
+    d = system.solve(pushed - slope, 0.0, None)
     part = d[: columns.dual.size]
     affine = TermVariables(*(np.empty_like(values) for values in inside))
     stiff = interior_steps.stiffness(inside)
@@ -174,7 +174,7 @@ def _predictor_corrector(
     lengths = _step_lengths(point, affine, affine_columns, 1.0)
     ahead = [interior_steps.moved_by(*pair, lengths) for pair in ((inside, affine), (columns, affine_columns))]
     goal = mu * (sum(each.products for each in ahead) / (steep * mu)) ** 3
-    d = system.solved(pushed - slope + goal * sums[:, 0] + sums[:, 1], goal, affine_columns)
+    d = system.solve(pushed - slope + goal * sums[:, 0] + sums[:, 1], goal, affine_columns)
     change = interior_steps.change_for(inside, rows.cap, rows.products.predictors(d), goal, affine)
     change_columns = interior_steps.change_for(columns, rows.column, d[: columns.dual.size], goal, affine_columns)
     lengths = _step_lengths(point, change, change_columns, MAX_BOUNDARY_SHARE)
@@ -254,7 +254,7 @@ class _NewtonSystem:
             return True
         return False
 
-    def solved(self, right: Floats, mu: float, affine: TermVariables | None) -> Floats:
+    def solve(self, right: Floats, mu: float, affine: TermVariables | None) -> Floats:
         """Return the change of the unknowns.
 
         ``right`` is the rows' right-hand side; that of the columns is added here.

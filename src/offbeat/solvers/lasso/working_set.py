@@ -129,6 +129,7 @@ def _choose_columns(
 
     Columns are ranked by the gain from moving each alone: its squared violation over its curvature. If the columns of
     the Gram matrix include all that matter, they are used again. Those of a matrix to ``keep`` always come first.
+    ``eager`` are the violations for the smaller strength of the penalty, if the query has one.
     """
     used, violating = np.flatnonzero(w), np.flatnonzero((violation > 0.0) & (w == 0.0))
     if gram is not None:

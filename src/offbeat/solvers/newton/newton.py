@@ -182,7 +182,7 @@ class Newton:
             return _quadratic_round(problem, state, at, hessian)
         prior = _sample_ridge(state.info, state.point.fraction)
         objective = at.loss + state.penalty.value(state.x.u) + 0.5 * float(prior @ state.x.u**2)
-        if not _sufficient(state, at, objective):
+        if not _decreases_enough(state, at, objective):
             return self._retry(problem, state)
         base = NewtonPoint(state.x, at, objective, state.point.fraction, prior)
         exact = hessian is not None and base.fraction >= 1.0
@@ -361,7 +361,7 @@ def _reduced_damping(damping: float, hessian: Floats) -> float:
     return 0.1 * damping if damping > 1e-2 * float(np.mean(np.diag(hessian))) else 0.0
 
 
-def _sufficient(state: NewtonState, at: Evaluation, objective: float) -> bool:
+def _decreases_enough(state: NewtonState, at: Evaluation, objective: float) -> bool:
     """Whether the trial point has a sufficient decrease: the Armijo condition or the approximate Wolfe condition.
 
     The latter (Hager & Zhang 2005, SIAM J. Optim. 16:170, section 4) compares slopes. It is meaningful when the

@@ -61,7 +61,7 @@ class QuadraticModel:
         """Square roots of the diagonal, bounded below by the rounding of an entry."""
         return np.sqrt(np.maximum(np.diag(self.hessian), self.rounding))
 
-    def doubt(self, x: Iterate) -> tuple[float, float]:
+    def rounding_errors(self, x: Iterate) -> tuple[float, float]:
         """Return bounds of the rounding errors of the gap and of the gradient's norm at another point.
 
         With ``r`` the roots of the diagonal, the error of gradient entry ``j`` is at most ``rounding r_j (r.abs(d))``.
@@ -125,7 +125,11 @@ def solve_quadratic(
         progress = evaluation.progress(problem, info, x, at)
         if progress.certificate.satisfied:
             break
-    return x, at, replace(progress, certificate=evaluation.widened(progress.certificate, *model.doubt(x), info))
+    return (
+        x,
+        at,
+        replace(progress, certificate=evaluation.widened(progress.certificate, *model.rounding_errors(x), info)),
+    )
 
 
 def solve_and_refine(
