@@ -294,7 +294,7 @@ def test_only_wanted_columns_are_fetched() -> None:
 
 
 def test_several_outputs_are_turned_away() -> None:
-    with pytest.raises(ProblemError, match="use ProximalGradient"):
+    with pytest.raises(ProblemError, match="use LBFGS or ProximalGradient"):
         solvers.ProximalNewton().check(Problem(losses.Multinomial(3), penalties.L1(1.0)))
 
 
