@@ -120,7 +120,7 @@ def test_a_shard_goes_only_as_far_as_its_model_was_right(problem: Problem, rng: 
         after = fit.locals[shard].model
         assert after.look.finite
         if fit.locals[shard].doubts <= asynchronous.MAX_LARGE_ERRORS:
-            bound = before.value(after.look.x) + asynchronous.MAX_MODEL_ERROR * before.bent(after.look.x)
+            bound = before.value(after.look.x) + asynchronous.MAX_MODEL_ERROR * before.quadratic_term(after.look.x)
             assert after.look.loss <= bound + 1e-9 * (1.0 + abs(bound))
         fit.update()
 
