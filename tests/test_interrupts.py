@@ -24,11 +24,10 @@ from offbeat.linear_model import (
     PoissonRegressor,
     Ridge,
 )
+from support.labelled_rows import labelled_rows
 
 RNG = np.random.default_rng(0)
-X = RNG.standard_normal((300, 4))
-CLASSES = np.argmax(X[:, :3] + RNG.standard_normal((300, 3)), axis=1)
-Y = X @ [1.0, -1.0, 0.5, 0.0] + RNG.standard_normal(300)
+X, CLASSES, Y = labelled_rows(RNG)
 LOGISTIC = Problem(losses.Logistic(), penalties.L2(0.1))
 
 

@@ -19,11 +19,10 @@ from offbeat.linear_model import ElasticNetCV, HuberRegressor, LinearSVC, Logist
 from offbeat.linear_model._shared import base
 from offbeat.sideways.protocol import limited
 from offbeat.solvers.composite.fallback import Fallback
+from support.labelled_rows import labelled_rows
 
 RNG = np.random.default_rng(1)
-X = RNG.standard_normal((300, 4))
-CLASSES = np.argmax(X[:, :3] + RNG.standard_normal((300, 3)), axis=1)
-Y = X @ [1.0, -1.0, 0.5, 0.0] + RNG.standard_normal(300)
+X, CLASSES, Y = labelled_rows(RNG)
 WIDE = RNG.standard_normal((200, 500)) + 3.0 * RNG.standard_normal((200, 1))
 TARGET = WIDE[:, :30].sum(axis=1) + RNG.standard_normal(200)
 
