@@ -1,4 +1,7 @@
-"""Columns without penalty: they are fitted before any strength is large enough for the others to be zero."""
+"""Fits of the columns without penalty alone.
+
+The least strength at which all penalised coefficients are zero depends on the slopes where only the others are fitted.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +26,10 @@ from offbeat.sideways.protocol import DataInfo
 from offbeat.solvers.newton.quadratic import QuadraticModel, solve_and_refine
 
 Start: TypeAlias = tuple[Floats, Floats]
-Look: TypeAlias = Callable[[DataInfo, Iterate], Evaluation]
-ABOVE = 100.0  # strength to begin with, in steepest slopes at the null model: fitting the free columns may raise them
-TRIALS = 20
-TOLERANCE = 1e-10  # of the fit of the free columns: the strength errs by about as much of the slope at the null model
+Evaluator: TypeAlias = Callable[[DataInfo, Iterate], Evaluation]
+STRENGTH_FACTOR = 100.0  # first strength over the steepest slope at the null model, and each strength over the last
+MAX_STRENGTHS = 20  # strengths that are tried
+FREE_COLUMNS_TOL = 1e-10  # tolerance of their fit: the strength errs by about this share of the slope at the null model
 
 
 def unpenalised(penalty: ScaledPenalty) -> NDArray[np.bool_]:
@@ -61,7 +64,7 @@ def fit_free(problem: Problem, dataset: Data, options: Options, strength: float)
     passes : float
     """
     passes = 0.0
-    options = replace(options, tol=TOLERANCE)
+    options = replace(options, tol=FREE_COLUMNS_TOL)
     held = np.asarray(problem.penalty.weights, np.float64) > 0.0
     for alpha in _strengths(strength):
         lasso = Problem(problem.loss, L1(alpha, weights=problem.penalty.weights))
@@ -79,7 +82,7 @@ def fit_free(problem: Problem, dataset: Data, options: Options, strength: float)
 
 
 def free_quadratic(
-    problem: Problem, info: DataInfo, model: QuadraticModel, strength: float, look: Look | None
+    problem: Problem, info: DataInfo, model: QuadraticModel, strength: float, evaluate: Evaluator | None
 ) -> tuple[Evaluation, int]:
     """Fit the columns without penalty alone, for a quadratic loss; see `fit_free`.
 
@@ -90,29 +93,29 @@ def free_quadratic(
     model : QuadraticModel
         The loss.
     strength : float
-    look : callable, optional
+    evaluate : callable, optional
         Evaluates a point on the rows.
 
     Returns
     -------
     at : Evaluation
         Where they are fitted.
-    looks : int
-        How often the rows were looked at.
+    evaluations : int
+        How often the rows were read.
     """
-    x, looks, held = model.x, 0, info.penalty.weight > 0.0
-    reference = info.reference._replace(tolerance=TOLERANCE)
+    x, evaluations, held = model.x, 0, info.penalty.weight > 0.0
+    reference = info.reference._replace(tolerance=FREE_COLUMNS_TOL)
     for alpha in _strengths(strength):
         lasso = replace(info, penalty=replace(info.penalty, rule=L1(alpha)), reference=reference)
-        x, _, more = solve_and_refine(problem, lasso, model, x, look)
-        looks += more
+        x, _, more = solve_and_refine(problem, lasso, model, x, evaluate)
+        evaluations += more
         if not np.any(x.u[held]):
             break
-    if looks == 0 or look is None:
-        return model.evaluation(x), looks
-    return look(info, x), looks + 1
+    if evaluations == 0 or evaluate is None:
+        return model.evaluation(x), evaluations
+    return evaluate(info, x), evaluations + 1
 
 
 def _strengths(first: float) -> list[float]:
     """Return strengths to try, until one is large enough."""
-    return [max(first, np.finfo(np.float64).tiny) * ABOVE**i for i in range(TRIALS)]
+    return [max(first, np.finfo(np.float64).tiny) * STRENGTH_FACTOR**i for i in range(MAX_STRENGTHS)]

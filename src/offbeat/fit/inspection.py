@@ -21,16 +21,16 @@ from offbeat.sideways import evaluation
 from offbeat.sideways.protocol import DataInfo, original_to_internal
 
 SAMPLE_ROWS = 4096
-NORM_ROWS = 16384
-PARALLEL_ROWS = 50_000
-FLAT = 1e-12  # deviation over mean, below which a column is constant
-LEAST = 1e-300  # deviation that still has a reciprocal
-SMALL = 1e-280  # square of the least scale of columns with a penalty
-COUNTED = 64  # targets that are whole numbers from -1 up to less than this are counted
-Tally: TypeAlias = tuple[Floats, Floats]
+GRADIENT_SAMPLE_ROWS = 16384
+MIN_ROWS_FOR_THREADS = 50_000
+MIN_RELATIVE_DEVIATION = 1e-12  # deviation over mean: below it, a column counts as constant
+MIN_DEVIATION = 1e-300  # smaller ones have no finite reciprocal
+MIN_SQUARED_SCALE = 1e-280  # of a column with a penalty: its curvature divides by it
+MAX_COUNTED_TARGET = 64  # whole numbers from -1 to below this are counted, each with its weight
+TargetCounts: TypeAlias = tuple[Floats, Floats]
 """Distinct targets and the weight of each."""
-Columns: TypeAlias = tuple[Floats, Floats, Floats]
-"""Three numbers of each column."""
+Statistics: TypeAlias = tuple[Floats, Floats, Floats]
+"""Three arrays with a value for each column: mean, deviation, largest distance; or centre, scale, rarity."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Options:
 
 
 def inspect(problem: Problem, dataset: Data, shards: list[Shard], engine: Engine, options: Options) -> DataInfo:
-    """Look at the data once, or at a sample of it where any centre and scale will do.
+    """Read the data once, or a sample of it where centres and scales only precondition.
 
     Parameters
     ----------
@@ -65,16 +65,16 @@ def inspect(problem: Problem, dataset: Data, shards: list[Shard], engine: Engine
     """
     classes = problem.n_outputs > 1 and options.fit_intercept  # their certificate needs exact centres
     fraction = 1.0 if options.standardize or classes else min(1.0, SAMPLE_ROWS / max(dataset.n_rows, 1))
-    # On a few rows, threads would cost more than they save.
-    light = fraction < 1.0 and dataset.n_rows < PARALLEL_ROWS
-    parts, tallies = zip(*engine.map(partial(_look, fraction), shards, light=light), strict=True)
-    seen = _looked_again(_seen(parts), fraction, shards, engine)
-    center, scale, rarity = _units(*seen, options.fit_intercept, exact=options.standardize)
+    # On a sample of few rows, threads would cost more than they save.
+    light = fraction < 1.0 and dataset.n_rows < MIN_ROWS_FOR_THREADS
+    parts, counts = zip(*engine.map(partial(_moments_and_targets, fraction), shards, light=light), strict=True)
+    seen = _with_constant_columns(_combined(parts), fraction, shards, engine)
+    center, scale, rarity = _centres_and_scales(*seen, options.fit_intercept, exact=options.standardize)
     if not options.standardize:
-        own, scale = scale, _bent(problem, problem.common_scale(scale))
+        own, scale = scale, _bounded_scales(problem, problem.common_scale(scale))
         rarity = rarity * (own / problem.common_scale(own)) ** 2
     penalty = problem.scaled_penalty(dataset.n_columns, None if options.standardize else scale)
-    null, reference = _null_model(problem, _Targets(problem.loss, shards, engine, tallies), options)
+    null, reference = _null_model(problem, _Targets(problem.loss, shards, engine, counts), options)
     info = DataInfo(
         dataset.n_rows, dataset.n_columns, problem.n_outputs, center, scale, penalty, reference,
         (np.zeros(dataset.n_columns * problem.n_outputs), null), dataset.sparse, rarity,
@@ -82,7 +82,7 @@ def inspect(problem: Problem, dataset: Data, shards: list[Shard], engine: Engine
         single=any(part.single for part in parts),
     )  # fmt: skip
     if classes or not penalty.has_dual:
-        few = 1.0 if classes else min(1.0, NORM_ROWS / info.n_rows)
+        few = 1.0 if classes else min(1.0, GRADIENT_SAMPLE_ROWS / info.n_rows)
         gradient = _null_gradient(problem, info, shards, engine, few)
         info = replace(
             info,
@@ -97,7 +97,7 @@ def inspect(problem: Problem, dataset: Data, shards: list[Shard], engine: Engine
         intercept = np.zeros_like(intercept)
     start = original_to_internal(info, coef, intercept)
     if classes:
-        start = _without_absent(*start, null, reference.shares)
+        start = _without_absent_classes(*start, null, reference.shares)
     return replace(info, start=start, warm=True)
 
 
@@ -107,16 +107,16 @@ def _null_gradient(problem: Problem, info: DataInfo, shards: list[Shard], engine
     return evaluate(problem, info, shards, engine, point)[0].gradient
 
 
-def _look(fraction: float, shard: Shard) -> tuple[ColumnMoments, Tally | None]:
-    return shard.moments(fraction, Workspace()), _tally(shard)
+def _moments_and_targets(fraction: float, shard: Shard) -> tuple[ColumnMoments, TargetCounts | None]:
+    return shard.moments(fraction, Workspace()), _target_counts(shard)
 
 
-def _tally(shard: Shard) -> Tally | None:
+def _target_counts(shard: Shard) -> TargetCounts | None:
     """Return the distinct targets of a shard and the weight of each, if they are few and rows have no offsets."""
     few, y = shard.y[:SAMPLE_ROWS], shard.y
-    if shard.offset.size or not np.all((few >= -1.0) & (few < COUNTED) & (few == np.rint(few))):
+    if shard.offset.size or not np.all((few >= -1.0) & (few < MAX_COUNTED_TARGET) & (few == np.rint(few))):
         return None
-    if not (y.min(initial=0.0) >= -1.0 and y.max(initial=0.0) < COUNTED):
+    if not (y.min(initial=0.0) >= -1.0 and y.max(initial=0.0) < MAX_COUNTED_TARGET):
         return None
     whole = y.astype(np.int64)
     if not np.array_equal(whole, y):
@@ -126,56 +126,57 @@ def _tally(shard: Shard) -> Tally | None:
     return seen.astype(np.float64) - 1.0, weights[seen]
 
 
-def _seen(parts: Sequence[ColumnMoments]) -> Columns:
-    """Return mean, deviation and largest distance from the mean of the rows looked at."""
+def _combined(parts: Sequence[ColumnMoments]) -> Statistics:
+    """Return mean, deviation and largest distance from the mean of each column, over the rows read."""
     with np.errstate(invalid="ignore", over="ignore"):  # columns that are not finite keep centre 0 and scale 1
         return pooled_moments(list(parts))
 
 
-def _looked_again(seen: Columns, fraction: float, shards: list[Shard], engine: Engine) -> Columns:
-    """Return the same with columns that a sample shows as constant looked at in all rows.
+def _with_constant_columns(seen: Statistics, fraction: float, shards: list[Shard], engine: Engine) -> Statistics:
+    """Return the statistics with those of columns that are constant in the sample taken from all rows.
 
-    What is the same in thousands of rows may be large in a few others, and only these tell its unit.
+    A column may be constant in thousands of rows and large in a few others, which alone tell its unit.
     """
     mean, deviation, largest = seen
-    columns = np.flatnonzero(~(deviation > FLAT * np.abs(mean)) & np.isfinite(mean + deviation))
+    columns = np.flatnonzero(~(deviation > MIN_RELATIVE_DEVIATION * np.abs(mean)) & np.isfinite(mean + deviation))
     if fraction >= 1.0 or not columns.size:
         return seen
-    again = _seen(engine.map(partial(_look_at, columns), shards))
+    again = _combined(engine.map(partial(_column_moments, columns), shards))
     for values, of_all in zip(seen, again, strict=True):
         values[columns] = of_all
-    with np.errstate(invalid="ignore"):  # a scale as if a sample had shown one of the rows
+    with np.errstate(invalid="ignore"):  # the scale that a sample with one of these rows would give
         deviation[columns] = np.maximum(deviation[columns], largest[columns] / math.sqrt(SAMPLE_ROWS))
     return mean, deviation, largest
 
 
-def _look_at(columns: NDArray[np.int64], shard: Shard) -> ColumnMoments:
+def _column_moments(columns: NDArray[np.int64], shard: Shard) -> ColumnMoments:
     return shard.moments(1.0, Workspace(), columns)
 
 
-def _units(mean: Floats, deviation: Floats, largest: Floats, center: bool, *, exact: bool) -> Columns:
-    """Return centres (zeros when columns must not move), scales and rarities.
+def _centres_and_scales(mean: Floats, deviation: Floats, largest: Floats, center: bool, *, exact: bool) -> Statistics:
+    """Return centres (zeros without an intercept), scales and rarities.
 
-    A column that is constant as far as is known has scale 1 or its value.
+    A column that is constant in the rows read has its absolute value as its scale, or 1.
     """
     with np.errstate(invalid="ignore", over="ignore"):
         spread = deviation if center or exact else np.hypot(deviation, mean)
-        constant = ~(spread > np.maximum(FLAT * np.abs(mean), LEAST)) | ~np.isfinite(mean + spread)
+        least = np.maximum(MIN_RELATIVE_DEVIATION * np.abs(mean), MIN_DEVIATION)
+        constant = ~(spread > least) | ~np.isfinite(mean + spread)
     scale, rarity = spread.copy(), np.full(len(mean), float(SAMPLE_ROWS))
     scale[constant] = 1.0
     if not exact:
-        known = constant & np.isfinite(mean) & (np.abs(mean) > LEAST)
+        known = constant & np.isfinite(mean) & (np.abs(mean) > MIN_DEVIATION)
         scale[known] = np.abs(mean[known])
     rarity[~constant] = np.minimum((largest[~constant] / scale[~constant]) ** 2, SAMPLE_ROWS)
     mean = np.where(np.isfinite(mean), mean, 0.0)
     return (mean if center else np.zeros(len(mean))), scale, rarity
 
 
-def _bent(problem: Problem, scale: Floats) -> Floats:
-    """Return scales with which the curvature of the penalty is finite, whatever the units of the columns."""
+def _bounded_scales(problem: Problem, scale: Floats) -> Floats:
+    """Return the scales, raised where the curvature of the penalty would not be finite."""
     with np.errstate(over="ignore", invalid="ignore"):
         curvature = problem.scaled_penalty(len(scale), scale).curvature()[:: problem.n_outputs]
-    return np.where(curvature < 1.0 / LEAST, scale, np.maximum(scale, math.sqrt(SMALL)))
+    return np.where(curvature < 1.0 / MIN_DEVIATION, scale, np.maximum(scale, math.sqrt(MIN_SQUARED_SCALE)))
 
 
 def _null_model(problem: Problem, targets: _Targets, options: Options) -> tuple[Floats, Reference]:
@@ -188,10 +189,10 @@ def _null_model(problem: Problem, targets: _Targets, options: Options) -> tuple[
     return np.array([b]), reference
 
 
-def _without_absent(u: Floats, b: Floats, null: Floats, shares: Floats | None) -> tuple[Floats, Floats]:
-    """Return a start in which classes without targets have coefficients of 0 and an intercept as low as at the null.
+def _without_absent_classes(u: Floats, b: Floats, null: Floats, shares: Floats | None) -> tuple[Floats, Floats]:
+    """Return the start with classes without targets as in the null model: coefficients 0 and a low intercept.
 
-    Their best intercept is minus infinity: steps from anywhere near would take for ever.
+    Their best intercept is minus infinity, which steps from a higher one would not reach.
     """
     assert shares is not None
     absent = shares == 0.0
@@ -203,22 +204,22 @@ def _without_absent(u: Floats, b: Floats, null: Floats, shares: Floats | None) -
 
 
 class _Targets:
-    """Targets, weights and offsets of all shards: what the null model is fitted to, without a look at the features.
+    """Targets, weights and offsets of all shards: what the null model is fitted to. Features are not read.
 
-    Where each shard has counted its targets, nothing more is asked of shards.
+    Where each shard has counted its targets, the counts are enough and shards are not asked again.
     """
 
-    def __init__(self, loss: Any, shards: list[Shard], engine: Engine, tallies: Sequence[Tally | None]) -> None:
+    def __init__(self, loss: Any, shards: list[Shard], engine: Engine, counts: Sequence[TargetCounts | None]) -> None:
         self.loss, self._shards, self._engine = loss, shards, engine
         self.n_rows = sum(shard.n_rows for shard in shards)
-        known = [tally for tally in tallies if tally is not None]
-        self._known = tuple(map(np.concatenate, zip(*known, strict=True))) if len(known) == len(tallies) else None
+        known = [counted for counted in counts if counted is not None]
+        self._known = tuple(map(np.concatenate, zip(*known, strict=True))) if len(known) == len(counts) else None
 
     def sums(self, b: float) -> tuple[float, float, float, float]:
         """Return the sums of loss, its two derivatives, and the conjugate at zero, with the intercept ``b``."""
         if self._known is not None:
             return _loss_sums(self.loss, np.array([b]), *self._known)
-        few = self.n_rows < PARALLEL_ROWS
+        few = self.n_rows < MIN_ROWS_FOR_THREADS
         parts = self._engine.map(partial(_shard_sums, self.loss, b), self._shards, light=few)
         total, slope, bend, at_zero = np.sum(parts, axis=0)
         return float(total), float(slope), float(bend), float(at_zero)
@@ -293,12 +294,12 @@ def _best_kink(targets: _Targets) -> tuple[float, tuple[float, float, float, flo
         if targets.sums(low)[1] <= 0.0 <= targets.sums(high)[1]:
             break
         low, high = 2.0 * low, 2.0 * high
-    for _ in range(100):  # bisections, which end where the best intercept is 0, too
+    for _ in range(100):  # bisections; the bound ends them also where the best intercept is 0
         if not high - low > 1e-9 * (abs(low) + abs(high)):
             break
         middle = 0.5 * (low + high)
         low, high = (middle, high) if targets.sums(middle)[1] < 0.0 else (low, middle)
-    # Where all targets are the same, they are hit by the start and not by halving.
+    # Where all targets are the same, the start is exact and bisection is not.
     ends = [(b, targets.sums(b)) for b in (low, high, targets.start())]
     return min(ends, key=lambda end: end[1][0])
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from offbeat.engines.interrupt import interruptible
 from offbeat.errors import ConvergenceWarning, ProblemError
 from offbeat.fit import choice
 from offbeat.fit.evaluate import evaluate
-from offbeat.fit.free_columns import ABOVE, fit_free, free_quadratic, steepest, unpenalised
+from offbeat.fit.free_columns import STRENGTH_FACTOR, Evaluator, fit_free, free_quadratic, steepest, unpenalised
 from offbeat.fit.inspection import Options, inspect
 from offbeat.fit.settings import Allowance, FitArguments, Settings, check_limits, check_on_interrupt, settings_of
 from offbeat.fit.solution import ADVICE, in_range, not_finite
@@ -36,8 +36,8 @@ from offbeat.sideways.protocol import DataInfo, internal_to_original
 from offbeat.solvers.lasso.paths import column_path
 from offbeat.solvers.newton.quadratic import QuadraticModel, rounding, solve_and_refine
 
-MARGIN = 1e-7  # of the largest strength, for the error of a fit of the columns without penalty
-RIDGE_SHARE = 1e-3  # share of L1 that the largest strength of a path without L1 is chosen for
+STRENGTH_MARGIN = 1e-7  # share of the largest strength: covers the error of a fit of the columns without penalty
+MIN_L1_RATIO = 1e-3  # l1_ratio that the largest strength is chosen for where the penalty has less of L1
 
 
 @dataclass(frozen=True)
@@ -62,25 +62,24 @@ class Path:
     passes: float
 
 
-Look: TypeAlias = Callable[[DataInfo, Iterate], Evaluation]
 """Evaluates a point on all rows."""
 
 
 @dataclass(frozen=True)
 class Start:
-    """The data at the null model: what a path starts from. ``hessian`` is None unless the loss is quadratic.
+    """Loss, gradient and, for a quadratic loss, Hessian at the null model: what a path starts from.
 
-    ``look`` evaluates another point on the rows, where what the Gram matrix says of it is in doubt.
+    ``evaluate`` evaluates another point on the rows, where rounding leaves what the Gram matrix says of it in doubt.
     """
 
     info: DataInfo
     at: Evaluation
     hessian: Floats | None
-    look: Look | None = None
+    evaluate: Evaluator | None = None
 
 
 def start(problem: Problem, dataset: Dataset, options: Options, engine: Engine, *, gram: bool = True) -> Start:
-    """Look at the data once, at ``w = 0``: the gradient there and, for a quadratic loss, the Gram matrix.
+    """Evaluate the null model in one pass: the gradient there and, for a quadratic loss, the Gram matrix.
 
     Parameters
     ----------
@@ -104,10 +103,10 @@ def start(problem: Problem, dataset: Dataset, options: Options, engine: Engine, 
     if not evaluation.finite(at):
         raise not_finite(dataset)
 
-    def look(info: DataInfo, x: Iterate) -> Evaluation:
+    def evaluate_at(info: DataInfo, x: Iterate) -> Evaluation:
         return evaluate(problem, info, shards, engine, evaluation.query(info, x))[0]
 
-    return Start(info, at, hessian, look)
+    return Start(info, at, hessian, evaluate_at)
 
 
 def largest_alpha(penalty: ScaledPenalty, slope: float) -> float:
@@ -121,8 +120,8 @@ def largest_alpha(penalty: ScaledPenalty, slope: float) -> float:
         See `_steepest`.
     """
     share = _l1_share(penalty.rule)
-    margin = 1.0 + MARGIN if unpenalised(penalty).any() else 1.0
-    return margin * slope / max(share, RIDGE_SHARE)
+    margin = 1.0 + STRENGTH_MARGIN if unpenalised(penalty).any() else 1.0
+    return margin * slope / max(share, MIN_L1_RATIO)
 
 
 def _l1_share(penalty: Any) -> float:
@@ -142,31 +141,19 @@ def _steepest(
         return slope, 0.0
     if begun.hessian is not None:
         model = QuadraticModel(Iterate(*begun.info.start), begun.at, begun.hessian, rounding(begun.info, exact=True))
-        at, looks = free_quadratic(problem, begun.info, model, ABOVE * slope, begun.look)
-        return steepest(penalty, at), float(looks)
-    found, passes = fit_free(problem, dataset, options, ABOVE * slope)
+        at, evaluations = free_quadratic(problem, begun.info, model, STRENGTH_FACTOR * slope, begun.evaluate)
+        return steepest(penalty, at), float(evaluations)
+    found, passes = fit_free(problem, dataset, options, STRENGTH_FACTOR * slope)
     at = start(problem, dataset, replace(options, start=found), engine, gram=False).at
     return steepest(penalty, at), passes + 1.0
 
 
 def solve_path(
-    problem: Problem,
-    X: Any,
-    y: Any = None,
-    *,
-    alphas: Sequence[float] | Floats | None = None,
-    n_alphas: int = 100,
-    eps: float = 1e-3,
-    sample_weight: Any = None,
-    fit_intercept: bool = True,
-    standardize: bool = False,
-    tol: float = 1e-6,
-    memory_budget: int | str | None = None,
-    settings: Settings | None = None,
-    max_iter: float = math.inf,
-    time_limit: float | None = None,
-    on_interrupt: Literal["raise", "return"] = "raise",
-) -> Path:
+    problem: Problem, X: Any, y: Any = None, *, alphas: Sequence[float] | Floats | None = None, n_alphas: int = 100,
+    eps: float = 1e-3, sample_weight: Any = None, fit_intercept: bool = True, standardize: bool = False,
+    tol: float = 1e-6, memory_budget: int | str | None = None, settings: Settings | None = None,
+    max_iter: float = math.inf, time_limit: float | None = None, on_interrupt: Literal["raise", "return"] = "raise",
+) -> Path:  # fmt: skip
     """Solve a problem for a range of penalty strengths.
 
     Parameters
@@ -208,10 +195,7 @@ def solve_path(
     >>> path.coefs.shape, path.passes, bool(path.coefs[0].any())
     ((10, 5), 1.0, False)
     """
-    if not of_penalty.scaled_by_alpha(problem.penalty) or of_penalty.l1(problem.penalty) is None:
-        raise ProblemError(f"a path needs an L1, L2 or ElasticNet penalty, not {problem.penalty.name!r}")
-    if problem.n_outputs > 1:
-        raise ProblemError("paths of multinomial problems are not supported: call solve for each strength")
+    _check_path(problem)
     check_on_interrupt(on_interrupt)
     check_limits(max_iter, time_limit)
     started = time.perf_counter()
@@ -238,8 +222,16 @@ def solve_path(
             found = _warm_path(problem, dataset, options, strengths, allowed, settings_of(settings))
     if on_interrupt == "raise" and allowed.over == "interrupted":
         raise KeyboardInterrupt
-    _warn_of_short(found.certificates, len(strengths), allowed)
+    _warn_if_short(found.certificates, len(strengths), allowed)
     return found
+
+
+def _check_path(problem: Problem) -> None:
+    """Raise `ProblemError` unless the penalty has a strength to vary and the loss one output."""
+    if not of_penalty.scaled_by_alpha(problem.penalty) or of_penalty.l1(problem.penalty) is None:
+        raise ProblemError(f"a path needs an L1, L2 or ElasticNet penalty, not {problem.penalty.name!r}")
+    if problem.n_outputs > 1:
+        raise ProblemError("paths of multinomial problems are not supported: call solve for each strength")
 
 
 def lambda_max(
@@ -314,7 +306,7 @@ def with_alpha(penalty: ScaledPenalty, alpha: float) -> ScaledPenalty:
 
 
 def quadratic_path(problem: Problem, begun: Start, alphas: Floats, allowed: Allowance | None = None) -> Path:
-    """Return the path of a quadratic loss, from its Gram matrix; rows are looked at again only in doubt.
+    """Return the path of a quadratic loss, from its Gram matrix; rows are read again only where rounding asks for it.
 
     Parameters
     ----------
@@ -335,14 +327,14 @@ def quadratic_path(problem: Problem, begun: Start, alphas: Floats, allowed: Allo
     coefs, intercepts, certificates = [], [], []
     for alpha in alphas:
         info = replace(info, penalty=with_alpha(begun.info.penalty, alpha))
-        x, progress, looks = solve_and_refine(problem, info, model, x, begun.look)
+        x, progress, evaluations = solve_and_refine(problem, info, model, x, begun.evaluate)
         coef, intercept = internal_to_original(info, x.u, x.b)
         in_range(coef, intercept)
         coefs.append(coef[:, 0])
         intercepts.append(float(intercept[0]))
         certificates.append(progress.certificate)
-        allowed.passes += looks
-        if allowed.over in ("interrupted", "time_limit") or (looks and allowed.over is not None):
+        allowed.passes += evaluations
+        if allowed.over in ("interrupted", "time_limit") or (evaluations and allowed.over is not None):
             break
     return _path(alphas, coefs, intercepts, certificates, allowed.passes)
 
@@ -370,14 +362,14 @@ def _column_path(
         return allowed.over in ("interrupted", "time_limit")
 
     shard = engine.place(dataset.shards(1, cancelled))[0]
-    info = replace(begun.info, n_shards=1, longest=shard.n_rows)  # however many looked at the data
+    info = replace(begun.info, n_shards=1, longest=shard.n_rows)  # whatever the shards of the inspection were
     with np.errstate(over="ignore", invalid="ignore"):
         solved = column_path(problem, info, shard, begun.at, np.asarray(alphas, np.float64), over, allowed.left)
     in_range(solved.coefs.T, solved.intercepts)
     return _path(alphas, list(solved.coefs), solved.intercepts.tolist(), solved.certificates, solved.passes + before)
 
 
-def _warn_of_short(certificates: Sequence[Certificate], wanted: int, allowed: Allowance) -> None:
+def _warn_if_short(certificates: Sequence[Certificate], wanted: int, allowed: Allowance) -> None:
     short = sum(not certificate.satisfied for certificate in certificates)
     missing = wanted - len(certificates)
     message = f"{short} of {len(certificates)} fits of the path stopped short of tol" if short else ""

@@ -148,27 +148,37 @@ def solve(
     True
     """
     check_on_interrupt(on_interrupt)
-    dataset = data_of(X, y, sample_weight=sample_weight, offset=offset, memory_budget=memory_budget, engine=engine)
     how = settings_of(settings, staleness, topology, stealing, concurrency)
     arguments = FitArguments(
         solver, engine, how, max_iter, time_limit, callback, random_state, progress,
         checkpoint=checkpoint, checkpoint_every=checkpoint_every, resume=resume,
     )  # fmt: skip
+    with _opened(X, y, sample_weight, offset, memory_budget, engine) as dataset, interruptible() as interrupted:
+        options = Options(fit_intercept, standardize, tol, _checked_start(start, problem, dataset))
+        solution = fit(problem, dataset, options, arguments)
+    return _unless_interrupted(solution, interrupted, on_interrupt)
+
+
+@contextmanager
+def _opened(
+    X: Any, y: Any, sample_weight: Any, offset: Any, memory_budget: int | str | None, engine: Engine | Literal["auto"]
+) -> Iterator[Data]:
+    """Open the data of a fit, and release it at the end."""
+    dataset = data_of(X, y, sample_weight=sample_weight, offset=offset, memory_budget=memory_budget, engine=engine)
     try:
-        options = Options(fit_intercept, standardize, tol, _start(start, problem, dataset))
-        with interruptible() as interrupted:
-            solution = fit(problem, dataset, options, arguments)
+        yield dataset
     finally:
         dataset.release()
-    if on_interrupt == "raise":
-        raise_if(interrupted, solution)
-    if solution.status == "interrupted":
-        message = shortfall(solution.certificate, solution.status, solution.passes)
-        warnings.warn(message, ConvergenceWarning, stacklevel=2)
-    return solution
 
 
-def _start(start: tuple[Any, Any] | None, problem: Problem, dataset: Data) -> tuple[Floats, Floats] | None:
+def _checked_start(start: tuple[Any, Any] | None, problem: Problem, dataset: Data) -> tuple[Floats, Floats] | None:
+    """Return the coefficients and intercepts to start from as arrays.
+
+    Raises
+    ------
+    ProblemError
+        Their number is not that of the data, or a value is not finite.
+    """
     if start is None:
         return None
     coef, intercept = np.asarray(start[0], np.float64), np.atleast_1d(np.asarray(start[1], np.float64))
@@ -183,10 +193,22 @@ def _start(start: tuple[Any, Any] | None, problem: Problem, dataset: Data) -> tu
     return coef, intercept
 
 
-def fit(problem: Problem, dataset: Data, options: Options, arguments: FitArguments) -> Solution:
-    """Solve a problem on a data set that is ready: what `solve` and the estimators share.
+def _unless_interrupted(
+    solution: Solution, interrupted: threading.Event, on_interrupt: Literal["raise", "return"]
+) -> Solution:
+    """Return the solution; after Ctrl-C raise `KeyboardInterrupt`, or warn, as the user asked."""
+    if on_interrupt == "raise":
+        raise_if(interrupted, solution)
+    if solution.status == "interrupted":
+        message = shortfall(solution.certificate, solution.status, solution.passes)
+        warnings.warn(message, ConvergenceWarning, stacklevel=3)
+    return solution
 
-    Ctrl-C ends it with the best solution so far, without a warning; the caller keeps what it is for and raises.
+
+def fit(problem: Problem, dataset: Data, options: Options, arguments: FitArguments) -> Solution:
+    """Solve a problem on an open data set: what `solve`, the estimators and the commands share.
+
+    Ctrl-C ends the fit with the best solution so far, without a warning. The caller decides whether to raise.
 
     Parameters
     ----------
@@ -202,90 +224,72 @@ def fit(problem: Problem, dataset: Data, options: Options, arguments: FitArgumen
     started = time.perf_counter()
     check(problem, dataset, options, arguments)
     settings = arguments.settings
-    solver, reason = choice.solver(problem, dataset, arguments.solver, staleness=settings.staleness)
-    solver.check(problem)
-    choice.check_staleness(solver, settings.staleness)
-    engine = choice.engine(dataset, arguments.engine, problem.n_outputs)
-    workers = engine.n_workers
-    stealing = choice.stealing(settings.stealing, settings.staleness, settings.topology, engine, dataset)
-    trace = Trace()
-    trace.metadata.update(solver=solver.name, reason=reason, engine=engine.name, workers=str(workers))
-    shape = {"rows": str(dataset.n_rows), "columns": str(dataset.n_columns)}
-    trace.metadata.update(({"clock": "virtual"} if engine.virtual else {}) | shape)
+    solver, engine, stealing, reason = _choose(problem, dataset, arguments)
+    trace = Trace(metadata=_about(dataset, solver, engine, reason))
     with ExitStack() as stack:
         interrupted = stack.enter_context(interruptible())
         display = stack.enter_context(Display(solver.name, options.tol, dataset.n_rows, verbose=arguments.progress))
         cancelled = _Cancelled(interrupted, started, math.inf if engine.virtual else arguments.limit)
-        count = workers * (stealing.shards_per_worker if stealing else 1)
-        shards = stack.enter_context(
-            _placed(engine, dataset.shards(1 if getattr(solver, "whole", False) else count, cancelled))
-        )
+        shards = stack.enter_context(_placed(engine, dataset.shards(_count(solver, engine, stealing), cancelled)))
         info = _inspected(problem, dataset, shards, engine, options)
         cancelled.timed = True
-        at_once = int(min(workers, len(shards), settings.concurrency))
+        at_once = int(min(engine.n_workers, len(shards), settings.concurrency))
         info = replace(info, at_once=at_once, staleness=settings.staleness, seed=arguments.random_state or 0)
         display.scale = info.reference.objective
         files = arguments.resume, arguments.checkpoint
         info, snapshot, keep = checkpoints.continuing(problem, solver, info, options, dataset, shards, *files)
         callback = _in_original(arguments.callback, info, interrupted)
-        policy = _policy(arguments, info, engine, stealing, workers, kept=keep is not None, callback=callback)
+        policy = _policy(arguments, info, engine, stealing, kept=keep is not None, callback=callback)
+        trace.metadata.update({} if snapshot is None else {"resumed at": f"update {snapshot.clock}"})
 
         def record(row: Row) -> None:
             trace.append(row)
             display.update(row)
 
-        trace.metadata.update({} if snapshot is None else {"resumed at": f"update {snapshot.clock}"})
         about = {**trace.metadata, "tolerance": str(options.tol), "gap_scale": str(info.reference.objective)}
-        heard = (record, keep or Listener.save, trace.metadata.update, cancelled)
-        listener = Listener(*heard, about=about, started=started)
-        with np.errstate(over="ignore", invalid="ignore"):  # trial points may overflow: solvers look at what they get
+        told = (record, keep or Listener.save, trace.metadata.update, cancelled)
+        listener = Listener(*told, about=about, started=started)
+        with np.errstate(over="ignore", invalid="ignore"):  # trial points may overflow: solvers check what they get
             outcome = _run(engine, solver, problem, info, policy, shards, listener, snapshot)
         if interrupted.is_set() and outcome.status == "time_limit":
             outcome = replace(outcome, status="interrupted")
     return solution_of(problem, dataset, info, outcome, trace, time.perf_counter() - started)
 
 
-def _policy(
-    arguments: FitArguments, info: DataInfo, engine: Engine, stealing: Stealing | None, workers: int, *, kept: bool,
-    callback: Any,
-) -> Policy:  # fmt: skip
-    """Return when shards run and when the fit stops."""
+def _choose(problem: Problem, dataset: Data, arguments: FitArguments) -> tuple[Solver, Engine, Stealing | None, str]:
+    """Return solver, engine and stealing, each chosen where it was left to us, and why that solver.
+
+    Raises
+    ------
+    ProblemError
+        The solver cannot solve the problem, or not with this staleness.
+    """
     settings = arguments.settings
-    return Policy(
-        info.n_shards, min(workers, info.n_shards), settings.staleness, settings.topology,
-        max_passes=arguments.max_iter, time_limit=arguments.limit, callback=callback,
-        concurrency=settings.concurrency, stealing=stealing, retry=engine.retry, usual=engine.usual, depth=engine.depth,
-        save_every=arguments.checkpoint_every if kept else math.inf, watch=arguments.watch,
-    )  # fmt: skip
+    solver, reason = choice.solver(problem, dataset, arguments.solver, staleness=settings.staleness)
+    solver.check(problem)
+    choice.check_staleness(solver, settings.staleness)
+    engine = choice.engine(dataset, arguments.engine, problem.n_outputs)
+    stealing = choice.stealing(settings.stealing, settings.staleness, settings.topology, engine, dataset)
+    return solver, engine, stealing, reason
 
 
-@contextmanager
-def _placed(engine: Engine, shards: list[Shard]) -> Iterator[list[Shard]]:
-    """Have shards where the engine runs steps, as long as that lasts; of rows in pieces, some may have none."""
-    placed = engine.place([shard for shard in shards if shard.n_rows])
-    try:
-        yield placed
-    finally:
-        engine.release(placed)
+def _about(dataset: Data, solver: Solver, engine: Engine, reason: str) -> dict[str, str]:
+    """Return what a trace tells of its fit."""
+    about = {"solver": solver.name, "reason": reason, "engine": engine.name, "workers": str(engine.n_workers)}
+    if engine.virtual:
+        about["clock"] = "virtual"
+    return {**about, "rows": str(dataset.n_rows), "columns": str(dataset.n_columns)}
 
 
-def _run(
-    engine: Engine, solver: Solver, problem: Problem, info: DataInfo, policy: Policy, shards: list[Shard],
-    listener: Listener, snapshot: Snapshot | None,
-) -> Outcome:  # fmt: skip
-    """Run the hub loop, or the peer loop where the topology has no hub."""
-    if isinstance(policy.topology, Hub):
-        return engine.drive(hub_loop(solver, problem, info, policy, snapshot), Steps(solver, problem, shards), listener)
-    best, peers = Best(), cast(Peers, policy.topology)
-    outcome = engine.gang(peer_program(solver, problem, info, policy, best), shards, peers, listener)[0]
-    if outcome is not None:
-        return cast(Outcome, outcome)
-    late = not engine.virtual and time.perf_counter() - listener.started >= policy.time_limit
-    return Outcome(best.progress, "time_limit" if late else "interrupted", best.passes, best.updates)
+def _count(solver: Solver, engine: Engine, stealing: Stealing | None) -> int:
+    """Return into how many shards the rows are cut."""
+    if getattr(solver, "whole", False):  # the method needs all rows in one shard
+        return 1
+    return engine.n_workers * (stealing.shards_per_worker if stealing else 1)
 
 
 class _Cancelled:
-    """Whether steps are to end: after Ctrl-C, and once they are ``timed``, when the time is up."""
+    """Says whether steps are to end: after Ctrl-C, and after the time limit once ``timed`` is true."""
 
     def __init__(self, interrupted: threading.Event, started: float, limit: float) -> None:
         self._interrupted, self._started, self._limit, self.timed = interrupted, started, limit, False
@@ -295,8 +299,18 @@ class _Cancelled:
         return late or self._interrupted.is_set()
 
 
+@contextmanager
+def _placed(engine: Engine, shards: list[Shard]) -> Iterator[list[Shard]]:
+    """Place shards where the engine runs steps, and release them at the end; shards without rows are left out."""
+    placed = engine.place([shard for shard in shards if shard.n_rows])
+    try:
+        yield placed
+    finally:
+        engine.release(placed)
+
+
 def _inspected(problem: Problem, dataset: Data, shards: list[Shard], engine: Engine, options: Options) -> DataInfo:
-    """Look at the data; after Ctrl-C raise `KeyboardInterrupt`: there is nothing to keep yet."""
+    """Inspect the data; after Ctrl-C raise `KeyboardInterrupt`, as there is no point to keep yet."""
     try:
         return inspect(problem, dataset, shards, engine, options)
     except Cancelled:
@@ -306,7 +320,8 @@ def _inspected(problem: Problem, dataset: Data, shards: list[Shard], engine: Eng
 def _in_original(callback: Callable[[Progress, Row], Any] | None, info: DataInfo, interrupted: threading.Event) -> Any:
     """Return a callback that is given coefficients in the units of the columns.
 
-    A `KeyboardInterrupt` that it raises is a Ctrl-C, of which the second stops at once.
+    A `KeyboardInterrupt` that the callback raises counts as a Ctrl-C: the first ends the fit at its next step, the
+    second at once.
     """
     if callback is None:
         return None
@@ -322,3 +337,31 @@ def _in_original(callback: Callable[[Progress, Row], Any] | None, info: DataInfo
             return False
 
     return call
+
+
+def _policy(
+    arguments: FitArguments, info: DataInfo, engine: Engine, stealing: Stealing | None, *, kept: bool, callback: Any,
+) -> Policy:  # fmt: skip
+    """Return when shards run and when the fit stops."""
+    settings = arguments.settings
+    return Policy(
+        info.n_shards, min(engine.n_workers, info.n_shards), settings.staleness, settings.topology,
+        max_passes=arguments.max_iter, time_limit=arguments.limit, callback=callback,
+        concurrency=settings.concurrency, stealing=stealing, retry=engine.retry, usual=engine.usual, depth=engine.depth,
+        save_every=arguments.checkpoint_every if kept else math.inf, watch=arguments.watch,
+    )  # fmt: skip
+
+
+def _run(
+    engine: Engine, solver: Solver, problem: Problem, info: DataInfo, policy: Policy, shards: list[Shard],
+    listener: Listener, snapshot: Snapshot | None,
+) -> Outcome:  # fmt: skip
+    """Run the hub loop, or the peer loop where the topology has no hub."""
+    if isinstance(policy.topology, Hub):
+        return engine.drive(hub_loop(solver, problem, info, policy, snapshot), Steps(solver, problem, shards), listener)
+    best, peers = Best(), cast(Peers, policy.topology)
+    outcome = engine.gang(peer_program(solver, problem, info, policy, best), shards, peers, listener)[0]
+    if outcome is not None:
+        return cast(Outcome, outcome)
+    late = not engine.virtual and time.perf_counter() - listener.started >= policy.time_limit
+    return Outcome(best.progress, "time_limit" if late else "interrupted", best.passes, best.updates)

@@ -19,7 +19,7 @@ from offbeat.data.shards import Point, Shard, Sums, Workspace, head_size
 from offbeat.data.source import CSR, rows_per_block
 from offbeat.engines.base import Engine
 from offbeat.fit.evaluate import evaluate
-from offbeat.fit.inspection import LEAST, Options, inspect
+from offbeat.fit.inspection import MIN_DEVIATION, Options, inspect
 from offbeat.fit.paths import Path, Start
 from offbeat.fit.solution import not_finite
 from offbeat.linear_model._cv.folds import Fold
@@ -101,11 +101,11 @@ def fold_grams(
     if not evaluation.finite(start.at):
         raise not_finite(dataset)
 
-    def look(info: DataInfo, x: Iterate) -> Evaluation:
+    def evaluate_at(info: DataInfo, x: Iterate) -> Evaluation:
         return evaluate(problem, info, shards, engine, evaluation.query(info, x))[0]
 
     return FoldGrams(
-        replace(start, look=look),
+        replace(start, evaluate=evaluate_at),
         tuple(_start(info, dataset, mask, point, flat) for mask, flat in zip(masks.train, trains, strict=True)),
         tuple(_start(info, dataset, mask, point, flat) for mask, flat in zip(masks.test, tests, strict=True)),
     )
@@ -175,7 +175,7 @@ def _about_medians(problem: Problem, info: DataInfo, shards: list[Shard]) -> Dat
         center = np.median(rows, axis=0)
         scale = np.median(np.abs(rows - center), axis=0)
     center = np.where(np.isfinite(center), center, info.center)
-    scale = np.where(np.isfinite(scale) & (scale > LEAST), scale, info.scale)
+    scale = np.where(np.isfinite(scale) & (scale > MIN_DEVIATION), scale, info.scale)
     return replace(info, center=center, scale=scale, penalty=problem.scaled_penalty(info.n_columns, scale))
 
 
