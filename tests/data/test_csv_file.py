@@ -50,7 +50,7 @@ def test_compressed_csv(tmp_path: Path, suffix: str, pack, budget: int) -> None:
 
 
 def test_large_csv_is_converted_once_and_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(csv, "_BLOCK_BYTES", 1000)
+    monkeypatch.setattr(csv, "STREAM_BLOCK_BYTES", 1000)
     rows = [f"{i},{'ab'[i % 2]}" for i in range(2000)]
     rows[1500] = "1500.5,a"  # decimals long after whole numbers
     table = csv_table(write(tmp_path, "\n".join(["x,c", *rows])), budget=100)
@@ -89,7 +89,7 @@ def test_bad_csv(tmp_path: Path, content: str | bytes, message: str | None, budg
 
 
 def test_type_that_changes_late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(csv, "_BLOCK_BYTES", 1000)
+    monkeypatch.setattr(csv, "STREAM_BLOCK_BYTES", 1000)
     path = write(tmp_path, "\n".join(["x,y", *["1,2"] * 1000, "oops,3"]))
     with pytest.raises(DataError, match=r"a\.csv.*oops"):
         csv_table(path, budget=100)
@@ -163,8 +163,8 @@ def test_text_in_another_encoding(tmp_path: Path, budget: int, content: str) -> 
 
 @pytest.mark.parametrize("budget", [BIG, 1])
 def test_line_breaks_in_quotes(tmp_path: Path, budget: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(csv, "_BLOCK_BYTES", 1 << 16)
-    monkeypatch.setattr(csv, "_MEMORY_BLOCK_BYTES", 1 << 16)
+    monkeypatch.setattr(csv, "STREAM_BLOCK_BYTES", 1 << 16)
+    monkeypatch.setattr(csv, "PARALLEL_BLOCK_BYTES", 1 << 16)
     n = 20_000
     text = ["plain", "two\nlines", "with, comma\n1,2,3\n4,5,6"]
     path = write(tmp_path, "i,c,z\n" + "".join(f'{i},"{text[i % 3]}",{i % 7}\n' for i in range(n)))
@@ -180,8 +180,8 @@ def test_line_breaks_in_quotes(tmp_path: Path, budget: int, monkeypatch: pytest.
 def test_a_quotation_mark_that_is_not_closed(
     tmp_path: Path, budget: int, n: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(csv, "_BLOCK_BYTES", 1 << 16)
-    monkeypatch.setattr(csv, "_MEMORY_BLOCK_BYTES", 1 << 16)
+    monkeypatch.setattr(csv, "STREAM_BLOCK_BYTES", 1 << 16)
+    monkeypatch.setattr(csv, "PARALLEL_BLOCK_BYTES", 1 << 16)
     path = write(tmp_path, 'x,c,y\n1,"a,2\n' + "1,b,2\n" * n)
     with pytest.raises(DataError, match=r"(?s)a\.csv .* \(is a quotation mark not closed\?\)") as caught:
         csv_table(path, budget)
@@ -189,7 +189,7 @@ def test_a_quotation_mark_that_is_not_closed(
 
 
 def test_a_late_word_names_its_column(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(csv, "_BLOCK_BYTES", 1000)
+    monkeypatch.setattr(csv, "STREAM_BLOCK_BYTES", 1000)
     path = write(tmp_path, "\n".join(["x,code", *["1,2"] * 1000, "1,A7"]))
     with pytest.raises(DataError, match=r"column 'code', .*--categorical 'code'.*A7"):
         csv_table(path, budget=100)

@@ -127,13 +127,13 @@ def test_threads_read_side_by_side(tmp_path: Path, X: np.ndarray) -> None:
 
 def test_without_positioned_reads(tmp_path: Path, X: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(row_file, "_POSITIONED", False)
-    monkeypatch.setattr(row_file, "_LARGEST_READ", 100)
+    monkeypatch.setattr(row_file, "_MAX_READ_BYTES", 100)
     source = npy_source(saved(tmp_path, X), budget=10)
     np.testing.assert_array_equal(source.read(7, 190), X[7:190])
 
 
 def test_reads_of_several_calls(tmp_path: Path, X: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(row_file, "_LARGEST_READ", 1000)
+    monkeypatch.setattr(row_file, "_MAX_READ_BYTES", 1000)
     np.testing.assert_array_equal(npy_source(saved(tmp_path, X), budget=10).read(0, 200), X)
 
 

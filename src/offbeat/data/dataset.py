@@ -1,11 +1,11 @@
-"""A data set: one source of features with its targets, cut into shards by reference."""
+"""Data sets: features with targets, weights and offsets. They are cut into shards without copying."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 from offbeat.data.arrays.chunks import in_memory
 from offbeat.data.diagnose import diagnose_non_finite
 from offbeat.data.files.read_options import ReadOptions
-from offbeat.data.fingerprint import Checksum, joined, rows_checksum, sums
+from offbeat.data.fingerprint import (
+    VECTORS,
+    Checksum,
+    RowsFingerprint,
+    data_fingerprint,
+    rows_checksum,
+    weighted_sums,
+)
 from offbeat.data.shards import Shard
 from offbeat.data.source import CSR, MAX_BLOCK_BYTES, Source
 from offbeat.errors import DataError
@@ -22,25 +29,8 @@ if TYPE_CHECKING:
     from offbeat.data.tables.encoding import Encoder
 
 Float64s = NDArray[np.float64]
-VECTORS = {"y": "targets", "weight": "weights", "offset": "offsets"}
-FEATURES, WEIGHTS = "features", "sums of weights"
-"""Names of facts: of a sample of rows; of weights, which may differ by rounding."""
-FEW = 1000  # rows by which the stored values of all are guessed
-
-
-class Traits(NamedTuple):
-    """What tells rows from others: checksums of targets, weights and offsets, one of the features, sums of weights."""
-
-    vectors: dict[str, Checksum]
-    features: Checksum
-    weights: Float64s
-
-
-def facts_of_parts(parts: Sequence[Traits]) -> dict[str, Any]:
-    """Return what tells data from other data, in order of its parts: the same however it is cut."""
-    facts: dict[str, Any] = {name: joined(part.vectors[name] for part in parts) for name in VECTORS}
-    facts[WEIGHTS] = [float(total) for total in np.sum([part.weights for part in parts], axis=0)]
-    return facts | {FEATURES: joined(part.features for part in parts)}
+DENSITY_SAMPLE_ROWS = 1000
+"""The first rows, from which the number of stored values of sparse data is estimated."""
 
 
 class Data(Protocol):
@@ -60,11 +50,11 @@ class Data(Protocol):
 
     @property
     def n_values(self) -> float:
-        """Number of values of the features; of sparse rows those that are stored, as far as the first tell."""
+        """Number of values of the features; of sparse rows the stored ones, estimated from the first rows."""
 
     @property
     def in_memory(self) -> bool:
-        """Whether all rows are in memory, in a form that kernels read."""
+        """Whether all rows are in memory, so that kernels can read them without copies."""
 
     @property
     def cluster(self) -> Any:
@@ -80,7 +70,7 @@ class Data(Protocol):
 
     @property
     def read_options(self) -> ReadOptions:
-        """How the text file was read from which the rows come."""
+        """How the rows were read, where they come from a text file."""
 
     def shards(self, count: int, cancelled: Callable[[], bool] = ...) -> list[Shard]:
         """Cut the rows into at most ``count`` shards of nearly equal size, by reference."""
@@ -91,11 +81,11 @@ class Data(Protocol):
     def fault(self, check: Callable[[Float64s], str | None] | None = None) -> str | None:
         """Say what is wrong with the features, or what a check finds in the targets; None when nothing is."""
 
-    def facts(self) -> dict[str, Any]:
-        """Return what tells this data from another: what a checkpoint is compared by."""
+    def fingerprint(self) -> dict[str, Any]:
+        """Return checksums of the data, by which a fit that goes on from a checkpoint knows it."""
 
     def release(self) -> None:
-        """Have the cluster forget what was loaded for this; nothing is to be done for data of this process."""
+        """Free what the cluster loaded for this data; nothing is to be done for data of this process."""
 
     def counts(self, n_classes: int) -> Float64s:
         """Return the weight, or number of rows, of each class, where targets are class numbers."""
@@ -127,7 +117,7 @@ class Dataset:
     memory_budget : int, optional
         Bytes that reading a source which is not in memory may hold at once, over all workers.
     read_options : ReadOptions
-        How the text file was read from which the rows come.
+        How the rows were read, where they come from a text file.
     """
 
     source: Source
@@ -157,17 +147,17 @@ class Dataset:
 
     @property
     def n_values(self) -> float:
-        """Number of values of the features; of sparse rows those that are stored, as far as the first tell."""
-        few = min(self.n_rows, FEW)
-        if not self.sparse or not self.in_memory or not few:
+        """Number of values of the features; of sparse rows the stored ones, estimated from the first rows."""
+        n_sampled = min(self.n_rows, DENSITY_SAMPLE_ROWS)
+        if not self.sparse or not self.in_memory or not n_sampled:
             return float(self.n_rows * self.n_columns)
-        some = self.source.read(0, few)
-        assert isinstance(some, CSR)
-        return some.n_stored * self.n_rows / few
+        sample = self.source.read(0, n_sampled)
+        assert isinstance(sample, CSR)
+        return sample.n_stored * self.n_rows / n_sampled
 
     @property
     def in_memory(self) -> bool:
-        """Whether all rows are in memory, in a form that kernels read."""
+        """Whether all rows are in memory, so that kernels can read them without copies."""
         return in_memory(self.source)
 
     @property
@@ -185,20 +175,20 @@ class Dataset:
         """Say what is wrong with the features, or what a check finds in the targets; None when nothing is."""
         return check(self.y) if check is not None else diagnose_non_finite(self.source, self.feature_names)
 
-    def facts(self) -> dict[str, Any]:
-        """Return what tells this data from another: what a checkpoint is compared by."""
-        return facts_of_parts([self.traits(0, self.n_rows)])
+    def fingerprint(self) -> dict[str, Any]:
+        """Return checksums of the data, by which a fit that goes on from a checkpoint knows it."""
+        return data_fingerprint([self.rows_fingerprint(0, self.n_rows)])
 
-    def traits(self, first: int, n_rows: int) -> Traits:
-        """Return what tells these rows from others, where the first of them is row ``first`` of ``n_rows``."""
-        return Traits(
+    def rows_fingerprint(self, first: int, n_rows: int) -> RowsFingerprint:
+        """Return the fingerprint of this data as part of a larger one: its first row is row ``first`` of ``n_rows``."""
+        return RowsFingerprint(
             {name: Checksum.of(getattr(self, name)) for name in VECTORS},
             rows_checksum(self.source, first, n_rows),
-            sums(self.weight, first),
+            weighted_sums(self.weight, first),
         )
 
     def release(self) -> None:
-        """Do nothing: it goes with the last that refers to it."""
+        """Do nothing: Python frees the data of this process."""
 
     def counts(self, n_classes: int) -> Float64s:
         """Return the weight, or number of rows, of each class, where targets are class numbers."""
@@ -257,7 +247,7 @@ class Dataset:
         return int(max(64, min(self.n_rows, budget // per_row)))
 
     def describe(self) -> dict[str, Any]:
-        """Return what a reader of a report wants to know about the data."""
+        """Return what a report says about the data."""
         return {
             "rows": self.n_rows,
             "columns": self.n_columns,

@@ -1,4 +1,4 @@
-"""Finds the values that spoil a fit, once a fit has noticed that there are some."""
+"""Finds NaN and infinite values in the features, after a fit has noticed that there are some."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ MAX_NAMED_COLUMNS = 5
 def diagnose_non_finite(source: Source, names: Sequence[str] | None = None) -> str | None:
     """Say which columns hold NaN or infinite values, and how many.
 
-    Features are not looked at before a fit: its first pass over them finds out for free that something is
-    wrong, and this function, which takes another pass, what.
+    Features are not checked before a fit. Its first pass finds without cost that some value is not finite. This
+    function takes another pass to find which.
 
     Parameters
     ----------

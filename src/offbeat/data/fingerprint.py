@@ -1,22 +1,30 @@
-"""What tells data from other data: checksums that do not depend on how the rows are cut or stored."""
+"""Fingerprints of data: checksums that do not depend on how the rows are cut or stored."""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from offbeat.data.source import CSR, Source
 
-VALUES = 1 << 22  # with no more, all rows count; of more, RUNS runs of rows, evenly spread, with about so many values
-RUNS, SHORTEST, LONGEST = 16, 4, 64
-AT_ONCE = 1 << 20  # values that are looked at at once
-POLYNOMIAL = 0xEDB88320  # of CRC-32, the coefficient of x^31 in the lowest bit
-ONE = 1 << 31
-STRIDES = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F)  # of the multipliers of `sums`
+VECTORS = {"y": "targets", "weight": "weights", "offset": "offsets"}
+"""Vectors of a data set, by the name of the attribute, and what messages call them."""
+FEATURES, WEIGHT_SUMS = "features", "sums of weights"
+"""Keys of a fingerprint: checksum of a sample of rows; sums of weights, which may differ by rounding."""
+MAX_VALUES = 1 << 22
+"""Values of the features that are read. Of larger data, `N_RUNS` runs of rows are read, evenly spread."""
+N_RUNS, MIN_RUN_ROWS, MAX_RUN_ROWS = 16, 4, 64
+MAX_VALUES_AT_ONCE = 1 << 20
+CRC_POLYNOMIAL = 0xEDB88320
+"""Of CRC-32, with the coefficient of x^31 in the lowest bit."""
+CRC_ONE = 1 << 31
+"""The polynomial 1 in the same order of bits."""
+MULTIPLIERS = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F)
+"""Times a row's place, they give the factors of `weighted_sums`."""
 
 
 class Checksum(NamedTuple):
@@ -31,14 +39,40 @@ class Checksum(NamedTuple):
         return cls(zlib.crc32(np.ascontiguousarray(values).view(np.uint8).data), values.nbytes)
 
 
-def joined(checksums: Iterable[Checksum]) -> str:
+class RowsFingerprint(NamedTuple):
+    """What a fingerprint needs to know of some rows.
+
+    Parameters
+    ----------
+    vectors : dict
+        Checksums of targets, weights and offsets, by the names in `VECTORS`.
+    features : Checksum
+        Of the sampled rows among these.
+    weights : ndarray of float64
+        See `weighted_sums`.
+    """
+
+    vectors: dict[str, Checksum]
+    features: Checksum
+    weights: NDArray[np.float64]
+
+
+def data_fingerprint(parts: Sequence[RowsFingerprint]) -> dict[str, Any]:
+    """Return the fingerprint of a data set from those of its parts, in order: the same, however it is cut."""
+    found: dict[str, Any] = {name: combined_checksum(part.vectors[name] for part in parts) for name in VECTORS}
+    found[WEIGHT_SUMS] = [float(total) for total in np.sum([part.weights for part in parts], axis=0)]
+    return found | {FEATURES: combined_checksum(part.features for part in parts)}
+
+
+def combined_checksum(checksums: Iterable[Checksum]) -> str:
     """Return the checksum of all bytes, one after the other, as text.
 
-    Behind a number of bytes, a checksum is multiplied by a power of x in the field of remainders modulo the polynomial.
+    To append n bytes, the checksum of those before is multiplied by ``x^(8 n)``, modulo the polynomial of CRC-32.
 
     Examples
     --------
-    >>> joined([Checksum(zlib.crc32(b"ab"), 2), Checksum(zlib.crc32(b"c"), 1)]) == f"{zlib.crc32(b'abc'):08x}"
+    >>> parts = [Checksum(zlib.crc32(b"ab"), 2), Checksum(zlib.crc32(b"c"), 1)]
+    >>> combined_checksum(parts) == f"{zlib.crc32(b'abc'):08x}"
     True
     """
     crc = 0
@@ -51,16 +85,16 @@ def _times(a: int, b: int) -> int:
     """Return the product of two remainders."""
     product = 0
     while b:
-        if b & ONE:
+        if b & CRC_ONE:
             product ^= a
         b = (b << 1) & 0xFFFFFFFF
-        a = (a >> 1) ^ (POLYNOMIAL if a & 1 else 0)  # times x
+        a = (a >> 1) ^ (CRC_POLYNOMIAL if a & 1 else 0)  # times x
     return product
 
 
 def _power(exponent: int) -> int:
     """Return the remainder of a power of x."""
-    power, square = ONE, ONE >> 1
+    power, square = CRC_ONE, CRC_ONE >> 1
     while exponent:
         if exponent & 1:
             power = _times(power, square)
@@ -69,24 +103,29 @@ def _power(exponent: int) -> int:
     return power
 
 
-def sums(values: NDArray[np.float64], first: int) -> NDArray[np.float64]:
-    """Return sums of values, each times numbers in [0, 1) that its place among all rows decides.
+def weighted_sums(values: NDArray[np.float64], first: int) -> NDArray[np.float64]:
+    """Return sums of values, each multiplied by factors in [0, 1) that depend on its place among all rows.
 
-    For values that are the same up to rounding, as weights divided by their mean: sums of parts add up to those of all.
+    They compare values that are equal up to rounding, such as weights divided by their mean. The sums of parts add up
+    to those of the whole.
 
     Parameters
     ----------
     values : ndarray
     first : int
-        Place of the first among all rows.
+        Place of the first value among all rows.
+
+    Returns
+    -------
+    sums : ndarray of float64, shape (2,)
     """
     place = np.arange(first, first + values.size, dtype=np.uint64) + np.uint64(1)
-    factors = [(place * np.uint64(stride) >> np.uint64(40)) / 2.0**24 for stride in STRIDES]
-    return np.array([values @ factor for factor in factors]) if values.size else np.zeros(len(STRIDES))
+    factors = [(place * np.uint64(multiplier) >> np.uint64(40)) / 2.0**24 for multiplier in MULTIPLIERS]
+    return np.array([values @ factor for factor in factors]) if values.size else np.zeros(len(MULTIPLIERS))
 
 
 def rows_checksum(source: Source, first: int, n_rows: int) -> Checksum:
-    """Return the checksum of a sample of rows, which is the same for all ways to cut all rows into sources.
+    """Return the checksum of a sample of rows: the same for all ways to cut the data into sources.
 
     Parameters
     ----------
@@ -94,28 +133,34 @@ def rows_checksum(source: Source, first: int, n_rows: int) -> Checksum:
     first : int
         Place of its first row among all rows.
     n_rows : int
-        Number of all rows.
+        Number of rows of the whole data.
+
+    Returns
+    -------
+    checksum : Checksum
+        Of the sampled rows that are in this source.
     """
     found, k = [Checksum(0, 0)], source.shape[1]
-    step = max(1, min(LONGEST, AT_ONCE // max(k, 1)))
+    step = max(1, min(MAX_RUN_ROWS, MAX_VALUES_AT_ONCE // max(k, 1)))
     for start, stop in _sample(n_rows, k):
         last = min(stop - first, source.shape[0])
         for a in range(max(start - first, 0), last, step):
             b = min(a + step, last)
             found.append(Checksum.of(_entries(source.read(a, b), b - a)))
-    return Checksum(int(joined(found), 16), sum(each.size for each in found))
+    return Checksum(int(combined_checksum(found), 16), sum(each.size for each in found))
 
 
 def _sample(n_rows: int, n_columns: int) -> list[tuple[int, int]]:
-    if n_rows * n_columns <= VALUES:
+    """Return which rows of the whole data are read, as ranges (start, stop)."""
+    if n_rows * n_columns <= MAX_VALUES:
         return [(0, n_rows)]
-    run = min(max(SHORTEST, min(LONGEST, VALUES // (RUNS * n_columns))), n_rows)
-    starts = np.linspace(0, n_rows - run, RUNS).astype(np.int64)
+    run = min(max(MIN_RUN_ROWS, min(MAX_RUN_ROWS, MAX_VALUES // (N_RUNS * n_columns))), n_rows)
+    starts = np.linspace(0, n_rows - run, N_RUNS).astype(np.int64)
     return [(int(start), int(start) + run) for start in np.unique(starts)]
 
 
 def _entries(block: NDArray[np.floating] | CSR, n_rows: int) -> NDArray[np.float64]:
-    """Return pairs of column and value of what is not zero, row by row; before each row its number of values."""
+    """Return what is not zero as pairs (column, value), row by row; each row starts with (-1, its number of values)."""
     from scipy.sparse import coo_array, csr_array
 
     if isinstance(block, CSR):

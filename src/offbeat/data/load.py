@@ -1,4 +1,4 @@
-"""From what a user passes to a `Dataset`."""
+"""Makes a `Dataset` of what a user passes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from offbeat.data.arrays.chunks import ChunkedSource, joined
+from offbeat.data.arrays.chunks import ChunkedSource, concatenated
 from offbeat.data.arrays.in_memory import CSRSource
 from offbeat.data.arrays.vectors import offset_vector, raw_vector, target_vector, weight_vector
 from offbeat.data.dataset import Dataset
@@ -268,7 +268,7 @@ def _matrix(opened: Opened, columns: Sequence[str] | None, encoder: Encoder | No
 def role_values(opened: Opened, values: Any, role: str, error: type[DataError | TargetError] = DataError) -> Any:
     """Return the values of a column where its name was given."""
     if not isinstance(values, str):
-        return joined(values) if isinstance(opened.source, ChunkedSource) else values
+        return concatenated(values) if isinstance(opened.source, ChunkedSource) else values
     if opened.table is None:
         raise error(f"{role}={values!r} names a column, but X is a matrix without names. Pass the values instead.")
     from offbeat.data.tables.table import column_values

@@ -1,4 +1,4 @@
-"""Whatever a user passes as X, recognised: arrays, tables and files."""
+"""Recognises what a user passes as X: arrays, tables and files."""
 
 from __future__ import annotations
 
@@ -22,13 +22,15 @@ if TYPE_CHECKING:
     from offbeat.data.tables.table import Tabular
 
 # Readers of tables and files are imported when X is one: the first fit of an array should not wait for them.
-LIBSVM = (".svm", ".libsvm", ".svmlight", ".txt")
-KNOWN = ".parquet, .npy, .csv, .tsv, .svm, .libsvm, .txt (the last five also with .gz or .bz2), and folders of .parquet"
+LIBSVM_SUFFIXES = (".svm", ".libsvm", ".svmlight", ".txt")
+KNOWN_TYPES = (
+    ".parquet, .npy, .csv, .tsv, .svm, .libsvm, .txt (the last five also with .gz or .bz2), and folders of .parquet"
+)
 
 
 @dataclass(frozen=True, eq=False)
 class Opened:
-    """Data that was recognised but not encoded: a matrix or a table.
+    """A matrix or a table that was recognised, and is not encoded yet.
 
     Parameters
     ----------
@@ -39,7 +41,7 @@ class Opened:
     labels : ndarray, shape (n_rows,), optional
         Targets that came with the features, as in libsvm files.
     read_options : ReadOptions
-        How a text file was read, as far as that must be known to read others for the same model.
+        How a text file was read: files for the same model are read likewise.
 
     Examples
     --------
@@ -179,10 +181,10 @@ def _open_path(path: Path, budget: int, read_options: ReadOptions) -> Opened:
         return Opened(source=npy_source(path, budget))
     if kind in (".csv", ".tsv"):
         return Opened(table=csv_table(path, budget, read_options), read_options=read_options)
-    if kind in LIBSVM and compressed != "zstd":
+    if kind in LIBSVM_SUFFIXES and compressed != "zstd":
         source, labels, index_base = libsvm_source(path, budget, read_options)
         return Opened(source=source, labels=labels, read_options=replace(read_options, index_base=index_base))
-    raise DataError(f"{path} is of no known type. Known are {KNOWN}.")
+    raise DataError(f"{path} is of no known type. Known are {KNOWN_TYPES}.")
 
 
 def _as_array(X: Any) -> NDArray[Any]:
@@ -193,7 +195,7 @@ def _as_array(X: Any) -> NDArray[Any]:
 
 
 def _plain(array: NDArray[Any]) -> NDArray[Any]:
-    """Return the array with its mask looked at, and objects converted to numbers."""
+    """Return the array as plain numbers: objects are converted, masked values are an error."""
     if isinstance(array, np.ma.MaskedArray):
         n_masked = int(np.count_nonzero(np.ma.getmaskarray(array)))
         if n_masked:

@@ -1,4 +1,4 @@
-"""What every matrix of features looks like to the rest of the library, wherever it lives."""
+"""Sources: the protocol of a matrix of features, in memory, in files or elsewhere."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Source(Protocol):
 
     @property
     def resident(self) -> bool:
-        """Whether reading is free: blocks are views of memory that is held anyway."""
+        """Whether the matrix is in memory, so that blocks are views of it."""
         ...
 
     def read(self, start: int, stop: int, out: Floats | None = None) -> Block:
@@ -145,9 +145,9 @@ def scratch(n_rows: int, n_columns: int, dtype: np.dtype[Any], out: Floats | Non
 
 
 def finite_sum(values: NDArray[Any]) -> bool:
-    """Return whether the sum of some floats is finite: if so, all are, and it costs less than looking at each.
+    """Return whether the sum of some floats is finite. If it is, all of them are finite.
 
-    The other way round, large values may add up to infinity: only then is a closer look needed.
+    The sum costs less than a test of each value. It may be infinite though all values are finite: then test each.
 
     Examples
     --------

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from offbeat._utils import codec
 from offbeat._utils.atomic import atomic_write
 from offbeat._utils.codec import Decoder, Encoder
-from offbeat.data.dataset import FEATURES, VECTORS, WEIGHTS, Data
+from offbeat.data.dataset import Data
+from offbeat.data.fingerprint import FEATURES, VECTORS, WEIGHT_SUMS
 from offbeat.errors import DataError, ProblemError
 from offbeat.fit.inspection import Options
 from offbeat.problem import Problem
@@ -171,7 +172,7 @@ def facts_of(
         "penalty": repr(problem.penalty),
         "intercept": options.fit_intercept,
         "standardised": options.standardize,
-        **dataset.facts(),
+        **dataset.fingerprint(),
         "solver": repr(solver),
         "barrier": info.staleness == 0,
         SHARDS: [[list(span) for span in shard.spans or ((shard.start, shard.stop),)] for shard in shards],
@@ -235,10 +236,10 @@ def _from_its_point(info: DataInfo, snapshot: Snapshot) -> DataInfo:
 
 def _compare(name: str, there: Mapping[str, Any], here: Mapping[str, Any]) -> None:
     """Raise `DataError` unless all facts are the same, as far as both are known."""
-    same_weights = WEIGHTS in there and np.allclose(there[WEIGHTS], here[WEIGHTS], rtol=ROUNDING, atol=0.0)
+    same_weights = WEIGHT_SUMS in there and np.allclose(there[WEIGHT_SUMS], here[WEIGHT_SUMS], rtol=ROUNDING, atol=0.0)
     for what, wanted in here.items():
         found = there.get(what)
-        if found == wanted or what in (SHARDS, WEIGHTS) or (what == "weight" and same_weights):
+        if found == wanted or what in (SHARDS, WEIGHT_SUMS) or (what == "weight" and same_weights):
             continue
         if what == FEATURES and found is None:
             continue

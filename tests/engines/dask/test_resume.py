@@ -117,10 +117,10 @@ def test_weights_divided_by_their_mean_may_differ_by_rounding(client, rows):
     """The mean is another in its last digits where chunks are others; frames, arrays and rows here are the same."""
     X, y, weight = rows
     table = pd.DataFrame(X, columns=list("abcd")).assign(y=y, w=weight)
-    found = [data_of(X, y, sample_weight=weight).weighted()[0].facts()]
+    found = [data_of(X, y, sample_weight=weight).weighted()[0].fingerprint()]
     for parts in (4, 7):
         data = data_of(dd.from_pandas(table, npartitions=parts), "y", sample_weight="w")
-        found.append(data.weighted()[0].facts())
+        found.append(data.weighted()[0].fingerprint())
         data.release()
     for other in found[1:]:
         assert (other["features"], other["y"]) == (found[0]["features"], found[0]["y"])

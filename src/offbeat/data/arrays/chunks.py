@@ -1,4 +1,4 @@
-"""A matrix that lies in pieces: a list of arrays or of sparse matrices, one below the other."""
+"""Matrices in chunks: lists of arrays or of sparse matrices, one below the other."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from offbeat.errors import DataError
 
 @dataclass(frozen=True, eq=False)
 class ChunkedSource:
-    """Sources of the same columns, one below the other; nothing is copied where a read keeps to one of them.
+    """Sources of the same columns, one below the other. A read of rows of one source copies nothing.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class ChunkedSource:
     parts: tuple[Source, ...]
     edges: tuple[int, ...]
 
-    resident = False  # reads that cross an edge copy
+    resident = False  # a read of rows of two sources copies them
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -55,7 +55,7 @@ class ChunkedSource:
         return self.parts[0].sparse
 
     def read(self, start: int, stop: int, out: Floats | None = None) -> Block:
-        """Return rows `start` to `stop`: of one part as that gives them, of several as a copy."""
+        """Return rows `start` to `stop`: a block of one source where it has all of them, else a copy."""
         check_range(start, stop, self.shape[0])
         first = min(bisect_right(self.edges, start), len(self.parts)) - 1
         if stop <= self.edges[first + 1]:
@@ -83,12 +83,12 @@ def _stacked(pieces: list[CSR]) -> CSR:
 
 
 def chunked_source(chunks: Sequence[Any]) -> ChunkedSource:
-    """Wrap arrays or sparse matrices that lie one below the other; those of a narrower type than others are copied.
+    """Wrap arrays or sparse matrices, one below the other. All get the widest type; those of another are copied.
 
     Parameters
     ----------
     chunks : sequence of ndarray or of SciPy sparse matrices, shapes (n_rows of each, n_columns)
-        Without rows is allowed, without columns is not.
+        Each may have no rows, but must have columns.
 
     Raises
     ------
@@ -128,13 +128,13 @@ def stacked(sources: Sequence[Source], names: Sequence[str]) -> ChunkedSource:
                 "All chunks must have the same columns."
             )
     dtype, sparse = np.result_type(*(part.dtype for part in sources)), any(part.sparse for part in sources)
-    parts = _alike(tuple(converted(part, dtype, sparse) for part in sources))
+    parts = _with_one_index_type(tuple(converted(part, dtype, sparse) for part in sources))
     edges = np.cumsum([0, *(part.shape[0] for part in parts)])
     return ChunkedSource(parts, tuple(edges.tolist()))
 
 
 def converted(source: Source, dtype: np.dtype[Any], sparse: bool) -> Source:
-    """Return a source of another type, or sparse; as it is where it is that already, else copied.
+    """Return a source in another type, or a sparse one. It is copied only where it must be converted.
 
     Parameters
     ----------
@@ -163,8 +163,8 @@ def converted(source: Source, dtype: np.dtype[Any], sparse: bool) -> Source:
     return sparse_source(csr_array(block))
 
 
-def _alike(parts: tuple[Source, ...]) -> tuple[Source, ...]:
-    """Return sparse parts with offsets and columns of one type, so that kernels may go from one to the next."""
+def _with_one_index_type(parts: tuple[Source, ...]) -> tuple[Source, ...]:
+    """Return sparse parts whose offsets and columns have one type: kernels are compiled once for all of them."""
     sparse = [part for part in parts if isinstance(part, CSRSource)]
     kinds = {array.dtype for part in sparse for array in part.matrix[:2]}
     if len(kinds) <= 1:
@@ -176,25 +176,25 @@ def _alike(parts: tuple[Source, ...]) -> tuple[Source, ...]:
     )
 
 
-def cuts(source: Source, start: int, stop: int, most: int) -> Iterator[tuple[int, int]]:
-    """Yield ranges of at most so many rows that lie in one chunk each.
+def block_ranges(source: Source, start: int, stop: int, max_rows: int) -> Iterator[tuple[int, int]]:
+    """Yield row ranges (start, stop) of at most ``max_rows`` rows, each in one chunk.
 
     Examples
     --------
     >>> source = chunked_source([np.zeros((3, 1)), np.zeros((5, 1))])
-    >>> list(cuts(source, 1, 8, 4))
+    >>> list(block_ranges(source, 1, 8, 4))
     [(1, 3), (3, 7), (7, 8)]
     """
     edges = source.edges if isinstance(source, ChunkedSource) else ()
     while start < stop:
         ahead = bisect_right(edges, start)
-        end = min(start + most, stop, edges[ahead] if ahead < len(edges) else stop)
+        end = min(start + max_rows, stop, edges[ahead] if ahead < len(edges) else stop)
         yield start, end
         start = end
 
 
 def in_memory(source: Source) -> bool:
-    """Return whether all rows are in memory, in a form that kernels read.
+    """Return whether all rows are in memory, so that kernels can read them without copies.
 
     Examples
     --------
@@ -206,12 +206,12 @@ def in_memory(source: Source) -> bool:
     return source.resident
 
 
-def joined(values: Any) -> Any:
+def concatenated(values: Any) -> Any:
     """Return the values of a list of chunks as one array; anything else as it is.
 
     Examples
     --------
-    >>> joined([np.zeros(2), np.ones(1)]).tolist()
+    >>> concatenated([np.zeros(2), np.ones(1)]).tolist()
     [0.0, 0.0, 1.0]
     """
     if isinstance(values, list | tuple) and values and all(isinstance(v, np.ndarray) and v.ndim == 1 for v in values):
@@ -221,17 +221,17 @@ def joined(values: Any) -> Any:
     return values
 
 
-def alone(source: Source, start: int, stop: int) -> Source:
-    """Return some rows of a source that is in memory as a source of their own; any other as it is.
+def only_rows(source: Source, start: int, stop: int) -> Source:
+    """Return rows ``start`` to ``stop`` as a source of their own; a source that is not in memory is returned whole.
 
     Examples
     --------
-    >>> alone(array_source(np.arange(6.0).reshape(3, 2)), 1, 2).read(0, 1)
+    >>> only_rows(array_source(np.arange(6.0).reshape(3, 2)), 1, 2).read(0, 1)
     array([[2., 3.]])
     """
     if isinstance(source, ChunkedSource):
         pieces = [
-            alone(part, max(start - edge, 0), min(stop - edge, part.shape[0]))
+            only_rows(part, max(start - edge, 0), min(stop - edge, part.shape[0]))
             for part, edge in zip(source.parts, source.edges, strict=False)
             if start < edge + part.shape[0] and edge < stop
         ]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from offbeat.data.arrays.npy_header import NpyLayout, check_size
 from offbeat.errors import DataError
 
-_LARGEST_READ = 1 << 30  # Linux reads at most 2 GiB a call
+_MAX_READ_BYTES = 1 << 30  # Linux reads at most 2 GiB a call
 _READ_AHEAD = hasattr(os, "posix_fadvise")
 _POSITIONED = hasattr(os, "preadv")
 
@@ -94,7 +94,7 @@ class RowFile:
     def _fill(self, buffer: memoryview, position: int) -> None:
         done = 0
         while done < len(buffer):
-            n_read = self._read_at(buffer[done : done + _LARGEST_READ], position + done)
+            n_read = self._read_at(buffer[done : done + _MAX_READ_BYTES], position + done)
             if n_read == 0:
                 check_size(self.path, self.layout)
                 raise DataError(f"{self.path} became shorter while it was read.")

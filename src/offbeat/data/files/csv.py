@@ -17,10 +17,12 @@ from offbeat.data.tables.pandas_index import index_metadata
 from offbeat.errors import DataError
 
 SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
-_BLOCK_BYTES = 16 << 20
-_MEMORY_BLOCK_BYTES = 4 << 20  # a row must fit; larger ones leave threads idle
-_HEADER_BYTES = 1 << 16
-_SHOWN = 200
+STREAM_BLOCK_BYTES = 16 << 20
+"""Of a file that is converted block by block. Its types follow from the first block."""
+PARALLEL_BLOCK_BYTES = 4 << 20
+"""Of a file that is read into memory by all threads. Each row must fit; larger blocks leave threads idle."""
+MAX_HEADER_BYTES = 1 << 16
+MAX_MESSAGE_LENGTH = 200
 _UNNAMED = re.compile(r"Unnamed: \d+")
 
 
@@ -66,7 +68,7 @@ def csv_table(path: Path, budget: int, read_options: ReadOptions | None = None) 
         table = pc.read_csv(file, **options)
         names = table.schema.names
     _check_header(path, names)
-    if table.nbytes <= _BLOCK_BYTES:
+    if table.nbytes <= STREAM_BLOCK_BYTES:
         table = table.combine_chunks()  # many columns in pieces of a few rows take long
     return MemoryTable.from_arrow(table.replace_schema_metadata(_without_name(names)))
 
@@ -81,7 +83,7 @@ def _options(path: Path, read_options: ReadOptions) -> dict[str, Any]:
         _check_separator(path, read_options)
     missing = {} if read_options.na_values is None else {"null_values": ["", *read_options.na_values]}
     return {
-        "read_options": pc.ReadOptions(encoding=read_options.encoding, block_size=_MEMORY_BLOCK_BYTES),
+        "read_options": pc.ReadOptions(encoding=read_options.encoding, block_size=PARALLEL_BLOCK_BYTES),
         "parse_options": pc.ParseOptions(delimiter=separator or ",", newlines_in_values=True),
         "convert_options": pc.ConvertOptions(
             strings_can_be_null=True,
@@ -103,7 +105,7 @@ def _convert(path: Path, options: dict[str, Any]) -> ParquetTable:
     import pyarrow.csv as pc
     import pyarrow.parquet as pq
 
-    options["read_options"].block_size = _BLOCK_BYTES
+    options["read_options"].block_size = STREAM_BLOCK_BYTES
     with _csv_errors(path), _stream(path) as file, pc.open_csv(file, **options) as head:
         names = head.schema.names
         # Whole numbers at the start of a file are no promise that decimals will not follow.
@@ -139,7 +141,7 @@ def _check_separator(path: Path, read_options: ReadOptions) -> None:
     """Raise `DataError` if the first line has other separators and no comma."""
     line = ""
     with suppress(OSError), _stream(path) as file:  # what cannot be read is reported by who reads all of it
-        line = file.read(_HEADER_BYTES).decode(read_options.encoding, errors="replace").partition("\n")[0]
+        line = file.read(MAX_HEADER_BYTES).decode(read_options.encoding, errors="replace").partition("\n")[0]
     mark = max(SEPARATORS, key=line.count)
     if "," in line or mark not in line:
         return
@@ -184,7 +186,7 @@ def _csv_errors(path: Path, names: list[str] | None = None) -> Iterator[None]:
 
 
 def _shortened(message: str) -> str:
-    return message if len(message) <= _SHOWN else f"{message[:_SHOWN]} ..."
+    return message if len(message) <= MAX_MESSAGE_LENGTH else f"{message[:MAX_MESSAGE_LENGTH]} ..."
 
 
 def _column(message: str, names: list[str] | None) -> str:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from offbeat.data.dataset import Float64s, Traits, facts_of_parts
+from offbeat.data.dataset import Float64s
 from offbeat.data.files.read_options import ReadOptions
+from offbeat.data.fingerprint import RowsFingerprint, data_fingerprint
 from offbeat.data.placed.partitions import (
     DataPartition,
     LabelEncoding,
@@ -138,14 +139,14 @@ class PlacedDataset:
         found = self.cluster.each(partial(_fault, self.preprocessing, check), self.partitions)
         return next((message for message in found if message), None)
 
-    def facts(self) -> dict[str, Any]:
-        """Return what tells this data from another: what a checkpoint is compared by."""
+    def fingerprint(self) -> dict[str, Any]:
+        """Return checksums of the data, by which a fit that goes on from a checkpoint knows it."""
         first = {p.number: start for p, start in zip(self.partitions, first_rows(self.infos), strict=True)}
-        traits = partial(_traits, self.preprocessing, first, self.n_rows)
-        return facts_of_parts(self.cluster.each(traits, self.partitions))
+        of_partition = partial(_fingerprint, self.preprocessing, first, self.n_rows)
+        return data_fingerprint(self.cluster.each(of_partition, self.partitions))
 
     def release(self) -> None:
-        """Have the cluster forget what was loaded for this."""
+        """Free what the cluster loaded for this data."""
         self.cluster.release(self.partitions)
 
     def counts(self, n_classes: int) -> Float64s:
@@ -280,5 +281,7 @@ def _fault(
     return f"partition {partition.number}: {message}" if message else None
 
 
-def _traits(preprocessing: Preprocessing, first: dict[int | str, int], n_rows: int, partition: DataPartition) -> Traits:
-    return preprocessing.dataset(partition).traits(first[partition.number], n_rows)
+def _fingerprint(
+    preprocessing: Preprocessing, first: dict[int | str, int], n_rows: int, partition: DataPartition
+) -> RowsFingerprint:
+    return preprocessing.dataset(partition).rows_fingerprint(first[partition.number], n_rows)

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from offbeat.data.arrays.chunks import converted, stacked
 from offbeat.data.arrays.vectors import partition_weight_vector, target_vector
-from offbeat.data.dataset import VECTORS, Dataset, Float64s
+from offbeat.data.dataset import Dataset, Float64s
+from offbeat.data.fingerprint import VECTORS
 from offbeat.data.load import as_dataset, role_values, target_values
 from offbeat.data.opening import Opened, open_data
 from offbeat.data.shards import Shard

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from offbeat.data.arrays.chunks import alone, cuts
+from offbeat.data.arrays.chunks import block_ranges, only_rows
 from offbeat.data.shards.blocks import Cancelled, Float64s, Ranges, Targets, Workspace, read_only_block
 from offbeat.data.shards.moments import ColumnMoments, column_moments
 from offbeat.data.shards.point import Point, Sums
@@ -92,7 +92,7 @@ class Shard:
 
         Rows in files are not sent. The other process reads the files.
         """
-        source = alone(self.source, self.start, self.stop)
+        source = only_rows(self.source, self.start, self.stop)
         return self if source is self.source else replace(self, source=source, start=0, stop=self.n_rows)
 
     def ranges(self, fraction: float = 1.0) -> Ranges:
@@ -127,7 +127,7 @@ class Shard:
             yield read_only_block(block), targets, ranges
             return
         for first, last in ranges:
-            for start, stop in cuts(self.source, self.start + first, self.start + last, self.block_rows):
+            for start, stop in block_ranges(self.source, self.start + first, self.start + last, self.block_rows):
                 if self.cancelled():
                     raise Cancelled
                 a, b = start - self.start, stop - self.start
