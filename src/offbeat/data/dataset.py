@@ -118,6 +118,13 @@ class Dataset:
         Bytes that reading a source which is not in memory may hold at once, over all workers.
     read_options : ReadOptions
         How the rows were read, where they come from a text file.
+
+    Examples
+    --------
+    >>> from offbeat.data.arrays.in_memory import DenseSource
+    >>> data = Dataset(DenseSource(np.zeros((5, 2))), np.zeros(5))
+    >>> [shard.n_rows for shard in data.shards(2)]
+    [2, 3]
     """
 
     source: Source
@@ -198,8 +205,13 @@ class Dataset:
     def weighted(self, factors: Float64s | None = None) -> tuple[Dataset, float]:
         """Return the data with weights of mean 1, and the sum of the weights; ``factors`` multiply those of classes.
 
-        Multiplying all weights then changes nothing but the strength of penalties that are measured against the sum,
-        and zero or whole weights are the same as leaving out or repeating rows.
+        A common factor of all weights then changes only the strength of those penalties that are relative to the sum of
+        the weights. A weight of zero equals leaving out the row, and a whole weight equals repeating it.
+
+        Parameters
+        ----------
+        factors : ndarray, shape (n_classes,), optional
+            What the weights of each class are multiplied by; targets must be class numbers.
 
         Examples
         --------

@@ -28,7 +28,13 @@ MULTIPLIERS = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F)
 
 
 class Checksum(NamedTuple):
-    """CRC-32 of some bytes, and how many these are."""
+    """CRC-32 of some bytes, and their number.
+
+    Examples
+    --------
+    >>> Checksum.of(np.zeros(2)).size
+    16
+    """
 
     crc: int
     size: int
@@ -58,7 +64,18 @@ class RowsFingerprint(NamedTuple):
 
 
 def data_fingerprint(parts: Sequence[RowsFingerprint]) -> dict[str, Any]:
-    """Return the fingerprint of a data set from those of its parts, in order: the same, however it is cut."""
+    """Return the fingerprint of a data set from those of its parts: the same, however the rows are cut.
+
+    Parameters
+    ----------
+    parts : sequence of RowsFingerprint
+        In the order of the rows.
+
+    Returns
+    -------
+    fingerprint : dict
+        Checksums of targets, weights and offsets by the names in `VECTORS`, and those of `FEATURES` and `WEIGHT_SUMS`.
+    """
     found: dict[str, Any] = {name: combined_checksum(part.vectors[name] for part in parts) for name in VECTORS}
     found[WEIGHT_SUMS] = [float(total) for total in np.sum([part.weights for part in parts], axis=0)]
     return found | {FEATURES: combined_checksum(part.features for part in parts)}
@@ -118,6 +135,12 @@ def weighted_sums(values: NDArray[np.float64], first: int) -> NDArray[np.float64
     Returns
     -------
     sums : ndarray of float64, shape (2,)
+
+    Examples
+    --------
+    >>> values = np.ones(4)
+    >>> np.allclose(weighted_sums(values, 0), weighted_sums(values[:1], 0) + weighted_sums(values[1:], 1))
+    True
     """
     place = np.arange(first, first + values.size, dtype=np.uint64) + np.uint64(1)
     factors = [(place * np.uint64(multiplier) >> np.uint64(40)) / 2.0**24 for multiplier in MULTIPLIERS]
@@ -139,6 +162,14 @@ def rows_checksum(source: Source, first: int, n_rows: int) -> Checksum:
     -------
     checksum : Checksum
         Of the sampled rows that are in this source.
+
+    Examples
+    --------
+    >>> from offbeat.data.arrays.in_memory import DenseSource
+    >>> X = np.arange(6.0).reshape(3, 2)
+    >>> parts = [rows_checksum(DenseSource(X[:1]), 0, 3), rows_checksum(DenseSource(X[1:]), 1, 3)]
+    >>> combined_checksum(parts) == combined_checksum([rows_checksum(DenseSource(X), 0, 3)])
+    True
     """
     found, k = [Checksum(0, 0)], source.shape[1]
     step = max(1, min(MAX_RUN_ROWS, MAX_VALUES_AT_ONCE // max(k, 1)))

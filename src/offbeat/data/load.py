@@ -266,7 +266,30 @@ def _matrix(opened: Opened, columns: Sequence[str] | None, encoder: Encoder | No
 
 
 def role_values(opened: Opened, values: Any, role: str, error: type[DataError | TargetError] = DataError) -> Any:
-    """Return the values of a column where its name was given."""
+    """Return the targets, weights or offsets that a user gave.
+
+    Parameters
+    ----------
+    opened : Opened
+        The features.
+    values : array-like, str or None
+        Values, or the name of a column of the table.
+    role : str
+        What to call them in errors.
+    error : type
+        What to raise where a name is given and X is no table.
+
+    Returns
+    -------
+    values : array-like or None
+        Those of the column where a name was given; chunks are concatenated where X is in chunks too.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> role_values(open_data(pa.table({"x": [1.0], "w": [2.0]})), "w", "sample_weight")
+    array([2.])
+    """
     if not isinstance(values, str):
         return concatenated(values) if isinstance(opened.source, ChunkedSource) else values
     if opened.table is None:

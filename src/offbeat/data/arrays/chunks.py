@@ -119,6 +119,11 @@ def stacked(sources: Sequence[Source], names: Sequence[str]) -> ChunkedSource:
     ------
     DataError
         They do not fit together: says which does not.
+
+    Examples
+    --------
+    >>> stacked([array_source(np.zeros((2, 1))), array_source(np.ones((1, 1)))], ["a", "b"]).shape
+    (3, 1)
     """
     first = sources[0]
     for name, part in zip(names, sources, strict=True):
@@ -178,6 +183,13 @@ def _with_one_index_type(parts: tuple[Source, ...]) -> tuple[Source, ...]:
 
 def block_ranges(source: Source, start: int, stop: int, max_rows: int) -> Iterator[tuple[int, int]]:
     """Yield row ranges (start, stop) of at most ``max_rows`` rows, each in one chunk.
+
+    Parameters
+    ----------
+    source : Source
+    start, stop : int
+        Rows to cover.
+    max_rows : int
 
     Examples
     --------

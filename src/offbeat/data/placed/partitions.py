@@ -85,7 +85,13 @@ class PartitionInfo(NamedTuple):
 
 
 def first_rows(infos: Sequence[PartitionInfo]) -> list[int]:
-    """Return where the rows of each partition start among all rows."""
+    """Return where the rows of each partition start among all rows.
+
+    Examples
+    --------
+    >>> first_rows([PartitionInfo(10), PartitionInfo(5)])
+    [0, 10]
+    """
     return [0, *accumulate(info.n_rows for info in infos[:-1])]
 
 
@@ -151,10 +157,22 @@ def naming_partition(number: int | str) -> Iterator[None]:
 def inspect_partition(labels: LabelEncoding | None, partition: DataPartition) -> PartitionInfo:
     """Return the shape and type of a partition, with ``labels`` its classes, and the columns if it is a table.
 
+    Parameters
+    ----------
+    labels : callable or None
+        See `LabelEncoding`.
+    partition : DataPartition
+
     Raises
     ------
     OffbeatError
         It cannot be used: names the partition.
+
+    Examples
+    --------
+    >>> info = inspect_partition(None, DataPartition(0, np.zeros((3, 2))))
+    >>> info.n_rows, info.n_columns, info.dtype
+    (3, 2, 'float64')
     """
     with naming_partition(partition.number):
         n_rows = row_count(partition.X)
@@ -221,6 +239,12 @@ class Preprocessing:
         Type that matrices are converted to.
     sparse : bool
         Whether matrices become sparse.
+
+    Examples
+    --------
+    >>> partitions = [DataPartition(i, np.full((2, 1), i), np.zeros(2)) for i in range(2)]
+    >>> Preprocessing().shard(partitions).n_rows
+    4
     """
 
     encoder: Encoder | None = None

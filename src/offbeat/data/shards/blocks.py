@@ -97,6 +97,17 @@ def read_only_block(block: Block) -> Block:
 def split_ranges(ranges: Ranges, max_rows: int) -> list[Ranges]:
     """Group row ranges, all of the same length, so that each group has at most so many rows; longer ranges are cut.
 
+    Parameters
+    ----------
+    ranges : ndarray of int64, shape (n_ranges, 2)
+        Start and stop of each range.
+    max_rows : int
+
+    Returns
+    -------
+    groups : list of ndarray of int64, shape (n_ranges of the group, 2)
+        In order.
+
     Examples
     --------
     >>> [group.tolist() for group in split_ranges(np.array([[0, 5]]), 3)]

@@ -90,7 +90,20 @@ def needs_conditioning(center: Float64s, scale: Float64s) -> NDArray[np.bool_]:
 
 
 def conditioned_point(shard: Rows, point: Point) -> tuple[Point, Conditioning | None]:
-    """Return the point for rewritten columns, and how to rewrite them; the same point and None where none needs it."""
+    """Return the point for rewritten columns, and how to rewrite them.
+
+    Parameters
+    ----------
+    shard : Shard
+    point : Point
+        Its ``center`` and ``scale`` say which columns need it.
+
+    Returns
+    -------
+    point : Point
+    how : Conditioning or None
+        None, with the same point, where no column needs it.
+    """
     if not shard.source.sparse or point.scale is None:
         return point, None
     columns = np.flatnonzero(needs_conditioning(point.center, point.scale))
@@ -106,7 +119,17 @@ def conditioned_point(shard: Rows, point: Point) -> tuple[Point, Conditioning | 
 def conditioned_blocks(
     shard: Rows, fraction: float, workspace: Workspace, how: Conditioning | None
 ) -> Iterator[tuple[Block, Targets, Ranges]]:
-    """Yield the blocks of `Shard.blocks`; with ``how``, the columns of sparse ones are rewritten."""
+    """Yield the blocks of `Shard.blocks`, with columns rewritten.
+
+    Parameters
+    ----------
+    shard : Shard
+    fraction : float
+        Share of the rows to visit.
+    workspace : Workspace
+    how : Conditioning or None
+        From `conditioned_point`; with None, blocks are not changed.
+    """
     for block, targets, ranges in shard.blocks(fraction, workspace):
         if how is None or not isinstance(block, CSR):
             yield block, targets, ranges

@@ -27,6 +27,11 @@ class Point(NamedTuple):
     exact : bool
         Whether Hessians, and products with several outputs, are taken in double precision. It matters only where rows
         are dense and in single precision.
+
+    Examples
+    --------
+    >>> Point(np.zeros(2), np.zeros(1), np.zeros(2), hessian=True).label
+    'gradient + Hessian'
     """
 
     coef: Float64s
@@ -56,6 +61,13 @@ class Sums(NamedTuple):
         The same sums as the gradient's, of h in place of theta.
     hessian : ndarray, shape (k + 1, k + 1), or None
         The intercept comes last.
+
+    Examples
+    --------
+    >>> point = Point(np.zeros(2), np.zeros(1), np.zeros(2))
+    >>> flat = Sums(np.arange(4.0), np.ones(2), None, None).flat()
+    >>> Sums.unflat(flat, point).gradient
+    array([1., 1.])
     """
 
     head: Float64s

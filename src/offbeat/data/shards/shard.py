@@ -38,6 +38,15 @@ class Shard:
     spans : tuple of (int, int)
         Which rows of the whole data these are: ranges (first, last + 1). Empty where they are rows ``start`` to
         ``stop``.
+
+    Examples
+    --------
+    >>> from offbeat import losses
+    >>> from offbeat.data.load import as_dataset
+    >>> shard = as_dataset([[1.0], [3.0]], [0.0, 2.0]).shards(1)[0]
+    >>> point = Point(np.zeros(1), np.zeros(1), np.zeros(1))
+    >>> shard.evaluate(losses.Squared(), point, Workspace()).gradient
+    array([-6.])
     """
 
     source: Source
@@ -144,6 +153,15 @@ class Shard:
         point : Point
         workspace : Workspace
             Scratch memory of the worker; reused between steps.
+
+        Returns
+        -------
+        sums : Sums
+
+        Raises
+        ------
+        Cancelled
+            The engine asked the step to stop.
         """
         from offbeat.data.shards import sums  # loads Numba
 
@@ -159,5 +177,15 @@ class Shard:
         workspace : Workspace
         columns : ndarray of int64, optional
             Which columns; by default all.
+
+        Returns
+        -------
+        moments : ColumnMoments
+
+        Examples
+        --------
+        >>> from offbeat.data.load import as_dataset
+        >>> as_dataset([[1.0], [3.0]], [0.0, 2.0]).shards(1)[0].moments(1.0, Workspace()).mean
+        array([2.])
         """
         return column_moments(self, fraction, workspace, columns)

@@ -248,7 +248,14 @@ def _field_kind(field: pa.Field, categorical: frozenset[str]) -> str:
 
 
 def level_kind(dtype: pa.DataType) -> str | None:
-    """Return the kind of levels of this type; None where values of it cannot be levels."""
+    """Return the kind of the levels that values of this type are; None where they cannot be levels.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> level_kind(pa.int8()), level_kind(pa.timestamp("s"))
+    ('integer', None)
+    """
     import pyarrow.types as at
 
     if is_text(dtype):

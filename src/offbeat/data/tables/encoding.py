@@ -323,9 +323,15 @@ class MatrixWriter:
 
 
 def matrix_dtype(fields: Iterable[pa.Field]) -> str:
-    """Return the type of a matrix that columns go into: float32 where all numbers are that short.
+    """Return the type of the matrix of some columns: float32 where all numbers fit in it, else float64.
 
-    Booleans and categories become zeros and ones: they take the type of the other columns.
+    Booleans and categories become zeros and ones. They fit in both types.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> matrix_dtype(pa.schema([("x", pa.float32()), ("dest", pa.string())]))
+    'float32'
     """
     import pyarrow as pa
     import pyarrow.types as at

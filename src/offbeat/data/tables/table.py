@@ -99,7 +99,15 @@ def _row_of(table: Tabular, name: str, value: str) -> int:
 
 
 def scan_levels(table: Tabular, names: Sequence[str], categorical: Sequence[str] = ()) -> LevelScan:
-    """Look at columns of a table: their kinds, and the levels that appear in those that hold categories.
+    """Return the kinds of columns of a table, and the levels that appear in those that hold categories.
+
+    Parameters
+    ----------
+    table : Tabular
+    names : sequence of str
+        Columns to look at.
+    categorical : sequence of str
+        Columns that hold categories, whatever their type.
 
     Raises
     ------
@@ -120,7 +128,14 @@ def scan_levels(table: Tabular, names: Sequence[str], categorical: Sequence[str]
 
 
 def check_columns(table: Tabular, names: Sequence[str]) -> None:
-    """Raise `DataError` unless the table has these columns, each once."""
+    """Raise `DataError` unless the table has these columns, each once.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> from offbeat.data.tables.in_memory import MemoryTable
+    >>> check_columns(MemoryTable.from_arrow(pa.table({"x": [1.0]})), ["x"])
+    """
     present = table.schema.names
     counts = Counter(present)
     for name in names:
