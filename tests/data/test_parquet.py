@@ -111,8 +111,10 @@ def test_dense_rows_land_in_the_callers_memory(folder: Path, table: pa.Table) ->
 def test_reading_on_does_not_decode_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parquet, "batch_rows", lambda n_columns: 10)
     opened = []
-    original = ParquetTable.read_part
-    monkeypatch.setattr(ParquetTable, "read_part", lambda *args: opened.append(args[1].path.name) or original(*args))
+    original = ParquetTable.read_fragment
+    monkeypatch.setattr(
+        ParquetTable, "read_fragment", lambda *args: opened.append(args[1].path.name) or original(*args)
+    )
     files = parquet_table(folder)
     source = files.source(fit_encoder(files, ["x"]), 0)
     for start in range(0, N, 20):
@@ -147,7 +149,7 @@ def test_idle_readers_are_few_and_closed(folder: Path) -> None:
     assert isinstance(source, ParquetSource)
     for start in range(390, 0, -1):
         assert source.read(start, start + 1)[0, 0] == 600 + start
-        assert len(source._idle) <= source._most_idle
+        assert len(source._idle) <= source._max_idle
     source.close()
     assert source._idle == [] and source.read(3, 4)[0, 0] == 603
 
@@ -177,8 +179,8 @@ def test_pickles(folder: Path, table: pa.Table) -> None:
 
 def test_only_columns_that_are_used_are_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    original = ParquetTable.read_part
-    monkeypatch.setattr(ParquetTable, "read_part", lambda *args: seen.append(tuple(args[3])) or original(*args))
+    original = ParquetTable.read_fragment
+    monkeypatch.setattr(ParquetTable, "read_fragment", lambda *args: seen.append(tuple(args[3])) or original(*args))
     files = parquet_table(folder)
     encoder = fit_encoder(files, ["x", "d"])
     assert set(seen) == {("d",)}
