@@ -54,7 +54,7 @@ def test_libsvm(tmp_path: Path, rng: np.random.Generator, zero_based: bool, budg
     np.testing.assert_allclose(toarray(source, 6500, 6600), X[6500:6600], rtol=1e-14)
 
 
-def test_large_libsvm_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_large_libsvm_removes_its_temporary_files(tmp_path: Path) -> None:
     path = write(tmp_path, "1 1:0.5 3:2\n-1 2:1\n", "a.svm")
     source, labels, _ = libsvm_source(path, budget=1)
     assert isinstance(source, SpilledSource) and labels.tolist() == [1, -1]

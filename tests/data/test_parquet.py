@@ -122,7 +122,7 @@ def test_reading_on_does_not_decode_again(folder: Path, monkeypatch: pytest.Monk
     assert opened == ["a.parquet", "a.parquet", "z.parquet"]
 
 
-def test_two_shards_keep_their_places(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_shards_go_on_where_they_stopped(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parquet, "batch_rows", lambda n_columns: 10)
     path = folder / "inner" / "z.parquet"  # one row group of 400 rows
     files = parquet_table(path)

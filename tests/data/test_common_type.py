@@ -1,4 +1,4 @@
-"""The type that holds the values of several."""
+"""The type that holds the values of columns of several types."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_numbers_lose_nothing(types: tuple[pa.DataType, pa.DataType]) -> None:
         assert common == max(types, key=lambda dtype: dtype.bit_width)
 
 
-def test_others() -> None:
+def test_text_booleans_and_other_numbers() -> None:
     text, levels = pa.string(), pa.dictionary(pa.int8(), pa.string())
     assert widest([pa.uint64(), pa.int8()]) == pa.float64() and widest([pa.uint64(), pa.uint8()]) == pa.uint64()
     assert widest([pa.bool_(), pa.int8()]) == pa.int8() and widest([pa.bool_()]) == pa.bool_()

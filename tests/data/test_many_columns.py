@@ -1,4 +1,4 @@
-"""Tables with many columns: names are gone through a fixed number of times, not once for each column."""
+"""Tables with many columns: all names are read a fixed number of times, not once for each column."""
 
 from __future__ import annotations
 
@@ -21,36 +21,36 @@ from offbeat.data.tables.table import check_columns, count_missing, feature_colu
 
 
 class Names(list[str]):
-    """Names that count how often they are gone through."""
+    """Names that count how often all of them are read."""
 
-    walks = 0
+    reads = 0
 
     def __iter__(self) -> Iterator[str]:
-        Names.walks += 1
+        Names.reads += 1
         return super().__iter__()
 
     def __contains__(self, name: object) -> bool:
-        Names.walks += 1
+        Names.reads += 1
         return super().__contains__(name)
 
     def count(self, name: str) -> int:
-        Names.walks += 1
+        Names.reads += 1
         return super().count(name)
 
     def index(self, name: str, *where: Any) -> int:
-        Names.walks += 1
+        Names.reads += 1
         return super().index(name, *where)
 
 
 class Schema:
-    """A schema of which each look at all the names counts."""
+    """A schema that counts how often all its names are read."""
 
     def __init__(self, schema: pa.Schema) -> None:
         self.schema = schema
 
     @property
     def names(self) -> Names:
-        Names.walks += 1
+        Names.reads += 1
         return Names(self.schema.names)
 
     @property
@@ -61,7 +61,7 @@ class Schema:
         return self.schema.field(name)
 
     def __iter__(self) -> Iterator[pa.Field]:
-        Names.walks += 1
+        Names.reads += 1
         return iter(self.schema)
 
     def __len__(self) -> int:
@@ -82,11 +82,11 @@ class Table:
         )  # fmt: skip
 
 
-def walks(work: Callable[[], object]) -> int:
+def reads_of_names(work: Callable[[], object]) -> int:
     gc.collect()
-    before = Names.walks
+    before = Names.reads
     work()
-    return Names.walks - before
+    return Names.reads - before
 
 
 def everything(table: Table) -> None:
@@ -103,14 +103,14 @@ def everything(table: Table) -> None:
 
 
 @pytest.mark.parametrize("text", [False, True])
-def test_names_are_walked_through_as_often_for_more_columns(text: bool) -> None:
-    few, more = (walks(lambda k=k: everything(Table(k, text))) for k in (5, 60))  # type: ignore[misc]
+def test_names_are_read_as_often_for_more_columns(text: bool) -> None:
+    few, more = (reads_of_names(lambda k=k: everything(Table(k, text))) for k in (5, 60))  # type: ignore[misc]
     assert few == more < 60
 
 
 def test_the_header_of_a_csv_file(tmp_path: Any) -> None:
     few, more = (
-        walks(lambda k=k: csv._check_header(tmp_path, Names(f"c{j}" for j in range(k))))  # type: ignore[misc]
+        reads_of_names(lambda k=k: csv._check_header(tmp_path, Names(f"c{j}" for j in range(k))))  # type: ignore[misc]
         for k in (5, 60)
     )
     assert few == more < 10
