@@ -242,7 +242,7 @@ def _encoder(
     names = feature_columns(table, roles) if columns is None else list(columns)
     check_columns(table, names)
     if table.n_rows == 0:
-        raise DataError(_too_few("sample", (0, len(names))))
+        raise DataError(_empty_message("sample", (0, len(names))))
     if encoder is None and isinstance(table, MemoryTable) and table.stored_sparsely(names):
         encoder = EncoderOptions(sparse=True)
     return fit_encoder(table, names, encoder)
@@ -302,10 +302,10 @@ def role_values(opened: Opened, values: Any, role: str, error: type[DataError | 
 def _check_not_empty(source: Source) -> None:
     n_rows, n_columns = source.shape
     if n_rows == 0:
-        raise DataError(_too_few("sample", source.shape))
+        raise DataError(_empty_message("sample", source.shape))
     if n_columns == 0:
-        raise DataError(_too_few("feature", source.shape))
+        raise DataError(_empty_message("feature", source.shape))
 
 
-def _too_few(what: str, shape: tuple[int, int]) -> str:
+def _empty_message(what: str, shape: tuple[int, int]) -> str:
     return f"Found array with 0 {what}(s) (shape={shape}) while a minimum of 1 is required."

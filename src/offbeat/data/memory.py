@@ -72,7 +72,7 @@ def memory_bytes(budget: int | float | str | None) -> int:
 
 
 def format_bytes(n_bytes: int) -> str:
-    """Return an amount of memory as people write it.
+    """Return an amount of memory as text, in the largest unit of which there is at least one.
 
     Examples
     --------

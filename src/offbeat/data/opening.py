@@ -124,7 +124,7 @@ def open_data(
 
 
 def is_sparse(X: Any) -> bool:
-    """Whether an object is a SciPy sparse matrix or array; does not load SciPy's to find out.
+    """Whether an object is a sparse matrix or array of SciPy; does not import SciPy to find out.
 
     Examples
     --------

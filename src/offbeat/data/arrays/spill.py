@@ -1,4 +1,4 @@
-"""A sparse matrix that does not fit in memory: offsets in memory, columns and values in files."""
+"""Sparse matrices that do not fit in memory: row offsets are in memory, columns and values are in files."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class SpilledSource:
     n_columns : int
         Number of columns.
     first_index : int
-        What the first column is called in `indices`: 0 or 1.
+        Index of the first column in ``indices``: 0 or 1.
     owner : object, optional
         Kept alive as long as the source: what removes temporary files.
 
@@ -77,7 +77,7 @@ class SpilledSource:
         return self.counted_from(self.first_index, n_columns)
 
     def counted_from(self, first_index: int, n_columns: int) -> SpilledSource:
-        """Return the same rows, of so many columns, the first of which is called ``first_index``."""
+        """Return the same rows with ``n_columns`` columns, where the files call the first one ``first_index``."""
         return SpilledSource(self.indptr, self.indices, self.data, n_columns, first_index, self.owner)
 
     def read(self, start: int, stop: int, out: Floats | None = None) -> CSR:
@@ -94,7 +94,7 @@ class SpilledSource:
 def spill_rows(
     file: IO[bytes], folder: Path, owner: object, piece_bytes: int
 ) -> tuple[SpilledSource, NDArray[np.float64], tuple[int, int] | None]:
-    """Convert a libsvm file to binary files, a piece at a time.
+    """Convert a libsvm file to binary files, some megabytes at a time.
 
     Parameters
     ----------
@@ -105,12 +105,12 @@ def spill_rows(
     owner : object
         See `SpilledSource`.
     piece_bytes : int
-        How much text to hold at once.
+        Bytes of text to hold at once.
 
     Returns
     -------
     source : SpilledSource
-        Its columns are called by the indices of the file.
+        Column j is the index j of the file.
     labels : ndarray of float64, shape (n_rows,)
     used : (int, int) or None
         The lowest and the highest index; None if there is none.
@@ -149,6 +149,6 @@ def spill_rows(
 
 
 def _pieces(file: IO[bytes], size: int) -> Iterator[bytes]:
-    """Yield whole lines, about so many bytes at a time."""
+    """Yield whole lines, about ``size`` bytes at a time."""
     while piece := file.read(size):
         yield piece + file.readline()

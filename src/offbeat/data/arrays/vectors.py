@@ -14,7 +14,7 @@ Float64s = NDArray[np.float64]
 
 
 def raw_vector(values: Any, name: str, error: type[OffbeatError]) -> NDArray[Any]:
-    """Return a 1-D array of whatever a list, array, series or Arrow column holds.
+    """Return the values of a list, array, series or Arrow column as a 1-D array.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def raw_vector(values: Any, name: str, error: type[OffbeatError]) -> NDArray[Any
     >>> raw_vector([[1], [2]], "y", TargetError)
     array([1, 2])
     """
-    check_present(values, name, error)
+    check_not_lazy(values, name, error)
     if type(values).__module__.partition(".")[0] == "pyarrow":
         if hasattr(values, "dictionary_decode"):
             values = values.dictionary_decode()
@@ -53,7 +53,7 @@ def raw_vector(values: Any, name: str, error: type[OffbeatError]) -> NDArray[Any
         except ValueError as ragged:
             raise error(f"{name} is not one value a row: {ragged}") from ragged
         if array.dtype.kind in "US" and isinstance(values, list | tuple):
-            array = _not_spelt_out(array, values)
+            array = _objects_if_mixed(array, values)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array.ravel()
     if array.ndim != 1:
@@ -61,19 +61,19 @@ def raw_vector(values: Any, name: str, error: type[OffbeatError]) -> NDArray[Any
     return array
 
 
-def _not_spelt_out(array: NDArray[Any], values: Any) -> NDArray[Any]:
-    """Return the values as objects where NumPy has made text of numbers, NaN among them."""
+def _objects_if_mixed(array: NDArray[Any], values: Any) -> NDArray[Any]:
+    """Return the values as objects where NumPy turned numbers among texts, such as NaN, into texts."""
     objects = np.array(values, dtype=object)
     texts = all(isinstance(value, str | bytes) for value in objects.ravel().tolist())
     return array if texts else objects
 
 
-def check_present(values: Any, name: str, error: type[OffbeatError]) -> None:
-    """Raise an error where values are yet to be made by Dask, and do not say of what shape.
+def check_not_lazy(values: Any, name: str, error: type[OffbeatError]) -> None:
+    """Raise an error where values are a lazy object of Dask that has no shape yet.
 
     Examples
     --------
-    >>> check_present([1, 2], "y", TargetError)
+    >>> check_not_lazy([1, 2], "y", TargetError)
     """
     module = type(values).__module__.partition(".")[0]
     if module in ("dask", "distributed") and not hasattr(type(values), "__array__"):
@@ -175,7 +175,7 @@ def partition_weight_vector(weight: Any, n_rows: int, name: str = "sample_weight
     """
     if weight is None:
         return np.empty(0)
-    check_present(weight, name, DataError)
+    check_not_lazy(weight, name, DataError)
     single = not isinstance(weight, str | bytes) and (np.isscalar(weight) or getattr(weight, "shape", None) == ())
     values = np.full(n_rows, weight) if single else weight
     numbers = number_vector(values, name, n_rows)

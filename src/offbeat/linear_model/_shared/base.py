@@ -15,7 +15,7 @@ from sklearn.exceptions import DataConversionWarning
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from offbeat import solvers
-from offbeat.data.arrays.vectors import check_present, weight_vector
+from offbeat.data.arrays.vectors import check_not_lazy, weight_vector
 from offbeat.data.dataset import Data, Dataset
 from offbeat.data.diagnose import diagnose_non_finite
 from offbeat.data.files.read_options import ReadOptions
@@ -90,7 +90,7 @@ class LinearModel(BaseEstimator):
             raise TargetError(
                 f"This {type(self).__name__} estimator requires y to be passed, but the target y is None."
             )
-        check_present(y, "y", TargetError)
+        check_not_lazy(y, "y", TargetError)
         if getattr(y, "ndim", 1) == 2 and np.shape(y)[1] == 1:
             warnings.warn(
                 "A column-vector y was passed when a 1d array was expected. Please change the shape of y to "
