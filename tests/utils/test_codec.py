@@ -78,6 +78,12 @@ def test_members_that_were_not_written_are_refused(name: str, tmp_path: Path) ->
         checkpoint.load(tmp_path / "bad.ckpt")
 
 
+def test_objects_are_refused_instead_of_pickled() -> None:
+    assert set(codec.unzip(codec.zip_arrays({"a": np.zeros(2), "b": np.array("text")}))) == {"a", "b"}
+    with pytest.raises(ValueError, match="'b' holds objects"):
+        codec.zip_arrays({"a": np.zeros(2), "b": np.array([None])})
+
+
 def test_members_that_lie_over_each_other_are_refused() -> None:
     """The directory of the archive names one array many times."""
     content = bytearray(npz([(f"a{i}.npy", npy(np.zeros(1000))) for i in range(20)]))

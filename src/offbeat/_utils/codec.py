@@ -33,16 +33,36 @@ def write(document: Any, arrays: Mapping[str, NDArray[Any]]) -> bytes:
     >>> read(write([1, 2], {"a0": np.zeros(1)}))
     ([1, 2], {'a0': array([0.])})
     """
-    buffer = io.BytesIO()
     text = np.frombuffer(json.dumps(document).encode(), np.uint8)
-    np.savez(buffer, allow_pickle=False, **{DOCUMENT: text, **arrays})
-    return buffer.getvalue()
+    return zip_arrays({DOCUMENT: text, **arrays})
 
 
 def read(content: bytes) -> tuple[Any, dict[str, NDArray[Any]]]:
     """Return document and arrays of `write`; whatever the zip, npy and JSON readers stumble over is raised."""
     arrays = unzip(content)
     return json.loads(arrays.pop(DOCUMENT).tobytes()), arrays
+
+
+def zip_arrays(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """Return arrays as bytes: an npz file without pickles.
+
+    Raises
+    ------
+    ValueError
+        An array holds objects, which only a pickle could keep: names it.
+
+    Examples
+    --------
+    >>> unzip(zip_arrays({"a0": np.zeros(1)}))
+    {'a0': array([0.])}
+    """
+    for name, array in arrays.items():
+        if array.dtype.hasobject:
+            raise ValueError(f"the array {name!r} holds objects, and is not written as a pickle")
+    buffer = io.BytesIO()
+    # `savez` of NumPy 2.0 and 2.1 has no parameter `allow_pickle`: it would write an array of that name.
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()
 
 
 def unzip(content: bytes) -> dict[str, NDArray[Any]]:

@@ -8,7 +8,6 @@ finds the old model or the new one, whole.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import re
@@ -22,7 +21,7 @@ from numpy.typing import NDArray
 
 import offbeat
 from offbeat._utils.atomic import atomic_folder, atomic_write, synced
-from offbeat._utils.codec import unzip
+from offbeat._utils.codec import unzip, zip_arrays
 from offbeat.errors import ModelFileError, OffbeatError
 from offbeat.models.fitted import ARRAY_NAMES, FittedModel, Label, arrays_of, describe, rebuild
 
@@ -64,7 +63,7 @@ def save_model(path: str | os.PathLike[str], model: FittedModel) -> None:
     array([1., 1., 1.])
     """
     folder = Path(path)
-    arrays = _pack(model)
+    arrays = zip_arrays(arrays_of(model))
     digest = hashlib.sha256(arrays).hexdigest()
     name = f"arrays-{digest[:16]}.npz"
     document = _document(model, name, digest)
@@ -154,12 +153,6 @@ def _previous(folder: Path) -> str | None:
     if not mine:
         raise ModelFileError(f"{file} is not a model of this library: choose another folder, or remove the file.")
     return name if ARRAYS.fullmatch(name) else None
-
-
-def _pack(model: FittedModel) -> bytes:
-    buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **arrays_of(model))
-    return buffer.getvalue()
 
 
 def _document(model: FittedModel, arrays: str, digest: str) -> bytes:
