@@ -85,6 +85,7 @@ def test_log_link(
 @pytest.mark.parametrize("intercept", [True, False])
 @pytest.mark.parametrize("C", [0.03, 2.0, np.inf])
 @pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.filterwarnings("ignore:Setting penalty=None will ignore the C:UserWarning")  # scikit-learn 1.8, of C=inf
 def test_logistic_ridge(data: Data, C: float, intercept: bool, weighted: bool, n_classes: int) -> None:
     X, y, weight = data
     labels = np.digitize(y + np.sin(40 * y) * 4, np.quantile(y, np.arange(1, n_classes) / n_classes))
