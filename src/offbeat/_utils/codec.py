@@ -60,8 +60,9 @@ def zip_arrays(arrays: Mapping[str, NDArray[Any]]) -> bytes:
         if array.dtype.hasobject:
             raise ValueError(f"the array {name!r} holds objects, and is not written as a pickle")
     buffer = io.BytesIO()
+    members: dict[str, Any] = dict(arrays)
     # `savez` of NumPy 2.0 and 2.1 has no parameter `allow_pickle`: it would write an array of that name.
-    np.savez(buffer, **arrays)
+    np.savez(buffer, **members)
     return buffer.getvalue()
 
 
