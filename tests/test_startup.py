@@ -101,7 +101,7 @@ def test_compiling_still_works_after_a_kernel_was_loaded(tmp_path: Path) -> None
 
 def test_numbas_own_cache_is_used_with_versions_that_are_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
     assert type(separable.value._cache) is compiled._Cache
-    monkeypatch.setattr(compiled, "KNOWN", ((0, 1), (0, 2)))
+    monkeypatch.setattr(compiled, "KNOWN_NUMBA_VERSIONS", ((0, 1), (0, 2)))
     assert type(compiled.kernel()(separable.value.py_func)._cache) is FunctionCache
 
 

@@ -79,7 +79,7 @@ def sparse_evaluate(X, target, point, first, last, head, gradient, probabilities
     probabilities : ndarray of float32, shape (n, n_classes) or (0, n_classes)
         Receives ``softmax(z)``.
     each : tuple of n_classes zeros
-        Says how many classes there are when this is compiled.
+        Its length is the number of classes, which is known when this is compiled.
     """
     indptr, indices, data = X.indptr, X.indices, X.data
     y, v, offset = target.y, target.weight, target.offset
@@ -117,7 +117,7 @@ def sparse_product(X, probabilities, v, w, b, out, total, each):
     total : ndarray of float64, shape (n_classes,)
         Receives the part of the intercepts.
     each : tuple of n_classes zeros
-        Says how many classes there are when this is compiled.
+        Its length is the number of classes, which is known when this is compiled.
     """
     indptr, indices, data = X.indptr, X.indices, X.data
     n_classes, real = len(each), w.dtype.type

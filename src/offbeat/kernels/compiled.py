@@ -14,7 +14,7 @@ from numba.core.dispatcher import Dispatcher
 from numba.core.runtime import rtsys
 
 PACKAGE = __name__.partition(".")[0]
-KNOWN = ((0, 61), (0, 68))
+KNOWN_NUMBA_VERSIONS = ((0, 61), (0, 68))
 """First and last version of Numba whose cache is known to work as `_Cache` expects."""
 REASSOCIATE = {"reassoc", "contract", "nsz", "arcp"}
 """Fast-math options of loops whose sums may be taken in any order; NaN and infinity keep their meaning."""
@@ -96,7 +96,7 @@ def kernel(**options: Any) -> Callable[[Callable[..., Any]], Any]:
         compiled = numba.njit(nogil=True, **options)(function)
         if not isinstance(compiled, Dispatcher):  # NUMBA_DISABLE_JIT
             return compiled
-        if KNOWN[0] <= numba.version_info.short <= KNOWN[1]:
+        if KNOWN_NUMBA_VERSIONS[0] <= numba.version_info.short <= KNOWN_NUMBA_VERSIONS[1]:
             compiled._cache = _Cache(compiled.py_func)
         else:
             compiled.enable_caching()

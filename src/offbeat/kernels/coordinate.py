@@ -164,7 +164,7 @@ def _dense_slope(data, residual):
 def weigh(columns, chosen, h, weighted, squares, sums):
     """Write ``h x`` for each entry of the chosen columns, and the sums of ``h x^2`` and ``h x`` of each.
 
-    ``h`` of length 0 stands for ones: then ``weighted`` is left alone; so it is if its own length is 0.
+    ``h`` of length 0 stands for ones; then, or if ``weighted`` has length 0, nothing is written to ``weighted``.
     """
     starts, ends, rows, data = columns.starts, columns.ends, columns.rows, columns.data
     for a in range(chosen.shape[0]):

@@ -40,7 +40,7 @@ def add_rows(X, first_row, place, h, known, gram, sums):
         count = 0
         for p in range(indptr[i], indptr[i + 1]):
             c = place[np.uint64(indices[p])]
-            at[count] = c  # without a branch: whether a column has a place is hard to predict
+            at[count] = c  # without a branch: the processor cannot predict whether a column has a place
             x[count] = data[p]
             count += c >= 0
         weight = h[first_row + i] if h.shape[0] > 0 else 1.0

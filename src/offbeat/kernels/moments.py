@@ -44,7 +44,9 @@ def dense_moments(X, v, ranges, shift, unit, out, largest):
 
 @kernel(error_model="numpy")
 def sparse_moments(X, v, ranges, shift, unit, place, out, extremes):
-    """Add moments over the rows that store an entry, of some columns of a CSR block; entries that repeat are one.
+    """Add moments of some columns of a CSR block, over the rows that store an entry of the column.
+
+    Entries that repeat a column of their row are added up first.
 
     Parameters
     ----------
