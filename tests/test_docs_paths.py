@@ -18,7 +18,7 @@ DOTTED = re.compile(r"(?<![\w./-])offbeat(?:\.[A-Za-z_]\w*)+")
 QUOTED = re.compile(r"`+([^`\n]+)`+")
 FILE = re.compile(r"(?:[\w-]+/)*[\w-]+\.py|(?:[\w-]+/)+")
 EXAMPLES = {
-    ("_utils/old_names.py: of_today", "offbeat.solvers.lbfgs"),  # shows what a name of before is turned into
+    ("_utils/old_names.py: current_name", "offbeat.solvers.lbfgs"),  # shows what a name of before is turned into
     ("docs/custom-losses.md", "log_cosh.py"),  # a file that the reader writes
     ("docs/files.md", "model/"),  # a folder that a command writes
 }

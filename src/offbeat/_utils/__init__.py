@@ -1,4 +1,6 @@
-"""What every layer may use and that knows nothing of fits: lazy imports, atomic files, records as JSON and arrays.
+"""What every layer may use, and what knows nothing of fits.
 
-Read `lazy`, `atomic` and `codec` in any order.
+`lazy` imports public names at their first use. `extras` says which extra to install for what is missing. `atomic`
+writes files whole or not at all. `codec` turns records into JSON and arrays and back, and `old_names` knows what their
+classes were called before.
 """

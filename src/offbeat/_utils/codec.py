@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from offbeat._utils.old_names import of_today
+from offbeat._utils.old_names import current_name
 
 DOCUMENT = "document"
 PACKAGE = __name__.partition(".")[0]
@@ -256,7 +256,7 @@ def _class(name: Any) -> Any:
     ValueError
         There is none of this name.
     """
-    found = CLASS.fullmatch(of_today(str(name)))
+    found = CLASS.fullmatch(current_name(str(name)))
     if found is None or found[1].endswith("__main__"):
         raise ValueError(f"{name!r} is no class of {PACKAGE}")
     try:

@@ -1,4 +1,7 @@
-"""What classes in files of before are called now: a record's name in a file says in which module it was."""
+"""Names of classes in files of earlier versions, and the names of today.
+
+A record in a file is named by its module and class: ``module:Class``.
+"""
 
 SOLVERS = {
     "admm": "admm.admm",
@@ -145,14 +148,14 @@ CLASSES: dict[str, str] = {
 """Classes that were renamed, as ``module:Class``; the module is the one of today."""
 
 
-def of_today(name: str) -> str:
+def current_name(name: str) -> str:
     """Return the name of a class in a file, ``module:Class``, as it is today.
 
     Examples
     --------
-    >>> of_today("offbeat.solvers.lbfgs:LBFGS")
+    >>> current_name("offbeat.solvers.lbfgs:LBFGS")
     'offbeat.solvers.gradient.lbfgs:LBFGS'
-    >>> of_today("offbeat.problem:Certificate")
+    >>> current_name("offbeat.problem:Certificate")
     'offbeat.problem:Certificate'
     """
     module, colon, cls = name.partition(":")

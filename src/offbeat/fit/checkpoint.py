@@ -1,7 +1,7 @@
-"""Fits on disk: what a fit continues from after its process ended. One ``.npz`` file of arrays and JSON; never pickle.
+"""Checkpoints: the state of a fit in a file, from which another process continues it.
 
-The hub loop gives a `Snapshot` from time to time. Beside it, the file holds what tells whether another fit is the same
-one: data, problem, solver.
+A checkpoint is one ``.npz`` file of arrays and JSON, without pickle. It holds a `Snapshot` of the hub loop, and facts
+about data, problem and solver, by which a fit that continues is known to be the same one.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from offbeat.sideways.protocol import DataInfo, Solver
 FORMAT = "offbeat checkpoint"
 VERSION = 1
 INFO = "info"
-SAME = 1e-6  # relative difference that another order of summing may explain, of sums over a sample
-ROUNDING = 1e-11  # the same, of sums over all rows
+SAMPLE_ROUNDING = 1e-6  # relative rounding of sums over a sample that are taken in another order
+SUM_ROUNDING = 1e-11  # relative rounding of sums over all rows that are taken in another order
 SHARDS = "shards"
-OTHERS = {**VECTORS, FEATURES: "features"}
+CHECKED_BY_CHECKSUM = {**VECTORS, FEATURES: "features"}
 RUNS = ("n_shards", "longest", "at_once", "resident", "staleness", "seed", "single")
-"""What `DataInfo` says of how a fit is run."""
+"""Fields of `DataInfo` that depend on how a fit is run, and not on its data."""
 FilePath = str | os.PathLike[str]
 
 
@@ -104,13 +104,13 @@ def load(path: FilePath, adapt: Callable[[DataInfo, Mapping[str, Any]], DataInfo
     """
     name = os.fspath(path)
     document, arrays = _read(name)
-    with _blaming(name):
+    with _errors_naming(name):
         facts = dict(document["facts"])
-        info = _expect(DataInfo, Decoder(arrays).decode(document[INFO]))
+        info = _instance(DataInfo, Decoder(arrays).decode(document[INFO]))
     if adapt is not None:
         info = adapt(info, facts)
-    with _blaming(name):
-        snapshot = _expect(Snapshot, Decoder(arrays, {INFO: info}).decode(document["snapshot"]))
+    with _errors_naming(name):
+        snapshot = _instance(Snapshot, Decoder(arrays, {INFO: info}).decode(document["snapshot"]))
     return Checkpoint(snapshot, info, facts)
 
 
@@ -134,8 +134,8 @@ def _read(name: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
 
 
 @contextmanager
-def _blaming(name: str) -> Iterator[None]:
-    """Turn whatever a damaged or foreign description leads to into one error."""
+def _errors_naming(name: str) -> Iterator[None]:
+    """Turn errors of a damaged or foreign document into one `DataError` that names the file."""
     try:
         yield
     except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
@@ -143,7 +143,7 @@ def _blaming(name: str) -> Iterator[None]:
         raise DataError(f"the checkpoint {name!r} is {what} ({error}): start anew") from error
 
 
-def _expect(cls: type, value: Any) -> Any:
+def _instance(cls: type, value: Any) -> Any:
     if not isinstance(value, cls):
         raise TypeError(f"a {type(value).__name__} stands where a {cls.__name__} should be")
     return value
@@ -152,9 +152,9 @@ def _expect(cls: type, value: Any) -> Any:
 def facts_of(
     problem: Problem, solver: Solver, info: DataInfo, options: Options, dataset: Data, shards: Sequence[Any]
 ) -> dict[str, Any]:
-    """Return what two fits must have in common for one to continue the other, in words and numbers.
+    """Return what two fits must have in common for one to continue the other, and the rows of each shard.
 
-    Beside it, which rows each shard has: contributions of other shards are of no use.
+    Contributions are used again only for shards of the same rows.
 
     Parameters
     ----------
@@ -210,11 +210,11 @@ def resume(path: FilePath, facts: Mapping[str, Any], info: DataInfo) -> tuple[Da
         return replace(old, reference=reference, **{run: getattr(info, run) for run in RUNS})
 
     old = load(path, adapt)
-    return _continued(old, _with_tolerance(old.snapshot, info.reference.tolerance), facts[SHARDS])
+    return _on_shards(old, _with_tolerance(old.snapshot, info.reference.tolerance), facts[SHARDS])
 
 
-def _continued(old: Checkpoint, snapshot: Snapshot, shards: Sequence[Any]) -> tuple[DataInfo, Snapshot]:
-    """Return what to continue from on shards with these rows."""
+def _on_shards(old: Checkpoint, snapshot: Snapshot, shards: Sequence[Any]) -> tuple[DataInfo, Snapshot]:
+    """Return what the solver is told and the snapshot, on shards with these rows."""
     there = old.facts.get(SHARDS, shards if len(snapshot.contributions) == len(shards) else [])
     number = {str(spans): i for i, spans in enumerate(there)}
     found = [number.get(str(spans)) for spans in shards]
@@ -225,18 +225,19 @@ def _continued(old: Checkpoint, snapshot: Snapshot, shards: Sequence[Any]) -> tu
     state = snapshot.state
     if old.info.staleness == 0 and state.candidate is None and state.progress is not None:
         return old.info, replace(snapshot, contributions=())  # every shard is about to evaluate the query anyway
-    return _from_its_point(old.info, snapshot), replace(snapshot, query=None, contributions=())
+    return _info_from_best_point(old.info, snapshot), replace(snapshot, query=None, contributions=())
 
 
-def _from_its_point(info: DataInfo, snapshot: Snapshot) -> DataInfo:
-    """Return what a solver is told that begins anew at the best point of a fit, whose shards were others."""
+def _info_from_best_point(info: DataInfo, snapshot: Snapshot) -> DataInfo:
+    """Return what a solver is told that begins anew, on other shards, at the best point of the fit."""
     point = snapshot.best or snapshot.state.candidate
     return info if point is None else replace(info, start=(point.coef, point.intercept), warm=True)
 
 
 def _compare(name: str, there: Mapping[str, Any], here: Mapping[str, Any]) -> None:
     """Raise `DataError` unless all facts are the same, as far as both are known."""
-    same_weights = WEIGHT_SUMS in there and np.allclose(there[WEIGHT_SUMS], here[WEIGHT_SUMS], rtol=ROUNDING, atol=0.0)
+    weighed = WEIGHT_SUMS in there
+    same_weights = weighed and np.allclose(there[WEIGHT_SUMS], here[WEIGHT_SUMS], rtol=SUM_ROUNDING, atol=0.0)
     for what, wanted in here.items():
         found = there.get(what)
         if found == wanted or what in (SHARDS, WEIGHT_SUMS) or (what == "weight" and same_weights):
@@ -244,14 +245,14 @@ def _compare(name: str, there: Mapping[str, Any], here: Mapping[str, Any]) -> No
         if what == FEATURES and found is None:
             continue
         shown = f"{what} {_shown(found)} there, {_shown(wanted)} here"
-        difference = f"its {OTHERS[what]} are others" if what in OTHERS else shown
+        difference = f"its {CHECKED_BY_CHECKSUM[what]} are others" if what in CHECKED_BY_CHECKSUM else shown
         raise DataError(f"the checkpoint {name!r} is of another fit: {difference}")
 
 
 def _same_columns(a: DataInfo, b: DataInfo) -> bool:
     """Whether centres and scales are the same but for the order of summing."""
-    centers = np.abs(a.center - b.center) <= SAME * (np.abs(a.center) + a.scale)
-    return bool(np.all(centers)) and np.allclose(a.scale, b.scale, rtol=SAME, atol=0.0)
+    centers = np.abs(a.center - b.center) <= SAMPLE_ROUNDING * (np.abs(a.center) + a.scale)
+    return bool(np.all(centers)) and np.allclose(a.scale, b.scale, rtol=SAMPLE_ROUNDING, atol=0.0)
 
 
 def _shown(value: Any) -> str:
@@ -269,7 +270,7 @@ def _with_tolerance(snapshot: Snapshot, tolerance: float) -> Snapshot:
 
 
 def check_writable(path: FilePath) -> None:
-    """Raise `DataError` if a checkpoint could not be written there: better before a long fit than during it."""
+    """Raise `DataError` if a checkpoint cannot be written there. It is called before the fit begins."""
     target = Path(path)
     if target.is_dir():
         raise DataError(f"the checkpoint {os.fspath(path)!r} is a folder: give the name of a file")
@@ -280,7 +281,7 @@ def check_writable(path: FilePath) -> None:
 
 
 def keeper(path: FilePath, info: DataInfo, facts: Mapping[str, Any]) -> Callable[[Snapshot], None]:
-    """Return what saves the snapshots of a fit. Where that fails, it warns, and the fit goes on.
+    """Return a function that saves snapshots of a fit. Where it cannot, it warns, and the fit goes on.
 
     Parameters
     ----------

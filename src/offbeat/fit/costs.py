@@ -1,4 +1,4 @@
-"""What a fit of dense rows costs by each method, as far as the shape tells: what ``solver="auto"`` compares.
+"""Estimated seconds of a fit of dense rows by each method, from the shape of the data: ``solver="auto"`` compares them.
 
 Seconds are a sum of terms of the shape, whose coefficients ``python -m benchmarks.solver_costs`` measures and prints:
 logistic ridges to 1e-6, one thread, the geometric mean over easy and correlated columns, strong and weak penalties.

@@ -27,6 +27,7 @@ from offbeat.solvers.newton.quadratic import QuadraticModel, solve_and_refine
 
 Start: TypeAlias = tuple[Floats, Floats]
 Evaluator: TypeAlias = Callable[[DataInfo, Iterate], Evaluation]
+"""Evaluates a point on all rows."""
 STRENGTH_FACTOR = 100.0  # first strength over the steepest slope at the null model, and each strength over the last
 MAX_STRENGTHS = 20  # strengths that are tried
 FREE_COLUMNS_TOL = 1e-10  # tolerance of their fit: the strength errs by about this share of the slope at the null model

@@ -62,9 +62,6 @@ class Path:
     passes: float
 
 
-"""Evaluates a point on all rows."""
-
-
 @dataclass(frozen=True)
 class Start:
     """Loss, gradient and, for a quadratic loss, Hessian at the null model: what a path starts from.

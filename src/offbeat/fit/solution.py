@@ -1,4 +1,4 @@
-"""What a fit ends with: coefficients in the units of the columns, its certificate, and a warning if it is too weak."""
+"""The result of a fit: coefficients in the units of the columns, a certificate, and a warning if it is too weak."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from offbeat.problem import Certificate, Floats, Problem
 from offbeat.sideways.loop import Outcome
 from offbeat.sideways.protocol import DataInfo, Progress, internal_to_original
 
-TARGETS = 100  # different ones, with which a loss of the user's own is tried, at least
-LARGEST_OFFSET = 50.0  # of the logarithm of a mean: no count, and no amount of anything, needs more
+MIN_TARGETS_TRIED = 100  # distinct targets with which a loss of the user's own is tried, if there are as many
+MAX_LOG_MEAN = 50.0  # logarithm of a mean: no count or amount is larger
 log = logging.getLogger("offbeat")
 ADVICE = {
     "max_iter": "raise max_iter",
@@ -34,7 +34,9 @@ ADVICE = {
     "not finite": "a step gave a loss that is not finite: scale the columns or the target",
 }
 """What to do about each way of stopping short of the tolerance."""
-KINKED = "a loss with kinks is certified only where every column has a penalty: add one, or take a loss without kinks"
+KINK_ADVICE = (
+    "a loss with kinks is certified only where every column has a penalty: add one, or take a loss without kinks"
+)
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class Solution:
 
 
 def not_finite(dataset: Data) -> DataError:
-    """Return the error for a loss that came out as NaN or infinite: which columns are to blame.
+    """Return the error for a loss that is NaN or infinite: it names the columns that cause it.
 
     Parameters
     ----------
@@ -79,7 +81,7 @@ def not_finite(dataset: Data) -> DataError:
 
 
 def large_offset(dataset: Data) -> str | None:
-    """Return what to say of an offset that no logarithm of a mean can be: it is likely to be an exposure.
+    """Return a message for an offset that is too large to be a logarithm: it is likely to be the exposure itself.
 
     Parameters
     ----------
@@ -89,7 +91,7 @@ def large_offset(dataset: Data) -> str | None:
     if not isinstance(dataset, Dataset) or not dataset.offset.size:
         return None
     row = int(np.argmax(dataset.offset))
-    if not dataset.offset[row] > LARGEST_OFFSET:
+    if not dataset.offset[row] > MAX_LOG_MEAN:
         return None
     return (
         f"the offset goes up to {dataset.offset[row]:.6g} (row {row}), and the exponential of it multiplies the mean: "
@@ -98,7 +100,7 @@ def large_offset(dataset: Data) -> str | None:
 
 
 def in_range(coef: Floats, intercept: Floats) -> None:
-    """Raise `DataError` for a model that is not made of numbers: none leaves a fit.
+    """Raise `DataError` for a model with a coefficient or intercept that is NaN or infinite.
 
     Parameters
     ----------
@@ -123,7 +125,7 @@ def in_range(coef: Floats, intercept: Floats) -> None:
 
 
 def wrong_loss(loss: Any, y: Floats) -> str | None:
-    """Return what is wrong with a loss of the user's own: a method that gives NaN or raises, and where.
+    """Return what is wrong with a loss of the user's own: which method gives NaN or raises, and at which point.
 
     Parameters
     ----------
@@ -140,7 +142,7 @@ def wrong_loss(loss: Any, y: Floats) -> str | None:
     if type(loss).__module__.partition(".")[0] == __name__.partition(".")[0]:
         return None
     rows = np.unique(y, return_index=True)[1]
-    for row in rows[:: max(1, len(rows) // TARGETS)].tolist():
+    for row in rows[:: max(1, len(rows) // MIN_TARGETS_TRIED)].tolist():
         for z in sorted(np.linspace(-50.0, 50.0, 201).tolist(), key=abs):
             for name in ("value", "derivative", "second_derivative"):
                 try:
@@ -167,7 +169,7 @@ def shortfall(certificate: Certificate, status: str, passes: float, *, kinked: b
     """
     kind = "gap" if certificate.kind == "duality gap" else "gradient"
     reached = f"stopped after {passes:.3g} passes with a relative {kind} of {certificate.relative_gap:.3g}"
-    advice = KINKED if kinked and certificate.kind == "gradient" else ADVICE.get(status, status)
+    advice = KINK_ADVICE if kinked and certificate.kind == "gradient" else ADVICE.get(status, status)
     return f"{reached} (tol={certificate.tolerance:g}): {advice}"
 
 

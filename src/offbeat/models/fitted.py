@@ -117,12 +117,12 @@ def describe(model: FittedModel) -> dict[str, Any]:
     """
     derived = model.encoder is not None and list(model.feature_names or ()) == model.encoder.feature_names
     return {
-        "loss": _part(model.loss, losses),
-        "penalty": _part(model.penalty, penalties),
+        "loss": _describe_part(model.loss, losses),
+        "penalty": _describe_part(model.penalty, penalties),
         "n_features": model.n_features,
         "feature_names": None if derived or model.feature_names is None else list(model.feature_names),
         "classes": None if model.classes is None else list(model.classes),
-        "certificate": {name: _plain(value) for name, value in asdict(model.certificate).items()},
+        "certificate": {name: _to_json(value) for name, value in asdict(model.certificate).items()},
         "settings": dict(model.settings),
         "encoder": None if model.encoder is None else model.encoder.to_dict(),
         "versions": dict(model.versions),
@@ -145,7 +145,7 @@ def arrays_of(model: FittedModel) -> dict[str, NDArray[np.float64]]:
 
 
 def rebuild(document: Mapping[str, Any], arrays: Mapping[str, NDArray[np.float64]]) -> FittedModel:
-    """Return the model that `describe` and `arrays_of` took apart.
+    """Return the model of a description and arrays, as `describe` and `arrays_of` give them.
 
     Parameters
     ----------
@@ -165,16 +165,16 @@ def rebuild(document: Mapping[str, Any], arrays: Mapping[str, NDArray[np.float64
     True
     """
     coef, intercept = arrays["coef"], arrays["intercept"]
-    penalty = _revive(document["penalty"], penalties)
+    penalty = _rebuild_part(document["penalty"], penalties)
     if "penalty_weights" in arrays:
         penalty = penalty._replace(weights=arrays["penalty_weights"])
     penalty.check(coef.shape[0])
     names, classes = document["feature_names"], document["classes"]
-    certificate = {name: _number(value) for name, value in document["certificate"].items()}
+    certificate = {name: _from_json(value) for name, value in document["certificate"].items()}
     model = FittedModel(
         coef,
         intercept if intercept.ndim else float(intercept),
-        _revive(document["loss"], losses).check(),
+        _rebuild_part(document["loss"], losses).check(),
         penalty,
         Certificate(**certificate),
         None if document["encoder"] is None else Encoder.from_dict(document["encoder"]),
@@ -185,9 +185,9 @@ def rebuild(document: Mapping[str, Any], arrays: Mapping[str, NDArray[np.float64
     return model if names is None else replace(model, feature_names=tuple(names))
 
 
-def _revive(part: dict[str, Any], package: Any) -> Any:
-    parameters = {key: _number(value) for key, value in part["parameters"].items()}
-    return _known(package)[part["name"]](**parameters)
+def _rebuild_part(part: dict[str, Any], package: Any) -> Any:
+    parameters = {key: _from_json(value) for key, value in part["parameters"].items()}
+    return _classes_by_name(package)[part["name"]](**parameters)
 
 
 def _check(model: FittedModel) -> None:
@@ -209,26 +209,26 @@ def _check(model: FittedModel) -> None:
         raise ModelFileError(f"{len(model.classes)} class labels for {expected} classes")
 
 
-def _part(value: Any, package: Any) -> dict[str, Any]:
+def _describe_part(value: Any, package: Any) -> dict[str, Any]:
     """Describe a loss or penalty by its name and hyper-parameters."""
-    if type(value) not in _known(package).values():
+    if type(value) not in _classes_by_name(package).values():
         raise ModelFileError(f"{type(value).__name__} is not one of {package.__name__}: only those can be saved")
-    parameters = {key: _plain(number) for key, number in value._asdict().items() if key != "weights"}
+    parameters = {key: _to_json(number) for key, number in value._asdict().items() if key != "weights"}
     return {"name": value.name, "parameters": parameters}
 
 
-def _known(package: Any) -> dict[str, Any]:
+def _classes_by_name(package: Any) -> dict[str, Any]:
     found = (getattr(package, name) for name in package.__all__)
     kinds: list[Any] = [kind for kind in found if isinstance(kind, type) and issubclass(kind, tuple)]
     return {kind.name: kind for kind in kinds}
 
 
-def _plain(value: Any) -> Any:
+def _to_json(value: Any) -> Any:
     """Return a number as JSON has it; infinities and NaN become text."""
     if isinstance(value, float | np.floating):
         return float(value) if np.isfinite(value) else str(float(value))
     return int(value) if isinstance(value, np.integer) else value
 
 
-def _number(value: Any) -> Any:
+def _from_json(value: Any) -> Any:
     return float(value) if value in ("inf", "-inf", "nan") else value
