@@ -1,4 +1,4 @@
-"""``offbeat bench``: the race against other libraries, which lives in the sources."""
+"""``offbeat bench``: races against other libraries. The benchmarks come with the sources only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A simulated cluster in words: what the options of ``offbeat simulate`` mean."""
+"""Texts of the options of ``offbeat simulate``, and the faults, times, rates and topologies that they stand for."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def parse_fault(text: str) -> Fault:
             raise ValueError
         return form.make(*parts.groups())
     except ValueError:
-        raise ProblemError(f"--fault {text} is not understood: write {form.shown}, such as {form.example}") from None
+        raise _not_understood("--fault", text, f"write {form.shown}, such as {form.example}") from None
 
 
 def parse_straggler(text: str) -> tuple[int, float]:
@@ -130,9 +130,7 @@ def parse_straggler(text: str) -> tuple[int, float]:
             raise ValueError
         return slow, number(factor, low=1e-9)
     except ValueError:
-        raise ProblemError(
-            f"--straggler {text} is not understood: write WORKER:FACTOR, such as 0:10, or the factor alone"
-        ) from None
+        raise _not_understood("--straggler", text, "write WORKER:FACTOR, such as 0:10, or the factor alone") from None
 
 
 def parse_model(option: str, text: str) -> Model:
@@ -156,10 +154,8 @@ def parse_model(option: str, text: str) -> Model:
         numbers = [number(part) for part in rest.split(",")]
         return makers[kind if colon else "constant"](*numbers)
     except (ValueError, KeyError, TypeError):
-        raise ProblemError(
-            f"{option} {text} is not understood: write seconds, such as 0.01, or exponential:0.01 or heavy:0.01,0.5 "
-            "(median and spread)"
-        ) from None
+        how = "write seconds, such as 0.01, or exponential:0.01 or heavy:0.01,0.5 (median and spread)"
+        raise _not_understood(option, text, how) from None
 
 
 def scaled(model: Model, factor: float) -> Model:
@@ -197,7 +193,7 @@ def parse_rate(text: str) -> float:
     try:
         return number(text.strip()[:-1] if factor > 1.0 else text, low=1e-9) * factor
     except ValueError:
-        raise ProblemError(f"--bandwidth {text} is not understood: write bytes a second, such as 125M or 1e9") from None
+        raise _not_understood("--bandwidth", text, "write bytes a second, such as 125M or 1e9") from None
 
 
 def parse_topology(text: str) -> Any:
@@ -239,7 +235,7 @@ def parse_size(text: str) -> tuple[int, int]:
     """
     found = re.fullmatch(r"(\d+)[x*](\d+)", text.strip().replace(",", "").replace("_", ""))
     if found is None or 0 in (int(found[1]), int(found[2])):
-        raise ProblemError(f"--generate {text} is not understood: write ROWSxCOLUMNS, such as 20000x50")
+        raise _not_understood("--generate", text, "write ROWSxCOLUMNS, such as 20000x50")
     return int(found[1]), int(found[2])
 
 
@@ -259,4 +255,9 @@ def parse_list(option: str, text: str, convert: Callable[[str], M]) -> list[M]:
     except ProblemError:
         raise
     except ValueError:
-        raise ProblemError(f"{option} {text} is not understood: write numbers with commas between them") from None
+        raise _not_understood(option, text, "write numbers with commas between them") from None
+
+
+def _not_understood(option: str, text: str, how: str) -> ProblemError:
+    """Return the error for a text that an option cannot read: it says how to write one."""
+    return ProblemError(f"{option} {text} is not understood: {how}")

@@ -1,4 +1,4 @@
-"""``offbeat demo``: real flights, end to end."""
+"""``offbeat demo``: a fit of real flights, from the table to the report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A fit from problem and rows to a saved model with its metrics: what ``fit`` and ``demo`` share."""
+"""From a problem and rows to a model with its metrics: what ``offbeat fit`` and ``offbeat demo`` share."""
 
 from __future__ import annotations
 

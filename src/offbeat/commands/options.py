@@ -1,4 +1,7 @@
-"""What the options of the command line are called and collected in. Light to import: ``--help`` loads no data code."""
+"""Options that several commands have, and the requests that they are collected in.
+
+The module is light to import, so that ``--help`` loads no code of the data layer.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``offbeat predict``: what a saved model says about new rows."""
+"""``offbeat predict``: predictions of a saved model for new rows."""
 
 from __future__ import annotations
 

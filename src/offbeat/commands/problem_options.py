@@ -1,4 +1,4 @@
-"""From the options of the command line to a problem: its loss and its penalty."""
+"""From the options of a command to a problem: its loss and its penalty."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a fitted model says about rows, how well, and which features matter."""
+"""Predictions of a fitted model, their metrics, and the standardised effects of its features."""
 
 from __future__ import annotations
 
@@ -74,11 +74,11 @@ def metrics(model: FittedModel, dataset: Dataset) -> dict[str, float]:
     z, y = z[rows], y[rows]
     v = weight[rows] if weight.size else None
     if model.loss.classifier:
-        return _of_classes(model.loss, z, y, v)
-    return _of_numbers(model.loss, z, y, v)
+        return _class_metrics(model.loss, z, y, v)
+    return _number_metrics(model.loss, z, y, v)
 
 
-def _of_classes(loss: Loss, z: Floats, y: Floats, v: Floats | None) -> dict[str, float]:
+def _class_metrics(loss: Loss, z: Floats, y: Floats, v: Floats | None) -> dict[str, float]:
     from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
 
     scores: dict[str, float] = {}
@@ -92,7 +92,7 @@ def _of_classes(loss: Loss, z: Floats, y: Floats, v: Floats | None) -> dict[str,
     return {name: float(score) for name, score in scores.items()}
 
 
-def _of_numbers(loss: Loss, z: Floats, y: Floats, v: Floats | None) -> dict[str, float]:
+def _number_metrics(loss: Loss, z: Floats, y: Floats, v: Floats | None) -> dict[str, float]:
     from sklearn import metrics as m
 
     power = variance_power(loss)

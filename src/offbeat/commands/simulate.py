@@ -1,4 +1,4 @@
-"""``offbeat simulate``: a cluster that is not there, its slow workers and its faults."""
+"""``offbeat simulate``: fits on a simulated cluster, with slow workers and faults."""
 
 from __future__ import annotations
 

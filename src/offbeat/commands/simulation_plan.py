@@ -1,4 +1,4 @@
-"""From the options of ``offbeat simulate`` to data and variants."""
+"""From the options of ``offbeat simulate`` to the data and the variants that it compares."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def check(data: DataRequest | None, model: ModelRequest, how: FitRequest, reques
 
 
 def make(data: DataRequest | None, model: ModelRequest, how: FitRequest, request: SimulationRequest) -> Plan:
-    """Read or make up the data, and return what is to be simulated.
+    """Read or generate the data, and return what is to be simulated.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The variants that ``offbeat simulate`` compares: which there are, and how each comes out."""
+"""The variants that ``offbeat simulate`` compares: which there are, their runs and their results."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from offbeat.sideways.protocol import Solver
 from offbeat.sideways.schedule import Stealing
 from offbeat.topology import Hub
 
-HUB = -1
-EVENTS_BETWEEN_LOOKS = 64  # at the clock
+HUB = -1  # number of the hub among the workers of a simulation
+EVENTS_PER_REFRESH = 64  # events of a simulation between updates of the display
 MODES = ("even", "barrier", "barrier-stealing", "async", "async-stealing")
 """Ways to run a fit, in the order in which they are shown."""
 VARIED = ("workers", "straggler", "staleness", "latency", "bandwidth", "topology", "solver")
@@ -79,7 +79,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class Result:
-    """How a variant came out. Bytes of a worker are those it sent and received; ``seconds`` are virtual."""
+    """The result of a variant. Bytes of a worker are those it sent and received; ``seconds`` are virtual."""
 
     variant: Variant
     status: str
@@ -193,11 +193,11 @@ def simulate(variants: Sequence[Variant], task: Task, *, quiet: bool = False) ->
 
 
 def _run(variant: Variant, task: Task, meter: _Meter) -> Result:
-    seen = CandidateLog()
+    candidates = CandidateLog()
     arguments = FitArguments(
-        solver=variant.solver, engine=variant.machines.engine(meter.look),
+        solver=variant.solver, engine=variant.machines.engine(meter.observe),
         settings=Settings(variant.staleness, variant.topology, variant.stealing), max_iter=task.max_iter,
-        time_limit=task.time_limit, random_state=variant.machines.seed, progress=False, watch=seen.watch,
+        time_limit=task.time_limit, random_state=variant.machines.seed, progress=False, watch=candidates.watch,
     )  # fmt: skip
     try:
         with warnings.catch_warnings():
@@ -205,7 +205,7 @@ def _run(variant: Variant, task: Task, meter: _Meter) -> Result:
             solution = fit(task.problem, task.dataset, task.options, arguments)
     except ProblemError as error:
         return Result(variant, f"failed: {error}", Trace())
-    trace = seen.certified(solution.trace, task.problem, task.dataset, task.options)
+    trace = candidates.certified(solution.trace, task.problem, task.dataset, task.options)
     facts, traffic = solution.trace.metadata, meter.world.traffic
     loads = {w: traffic.bytes.get(w, 0) + traffic.received.get(w, 0) for w in {*traffic.bytes, *traffic.received}}
     return Result(
@@ -216,7 +216,7 @@ def _run(variant: Variant, task: Task, meter: _Meter) -> Result:
 
 
 class _Meter:
-    """Shows on a terminal which variant is running and how far it is, if that takes longer than two seconds."""
+    """Shows on a terminal which variant runs and how far it is, once that takes longer than two seconds."""
 
     def __init__(self, count: int, activity: Activity) -> None:
         self._count, self._at, self._name = count, 0, ""
@@ -227,10 +227,10 @@ class _Meter:
         """Take note of the next variant."""
         self._at, self._name, self._events = self._at + 1, name, 0
 
-    def look(self, simulation: Any) -> None:
+    def observe(self, simulation: Any) -> None:
         """Take note of an event of the simulation."""
         self.world = simulation.world
         self._events += 1
-        if self._events % EVENTS_BETWEEN_LOOKS == 0 and self._activity.due:
+        if self._events % EVENTS_PER_REFRESH == 0 and self._activity.due:
             moment = f"{duration(self.world.now)} of virtual time, {self._events:,} events"
             self._activity.say(f"variant {self._at} of {self._count}: {self._name}, {moment}")

@@ -1,4 +1,4 @@
-"""A table that comes through a pipe."""
+"""Tables on standard input: they are copied into a temporary file, as readers need to read them twice."""
 
 from __future__ import annotations
 

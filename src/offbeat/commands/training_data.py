@@ -1,4 +1,4 @@
-"""From the options of the command line to rows to fit and rows to test: the table is read, checked and cut."""
+"""From the options of a command to rows to fit and rows to test: the table is read, checked and split."""
 
 from __future__ import annotations
 
