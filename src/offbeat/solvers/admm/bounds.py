@@ -22,8 +22,8 @@ def lower_bound(problem: Problem, info: DataInfo, sums: AdmmContribution) -> flo
 
     An unpenalised intercept requires ``sum v theta = 0``. For a smooth loss, ``theta + d h`` satisfies this with a
     suitable ``d`` (see `Problem.certify`), at the predictors of each shard's own ``x``. For a loss with
-    kinks, the ``theta`` of one sign, that with the larger sum, are scaled down by ``s``. By convexity, ``l*(s theta) <=
-    s l*(theta)`` where ``l*(0)`` is zero.
+    kinks, the ``theta`` of one sign, the one with the larger sum, are scaled by ``s < 1``. By convexity,
+    ``l*(s theta) <= s l*(theta)`` if ``l*(0)`` is zero.
     """
     gradient, conjugate = sums.dual[:-1], sums.facts.conjugate
     excess = float(sums.dual[-1])

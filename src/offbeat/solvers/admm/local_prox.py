@@ -76,7 +76,7 @@ class AdmmContribution(NamedTuple):
     """Contribution of a shard, or a sum of contributions.
 
     ``pull`` is ``rho p - y``, ``dual`` is ``y``, ``place`` is ``curvature x``. ``repair`` is ``sum v h a / n``, which
-    makes the dual point feasible for the intercept (smooth losses), or the gradient of the rows of class 0 (hinge).
+    makes the dual point feasible for the intercept (smooth losses), or the part of ``dual`` with ``theta > 0`` (kinks).
     """
 
     pull: Floats
