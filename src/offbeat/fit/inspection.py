@@ -71,8 +71,9 @@ def inspect(problem: Problem, dataset: Data, shards: list[Shard], engine: Engine
     seen = _with_constant_columns(_combined(parts), fraction, shards, engine)
     center, scale, rarity = _centres_and_scales(*seen, options.fit_intercept, exact=options.standardize)
     if not options.standardize:
-        own, scale = scale, _bounded_scales(problem, problem.common_scale(scale))
-        rarity = rarity * (own / problem.common_scale(own)) ** 2
+        common = problem.common_scale(scale)
+        rarity = rarity * (scale / common) ** 2
+        scale = problem.common_scale(_bounded_scales(problem, common))
     penalty = problem.scaled_penalty(dataset.n_columns, None if options.standardize else scale)
     null, reference = _null_model(problem, _Targets(problem.loss, shards, engine, counts), options)
     info = DataInfo(
