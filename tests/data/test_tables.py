@@ -133,6 +133,8 @@ def test_numbers_are_copied_at_most_once(rng: np.random.Generator, library: str)
         "pandas dict": lambda: pd.DataFrame(columns), "pandas block": lambda: pd.DataFrame(X).assign(i=1),
         "polars": lambda: pl.DataFrame(columns), "arrow": lambda: pa.table(columns),
     }  # fmt: skip
+    if library == "pandas block" and int(pd.__version__.partition(".")[0]) < 3:
+        pytest.skip("pandas 2 copies a block of which a column is taken")
     frame = make[library]()
     arrow = pa.total_allocated_bytes()
     tracemalloc.start()

@@ -197,8 +197,8 @@ def _from_pandas(frame: Any) -> MemoryTable:
         return MemoryTable(names, tuple(matrix.T), matrix)
     columns = _columns_by_type(frame) if frame.size * 8 <= MAX_COPIED_BYTES else {}
     others = [j for j in range(len(names)) if j not in columns]
-    series = (one for _, one in (frame.iloc[:, others] if columns else frame).items())
-    columns |= {j: _from_series(names[j], one) for j, one in zip(others, series, strict=True)}
+    # One by one: pandas 2 cannot take several columns at once from bytes in the other order.
+    columns |= {j: _from_series(names[j], frame.iloc[:, j]) for j in others}
     return MemoryTable(names, tuple(columns[j] for j in range(len(names))), matrix)
 
 
