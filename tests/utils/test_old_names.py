@@ -7,12 +7,12 @@ import importlib.util
 
 import pytest
 
-from offbeat._utils.old_names import CLASSES, SOLVERS, of_today
+from offbeat._utils.old_names import CLASSES, SOLVERS, current_name
 
 
 @pytest.mark.parametrize("old", sorted(CLASSES))
 def test_a_renamed_class_exists_under_its_new_name_only(old: str) -> None:
-    module, _, cls = of_today(old).partition(":")
+    module, _, cls = current_name(old).partition(":")
     assert isinstance(getattr(importlib.import_module(module), cls), type)
     before, _, name = old.partition(":")
     assert importlib.util.find_spec(before) is None or not hasattr(importlib.import_module(before), name)
@@ -24,7 +24,7 @@ def test_modules_of_solvers_exist(old: str) -> None:
 
 
 def test_flat_modules_and_old_classes_are_translated_together() -> None:
-    assert of_today("offbeat.solvers.keyed_newton:KeyedState") == (
+    assert current_name("offbeat.solvers.keyed_newton:KeyedState") == (
         "offbeat.solvers.newton.asynchronous:AsynchronousNewtonState"
     )
-    assert of_today("offbeat.solvers.changing:Query") == "offbeat.solvers.composite.fallback:FallbackQuery"
+    assert current_name("offbeat.solvers.changing:Query") == "offbeat.solvers.composite.fallback:FallbackQuery"
