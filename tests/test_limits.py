@@ -166,9 +166,9 @@ def test_descents_look_whether_they_are_cancelled() -> None:
 
     turns: list[tuple[int, float, float]] = []
 
-    def descend(at_once: int, share: float, least: float) -> tuple[float, float, int]:
-        turns.append((at_once, share, least))
-        return 8.0, 1.0, at_once
+    def descend(limits: tuple[int, float, float]) -> tuple[float, float, int]:
+        turns.append(tuple(limits))
+        return 8.0, 1.0, limits[0]
 
     with pytest.raises(Cancelled):
         column_models._sweep_with_checks(Task, descend, 1e6, 1000, (0.25, 1e-9))  # type: ignore[arg-type]
