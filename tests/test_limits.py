@@ -15,6 +15,7 @@ from offbeat import Problem, engines, losses, penalties, solve, solve_path, solv
 from offbeat.data.shards import Cancelled
 from offbeat.errors import ConvergenceWarning, ProblemError
 from offbeat.fit.settings import Allowance
+from offbeat.kernels.arguments import SweepLimits, Sweeps
 from offbeat.linear_model import ElasticNetCV, HuberRegressor, LinearSVC, LogisticRegression, LogisticRegressionCV
 from offbeat.linear_model._shared import base
 from offbeat.sideways.protocol import limited
@@ -166,9 +167,9 @@ def test_descents_look_whether_they_are_cancelled() -> None:
 
     turns: list[tuple[int, float, float]] = []
 
-    def descend(limits: tuple[int, float, float]) -> tuple[float, float, int]:
+    def descend(limits: SweepLimits) -> Sweeps:
         turns.append(tuple(limits))
-        return 8.0, 1.0, limits[0]
+        return Sweeps(8.0, 1.0, limits.max_sweeps)
 
     with pytest.raises(Cancelled):
         column_models._sweep_with_checks(Task, descend, 1e6, 1000, (0.25, 1e-9))  # type: ignore[arg-type]
