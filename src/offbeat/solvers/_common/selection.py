@@ -101,7 +101,7 @@ def payload_size(point: Point) -> int:
 
     Examples
     --------
-    >>> flat_size(Point(np.zeros(3), np.zeros(1), np.zeros(3), hessian=True))
+    >>> payload_size(Point(np.zeros(3), np.zeros(1), np.zeros(3), hessian=True))
     23
     """
     size, n_outputs = point.coef.size, point.intercept.size

@@ -169,7 +169,7 @@ def check_hyperparameters(name: str, batch: float, eta: float | None) -> None:
 
     Examples
     --------
-    >>> check_hyper("sgd", 0.1, None)
+    >>> check_hyperparameters("sgd", 0.1, None)
     """
     if not 0.0 < batch <= 1.0:
         raise ProblemError(f"batch of {name} is {batch}; give a share of the rows above 0, up to 1")
