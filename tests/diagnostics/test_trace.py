@@ -22,7 +22,7 @@ from offbeat.sideways.messages import Row
 
 PUBLISHED = [
     "time", "passes", "worker", "clock", "staleness", "primal", "dual", "gap", "primal_residual", "dual_residual",
-    "bytes", "kind", "shard", "duration", "note",
+    "bytes", "kind", "shard", "duration", "note", "batch",
 ]  # fmt: skip
 
 
@@ -43,7 +43,7 @@ def test_append_len_iteration_and_index() -> None:
 
 
 def test_values_stand_in_their_own_columns() -> None:
-    row = Row(0.25, 0.5, "step", 1.5, 2, 3, 4, 5, 6.0, 7.0, 8.0, 9.0, 10.0, 11, "line search")
+    row = Row(0.25, 0.5, "step", 1.5, 2, 3, 4, 5, 6.0, 7.0, 8.0, 9.0, 10.0, 11, "line search", 12)
     frame = Trace([row]).to_frame()
     assert list(frame.columns) == PUBLISHED
     assert frame.iloc[0].to_dict() == row._asdict()
@@ -87,6 +87,13 @@ def test_save_and_load_keep_everything(trace: Trace, tmp_path: Path) -> None:
     assert loaded == trace
     assert type(loaded[0].clock) is int
     assert os.listdir(tmp_path) == ["trace.parquet"]
+
+
+def test_files_without_the_size_of_batches_are_read(trace: Trace, tmp_path: Path) -> None:
+    """Version 0.1.0 wrote no such column at first."""
+    path = tmp_path / "trace.parquet"
+    pq.write_table(trace.to_arrow().drop_columns(["batch"]), path)
+    assert Trace.load(path) == Trace((row._replace(batch=0) for row in trace), trace.metadata)
 
 
 def test_save_and_load_an_empty_trace(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from offbeat.problem import Certificate
 from offbeat.sideways.loop import Outcome, Policy, hub_loop
-from offbeat.sideways.messages import Arrived, Failed, Interrupted, Message, Record, Run, Wait
+from offbeat.sideways.messages import Arrived, Failed, Interrupted, Message, Record, Run, Tick, Wait
 from offbeat.sideways.protocol import Candidate, Progress
 
 
@@ -49,6 +49,7 @@ def drive(solver: Any, policy: Policy, events: Any = None, limit: int = 10_000) 
     waiting: list[Run] = []
     runs: list[Run] = []
     event: Any = None
+    event_time = -1.0
     for number in range(limit):
         try:
             command = loop.send(event)
@@ -58,7 +59,10 @@ def drive(solver: Any, policy: Policy, events: Any = None, limit: int = 10_000) 
         if isinstance(command, Run):
             waiting.append(command)
             runs.append(command)
+        elif isinstance(command, Wait) and event_time >= command.until and events is None and policy.staleness > 0:
+            event = Tick(event_time)  # nothing else has come in
         elif isinstance(command, Wait):
+            event_time = float(number)
             run = waiting.pop()
             message = Message(0, run.worker, 0, run.shard, run.clock, "step", np.ones(1))
             event = (events and events(number)) or Arrived(message, float(number))

@@ -24,10 +24,12 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     "time", "passes", "worker", "clock", "staleness", "primal", "dual", "gap", "primal_residual",
-    "dual_residual", "bytes", "kind", "shard", "duration", "note",
+    "dual_residual", "bytes", "kind", "shard", "duration", "note", "batch",
 )  # fmt: skip
-_INTEGERS = frozenset({"worker", "clock", "staleness", "bytes", "shard"})
+_INTEGERS = frozenset({"worker", "clock", "staleness", "bytes", "shard", "batch"})
 _TEXTS = frozenset({"kind", "note"})
+_ADDED = ("batch",)
+"""Columns that files of earlier versions do not have."""
 _VERSION = 1
 
 
@@ -254,14 +256,15 @@ def _brief(trace: Trace) -> list[str]:
 
 
 def _rows_of(table: pa.Table, name: str) -> list[Row]:
-    missing = [column for column in COLUMNS if column not in table.column_names]
+    missing = [column for column in COLUMNS if column not in (*table.column_names, *_ADDED)]
     if missing:
         raise DataError(f"{name!r} is not a trace: it has no column {', '.join(missing)}. Use a file of Trace.save.")
     try:
-        columns = [_values(table.column(field), field) for field in Row._fields]
+        fields = [field for field in Row._fields if field in table.column_names]
+        columns = [_values(table.column(field), field) for field in fields]
     except (ValueError, TypeError) as error:
         raise DataError(f"{name!r} is not a trace: a column has values of another type ({error}).") from error
-    return [Row(*values) for values in zip(*columns, strict=True)]
+    return [Row(**dict(zip(fields, values, strict=True))) for values in zip(*columns, strict=True)]
 
 
 def _values(column: pa.ChunkedArray, field: str) -> list[Any]:

@@ -81,7 +81,7 @@ class _Host:
 
     def next(self, wait: Wait) -> Event:
         started = self._now()
-        if not self._waiting:  # nothing can come in any more
+        if not self._waiting or wait.until <= started:  # nothing comes in before
             return Tick(started)
         command = self._waiting.popleft()
         try:

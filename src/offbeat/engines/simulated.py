@@ -40,6 +40,8 @@ class Simulated:
         Bytes a second that a machine can send, and receive.
     straggler : mapping of int to float
         Factors by which workers are slower than the others.
+    update : float
+        Seconds that the coordinator takes for an update: what comes in meanwhile is taken in by the next.
     faults : sequence of Fault
         See `offbeat.engines.faults`.
     seed : int
@@ -63,6 +65,7 @@ class Simulated:
     straggler: Mapping[int, float] = field(default_factory=dict)
     faults: tuple[Fault, ...] = ()
     seed: int = 0
+    update: float = 0.0
     after: Callable[[Any], Any] | None = field(default=None, repr=False)
 
     name = "simulated"
@@ -79,6 +82,8 @@ class Simulated:
             raise ProblemError(f"faults of Simulated is {self.faults!r}; give a list of faults")
         if wrong_kind := [fault for fault in self.faults if not isinstance(fault, get_args(Fault))]:
             raise ProblemError(f"faults of Simulated holds {wrong_kind[0]!r}; give faults of offbeat.engines.faults")
+        if not 0.0 <= self.update < math.inf:
+            raise ProblemError(f"update of Simulated is {self.update}; give a number of seconds, at least 0")
         if not self.bandwidth > 0.0:
             raise ProblemError(f"bandwidth of Simulated is {self.bandwidth}; give bytes a second, above 0")
         named = [*self.straggler, *(f.worker for f in self.faults if isinstance(f, (Crash, Pause)))]
@@ -112,7 +117,7 @@ class Simulated:
         """Interpret a hub loop to its end."""
         world = self._world([steps.shards[i] for i in range(len(steps.shards))])
         with one_blas_thread():
-            outcome = Cluster(world, steps, listener, self.after).run(loop)
+            outcome = Cluster(world, steps, listener, self.after, update=self.update).run(loop)
         _tell(world, listener)
         return outcome
 

@@ -124,9 +124,11 @@ def hub_loop(
     """
     hub = _HubRun(solver, problem, info, policy, resume)
     while True:
-        for flight in hub.schedule.assign(hub.now):
-            yield hub.command(flight)
-        event = yield Wait(min(hub.schedule.next_look(), policy.time_limit))
+        if not hub.gathers:
+            for flight in hub.schedule.assign(hub.now):
+                yield hub.command(flight)
+        # An update with all that came in: first whatever else is there already. The answer is a tick when that is all.
+        event = yield Wait(hub.now if hub.gathers else min(hub.schedule.next_look(), policy.time_limit))
         assert event is not None
         hub.now = event.time
         if isinstance(event, Failed):
@@ -161,6 +163,7 @@ class _HubRun:
         self.certifier = Certifier(problem, info)
         self.best = Best()
         self.update, self.fresh, self.now = 0, 0, 0.0
+        self.gathers = False  # an update is due, and takes in what else has come in meanwhile
         self.save_at = policy.save_every
         self.before = 0  # updates of the fit that this one continues: clocks of shards begin anew
         self.ending: str | None = None
@@ -189,6 +192,8 @@ class _HubRun:
             self.schedule.lost(event.worker)
         elif isinstance(event, Idle):
             self.schedule.idle(event.worker, event.since)
+        elif self.gathers:
+            rows = [self._update()]
         else:
             self.schedule.wake()
         if self.ending is None and self.now >= self.policy.time_limit:
@@ -227,8 +232,11 @@ class _HubRun:
         if first and self.board.put(message):
             self.fresh += 1
             self.certifier.worked(message.work, message.shard)
-        if self._may_update():
-            rows.append(self._update())
+        if not self._may_update():
+            return rows
+        if self.policy.staleness == 0 or self.policy.topology.batch is not None:
+            return [*rows, self._update()]
+        self.gathers = True
         return rows
 
     def _may_update(self) -> bool:
@@ -239,10 +247,10 @@ class _HubRun:
         return self.fresh >= (self.policy.topology.batch or 1)
 
     def _update(self) -> Row:
-        self.fresh, self.update = 0, self.update + 1
+        batch, self.fresh, self.gathers, self.update = self.fresh, 0, False, self.update + 1
         self.state, self.query = self.solver.global_step(self.problem, self.state, self.board)
         self.schedule.new_round()
-        row = self.best.see(self.state.progress, self.state, self.now, self.update)
+        row = self.best.see(self.state.progress, self.state, self.now, self.update)._replace(batch=batch)
         candidate = self.state.candidate
         self.ending = why_stop(self.state, self.best, self.policy, row)
         if candidate is not None:

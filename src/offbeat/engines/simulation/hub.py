@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -14,7 +15,7 @@ from offbeat.engines.simulation.faults import Join
 from offbeat.engines.simulation.world import HUB, World
 from offbeat.errors import ProblemError
 from offbeat.sideways.loop import Outcome
-from offbeat.sideways.messages import Arrived, Event, Failed, Idle, Interrupted, Joined, Lost, Message, Run, Tick, Wait
+from offbeat.sideways.messages import Arrived, Event, Failed, Idle, Interrupted, Joined, Lost, Message, Row, Run, Tick, Wait
 
 HINT = 0.1  # of the time of its last step: how long a worker is idle before it says so, if messages can be lost
 HINTS = 3  # doublings of that
@@ -45,12 +46,17 @@ class Cluster:
     listener : Listener
     after : callable, optional
         Called after every event with this cluster: for tests that check what must always hold.
+    update : float
+        Seconds that an update takes.
     """
 
     def __init__(
-        self, world: World, steps: Steps, listener: Listener, after: Callable[[Cluster], Any] | None = None
-    ) -> None:
-        self.world, self.steps, self.listener, self.after = world, steps, listener, after
+        self, world: World, steps: Steps, listener: Listener, after: Callable[[Cluster], Any] | None = None,
+        *, update: float = 0.0,
+    ) -> None:  # fmt: skip
+        self.world, self.steps, self.after = world, steps, after
+        self.listener = replace(listener, record=self._record) if update > 0.0 else listener
+        self._trace, self._busy = listener.record, update
         steps.allowance = lambda worker, shard, time: world.work_in(worker, steps.shards[shard].n_rows, time)
         self._inbox: deque[Event] = deque()
         self._machines = {w: _Machine() for w in range(world.n_workers)}
@@ -67,6 +73,12 @@ class Cluster:
         """Drive the loop to its end."""
         self.loop = loop
         return interpret(loop, self._start, self._next, self.listener)
+
+    def _record(self, row: Row) -> None:
+        """Keep a row; while the coordinator is busy with an update, the workers go on."""
+        self._trace(row)
+        if row.batch > 0:
+            self.world.pass_until(self.world.now + self._busy)
 
     # the coordinator's side ----------------------------------------------------------------------------------------
     def _start(self, command: Run) -> None:

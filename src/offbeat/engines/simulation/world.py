@@ -110,6 +110,12 @@ class World:
         action()
         return True
 
+    def pass_until(self, time: float) -> None:
+        """Let everything happen that is due by a time; then it is that time."""
+        while self.advance(time):
+            pass
+        self.now = max(self.now, time)
+
     # machines ------------------------------------------------------------------------------------------------------
     def add(self, worker: int) -> None:
         """Put in a machine that was not there at the start."""
