@@ -104,6 +104,25 @@ class Board:
         return self._slots[shard]
 
     @property
+    def heard(self) -> float:
+        """Share of the shards that have reported."""
+        return self._filled / self.n_shards
+
+    def in_proportion(self) -> Board:
+        """Return a board with the sum that there would be if shards not heard of were like those that were.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> board = Board(4)
+        >>> board.put(Message(0, 0, 0, 0, 1, "step", np.array([1.0])))
+        True
+        >>> board.in_proportion().total()
+        array([4.])
+        """
+        return View(self.total() / self.heard, self.n_shards, self._filled)
+
+    @property
     def complete(self) -> bool:
         """Whether every shard has reported at least once."""
         return self._filled == self.n_shards

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from offbeat.problem import Problem
+from offbeat.sideways import early
 from offbeat.sideways.board import Board
 from offbeat.sideways.certify import Certifier
 from offbeat.sideways.flights import Flight
@@ -163,6 +164,7 @@ class _HubRun:
         self.certifier = Certifier(problem, info)
         self.best = Best()
         self.update, self.fresh, self.now = 0, 0, 0.0
+        self.least_heard = early.least_heard(solver, policy.staleness)
         self.gathers = False  # an update is due, and takes in what else has come in meanwhile
         self.save_at = policy.save_every
         self.before = 0  # updates of the fit that this one continues: clocks of shards begin anew
@@ -240,7 +242,7 @@ class _HubRun:
         return rows
 
     def _may_update(self) -> bool:
-        if not self.board.complete or not self.fresh:
+        if not self.fresh or self.board.heard < self.least_heard:
             return False
         if self.policy.staleness == 0:
             return self.schedule.level
@@ -248,7 +250,7 @@ class _HubRun:
 
     def _update(self) -> Row:
         batch, self.fresh, self.gathers, self.update = self.fresh, 0, False, self.update + 1
-        self.state, self.query = self.solver.global_step(self.problem, self.state, self.board)
+        self.state, self.query = early.global_step(self.solver, self.problem, self.state, self.board)
         self.schedule.new_round()
         row = self.best.see(self.state.progress, self.state, self.now, self.update)._replace(batch=batch)
         candidate = self.state.candidate

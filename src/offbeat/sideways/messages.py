@@ -48,8 +48,8 @@ class Row(NamedTuple):
     """One row of a trace.
 
     ``kind`` is ``"step"`` (a worker's), ``"update"`` (the coordinator's, worker -1) or ``"transfer"`` (what an engine
-    moved to a worker: ``bytes`` of it, and ``note`` says of what; before the step ``clock`` of ``shard``). ``batch`` is the
-    number of contributions that an update took in.
+    moved to a worker: ``bytes`` of it, and ``note`` says of what; before the step ``clock`` of ``shard``). ``batch`` is
+    the number of contributions that an update took in.
     """
 
     time: float

@@ -16,7 +16,7 @@ from offbeat._utils import codec
 from offbeat.data.shards import Shard, Workspace
 from offbeat.errors import ProblemError
 from offbeat.problem import Problem
-from offbeat.sideways import evaluation
+from offbeat.sideways import early, evaluation
 from offbeat.sideways.asking import Ask, pack
 from offbeat.sideways.certify import Certifier
 from offbeat.sideways.exchange import Exchange, Outgoing, Seat, exchange
@@ -46,6 +46,7 @@ class PeerRun:
         self.certifier = Certifier(problem, info)
         self.certifier.number = port.incarnation << LIVES  # what an earlier life asked is not taken for this one's
         self.ask: Ask | None = None
+        self.least_heard = early.least_heard(solver, policy.staleness)
         self.early: dict[tuple[int, int, int], Message] = {}
         self.known = not port.incarnation
         self.clock, self.updates, self.since_ask = 0, 0, 0
@@ -143,11 +144,14 @@ class PeerRun:
 
     def _ready(self) -> bool:
         """Whether the staleness rule lets the iterate move."""
-        return self.clock - self.exchange.oldest() <= self.policy.staleness and self.exchange.board().complete
+        return (
+            self.clock - self.exchange.oldest() <= self.policy.staleness
+            and self.exchange.board().heard >= self.least_heard
+        )
 
     def _update(self) -> None:
         self.updates += 1
-        self.state, self.query = self.solver.global_step(self.problem, self.state, self.exchange.board())
+        self.state, self.query = early.global_step(self.solver, self.problem, self.state, self.exchange.board())
         if self.lead:
             self._look()
 

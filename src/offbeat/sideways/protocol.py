@@ -135,6 +135,8 @@ class Solver(Protocol):
     """A method: hyper-parameters only, pure steps, explicit state. See docs/architecture.md.
 
     A class attribute ``exact = False`` says that fits come near the optimum and that no certificate is to be expected.
+    ``early = True`` says that the method, without barrier, may set out before all shards have reported: the sum over
+    those that have, in proportion, stands for all.
     """
 
     @property

@@ -15,7 +15,20 @@ from offbeat.engines.simulation.faults import Join
 from offbeat.engines.simulation.world import HUB, World
 from offbeat.errors import ProblemError
 from offbeat.sideways.loop import Outcome
-from offbeat.sideways.messages import Arrived, Event, Failed, Idle, Interrupted, Joined, Lost, Message, Row, Run, Tick, Wait
+from offbeat.sideways.messages import (
+    Arrived,
+    Event,
+    Failed,
+    Idle,
+    Interrupted,
+    Joined,
+    Lost,
+    Message,
+    Row,
+    Run,
+    Tick,
+    Wait,
+)
 
 HINT = 0.1  # of the time of its last step: how long a worker is idle before it says so, if messages can be lost
 HINTS = 3  # doublings of that

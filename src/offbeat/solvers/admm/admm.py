@@ -119,6 +119,7 @@ class ADMM:
 
     max_staleness = math.inf
     needs = (ONE_OUTPUT, SMOOTH_OR_DUAL_STEP)
+    early = True
 
     def __post_init__(self) -> None:
         """Raise `ProblemError` for parameters out of range."""

@@ -93,6 +93,7 @@ class DualAveraging:
 
     name = "dual-averaging"
     max_staleness = math.inf
+    early = True
     exact = False  # a small tolerance is not to be expected
 
     def __post_init__(self) -> None:

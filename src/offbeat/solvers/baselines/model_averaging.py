@@ -91,6 +91,7 @@ class ModelAveraging:
     eta: float | None = None
 
     name = "model-averaging"
+    early = True
     exact = False  # the average of models is not the model of the average
     needs = (ONE_OUTPUT, SEPARABLE)
 

@@ -87,6 +87,7 @@ class SDCA:
 
     name = "sdca"
     max_staleness = math.inf
+    early = True
     needs = (ONE_OUTPUT, BOUNDED_OR_DUAL_STEP, RIDGE)
 
     @property

@@ -103,6 +103,7 @@ class DelayedProximalGradient:
 
     name = "delayed-proximal-gradient"
     max_staleness = math.inf
+    early = True
     needs = (SMOOTH_LOSS,)
 
     def __post_init__(self) -> None:

@@ -131,6 +131,7 @@ class Newton:
 
     name = "newton"
     max_staleness = math.inf
+    early = True
     needs = (SMOOTH_LOSS, ONE_OUTPUT, SEPARABLE)
 
     def check(self, problem: Problem) -> None:
