@@ -36,7 +36,7 @@ def pagerank(dangling: np.ndarray, damping: float = 0.85, tol: float = 1e-12) ->
     """
 
     def program(port: Any, shard: Any) -> Any:
-        links, own = shard.rows(), slice(shard.start, shard.stop)
+        links, own = shard.rows(), shard.place
         n_pages = links.shape[1]
         x = np.full(n_pages, 1.0 / n_pages)
         agreement, steps = Agreement(port), 0
@@ -49,7 +49,7 @@ def pagerank(dangling: np.ndarray, damping: float = 0.85, tol: float = 1e-12) ->
             changed = np.abs(block - x[own]).sum() > tol
             if changed:
                 x[own] = block
-            agreement.push(np.concatenate([[shard.start], x[own]]), changed=changed)
+            agreement.push(np.concatenate([[own.start], x[own]]), changed=changed)
             if agreement.over:
                 return x[own], steps
             yield 1.0 if changed else WAIT

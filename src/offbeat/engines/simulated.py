@@ -40,11 +40,13 @@ class Simulated:
         Bytes a second that a machine can send, and receive.
     straggler : mapping of int to float
         Factors by which workers are slower than the others.
-    update : float
-        Seconds that the coordinator takes for an update: what comes in meanwhile is taken in by the next.
     faults : sequence of Fault
         See `offbeat.engines.faults`.
     seed : int
+    after : callable, optional
+        Called after every event: for tests.
+    update : float
+        Seconds that the coordinator takes for an update: what comes in meanwhile is taken in by the next.
 
     Examples
     --------
@@ -65,8 +67,8 @@ class Simulated:
     straggler: Mapping[int, float] = field(default_factory=dict)
     faults: tuple[Fault, ...] = ()
     seed: int = 0
-    update: float = 0.0
     after: Callable[[Any], Any] | None = field(default=None, repr=False)
+    update: float = 0.0
 
     name = "simulated"
     virtual = True

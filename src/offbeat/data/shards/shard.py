@@ -14,6 +14,7 @@ from offbeat.data.shards.blocks import Cancelled, Float64s, Ranges, Targets, Wor
 from offbeat.data.shards.moments import ColumnMoments, column_moments
 from offbeat.data.shards.point import Point, Sums
 from offbeat.data.source import CSR, Block, Source
+from offbeat.errors import DataError
 
 MIN_SAMPLE_RUN_ROWS = 16
 """A sample visits consecutive rows, at least so many at a time."""
@@ -96,13 +97,44 @@ class Shard:
             (data[first:last], indices[first:last], indptr - indptr[0]), shape=(self.n_rows, self.source.shape[1])
         )
 
+    @property
+    def first_row(self) -> int:
+        """Number of the first row among all rows of the data: on a cluster, ``start`` counts in the worker's part."""
+        return self.spans[0][0] if self.spans else self.start
+
+    @property
+    def place(self) -> slice:
+        """Which of all rows of the data these are.
+
+        Raises
+        ------
+        DataError
+            They do not follow each other: a worker of a cluster may hold parts from several places.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from offbeat.data.load import as_dataset
+        >>> first, second = as_dataset(np.arange(8.0).reshape(4, 2)).shards(2)
+        >>> second.place
+        slice(2, 4, None)
+        """
+        spans = self.spans or ((self.start, self.stop),)
+        if len(spans) > 1:
+            runs = ", ".join(f"{first} to {last - 1}" for first, last in spans)
+            raise DataError(
+                f"this shard holds rows {runs} of the data, which do not follow each other: give each worker "
+                "neighbouring chunks, or cut the data into as many chunks as there are workers"
+            )
+        return slice(*spans[0])
+
     def alone(self) -> Shard:
         """Return this shard with no other rows in its source: what is sent to another process.
 
         Rows in files are not sent. The other process reads the files.
         """
-        source = only_rows(self.source, self.start, self.stop)
-        return self if source is self.source else replace(self, source=source, start=0, stop=self.n_rows)
+        source, spans = only_rows(self.source, self.start, self.stop), self.spans or ((self.start, self.stop),)
+        return self if source is self.source else replace(self, source=source, start=0, stop=self.n_rows, spans=spans)
 
     def ranges(self, fraction: float = 1.0) -> Ranges:
         """Return row ranges (start, stop), evenly spread over the shard, that hold about this fraction of its rows."""

@@ -155,14 +155,13 @@ class DaskCluster:
         shards = []
         with held_for_now(but_when_done=True) as futures:
             for number, group in enumerate(groups):
-                members = [parts[i] for i in group.parts]
+                members, spans = [parts[i] for i in group.parts], row_spans(facts, group.parts)
                 future = client.submit(
-                    remote.make_shard, recipe, [part.number for part in members], _columns(members),
+                    remote.make_shard, recipe, [part.number for part in members], _columns(members), spans,
                     key=task_key(SHARD), pure=False, **pinned(group.home),
                 )  # fmt: skip
                 futures.append(future)
                 n_rows = sum(facts[i].n_rows for i in group.parts)
-                spans = row_spans(facts, group.parts)
                 shards.append(RemoteShard(number, n_rows, group.rank, group.home, future, spans=spans))
         return cast("list[Shard]", shards)
 

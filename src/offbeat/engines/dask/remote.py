@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from distributed import get_worker
@@ -120,9 +121,11 @@ def _parts(numbers: list[int | str], columns: list[list[Any]]) -> list[DataParti
     return [DataPartition(number, *values) for number, *values in zip(numbers, *columns, strict=True)]
 
 
-def make_shard(recipe: Preprocessing, numbers: list[int | str], columns: list[list[Any]]) -> Shard:
-    """Return parts as a shard; ``columns`` has features, targets, weights and offsets of each part."""
-    return recipe.shard(_parts(numbers, columns))
+def make_shard(
+    recipe: Preprocessing, numbers: list[int | str], columns: list[list[Any]], spans: tuple[tuple[int, int], ...]
+) -> Shard:
+    """Return parts as a shard: ``columns`` has features, targets, weights, offsets; ``spans`` says which rows it is."""
+    return replace(recipe.shard(_parts(numbers, columns)), spans=spans)
 
 
 def on_shard(function: Callable[[Shard], Any], shard: Shard) -> Any:

@@ -104,7 +104,7 @@ def _descend(
     from offbeat.kernels import local_sgd
 
     clock, workspace = how
-    rng = np.random.default_rng((query.seed, shard.start, clock))
+    rng = np.random.default_rng((query.seed, shard.first_row, clock))
     passes = max(min(float(query.inner), query.allowance), 0.0)
     columns = ScaledColumns(query.center, 1.0 / query.scale, float(query.intercept))
     pull, seen = Pull(mu, query.z, query.rho), 0

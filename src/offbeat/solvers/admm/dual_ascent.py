@@ -71,7 +71,7 @@ def solve_local(problem: Problem, shard: Shard, query: AdmmQuery, local: AdmmLoc
         y, reads = _dual_sums(problem, shard, query, local, duals, local.x).gradient, 1.0
     else:
         duals = replace(local.memory, theta=local.memory.theta.copy())
-    rng = np.random.default_rng((query.seed, shard.start, int(local.steps)))
+    rng = np.random.default_rng((query.seed, shard.first_row, int(local.steps)))
     x = center - y / rho
     for _ in range(query.inner):
         share = min(query.allowance - reads - 1.0, 1.0)

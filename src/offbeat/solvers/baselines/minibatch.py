@@ -51,7 +51,7 @@ def mini_batch(shard: Shard, share: float, key: tuple[int, int]) -> MiniBatch:
     seed, clock = key
     batches = math.ceil(pieces / per_batch)
     epoch, number = divmod(clock, batches)
-    order = np.random.default_rng((seed, shard.start, epoch)).permutation(pieces)
+    order = np.random.default_rng((seed, shard.first_row, epoch)).permutation(pieces)
     first = np.sort(order[number * per_batch : (number + 1) * per_batch]) * ROWS_PER_RUN
     runs = np.stack([first, np.minimum(first + ROWS_PER_RUN, n)], axis=1).astype(np.int64)
     own = {f.name: getattr(shard, f.name) for f in fields(Shard)}

@@ -153,7 +153,7 @@ class ModelAveraging:
         sums, taken = np.zeros_like(x), 0
         for epoch in range(clock, clock + query.epochs):
             sums, taken = np.zeros_like(x), 0
-            rng = np.random.default_rng((query.seed, shard.start, epoch))
+            rng = np.random.default_rng((query.seed, shard.first_row, epoch))
             for block, targets, ranges in shard.blocks(1.0, workspace):
                 first, last = int(ranges[0, 0]), int(ranges[-1, 1])
                 starts = first + ROWS_PER_RUN * rng.permutation(math.ceil((last - first) / ROWS_PER_RUN))

@@ -140,7 +140,7 @@ def local_step(problem: Problem, shard: Shard, local: SdcaLocal, query: SdcaQuer
     point, norms = query.point.copy(), local.norms
     if norms is None or not np.array_equal(norms.shrink, query.shrink):
         norms = dual_sweeps.row_norms(shard, local.workspace, query.shrink)
-    rng = np.random.default_rng((query.seed, shard.start, round(last.facts.steps)))
+    rng = np.random.default_rng((query.seed, shard.first_row, round(last.facts.steps)))
     gap = work = 0.0
     threads = query.threads if last.facts.steps else 1
     rule = dual_sweeps.EpochSettings(problem.loss, query.shrink, query.threshold, query.sigma, threads, rng)

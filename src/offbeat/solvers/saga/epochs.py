@@ -248,7 +248,7 @@ def _on_threads(run: Callable[[NDArray[np.int64]], Any], parts: list[NDArray[np.
 
 def _rng(shard: Shard, query: SagaQuery, epoch: int) -> np.random.Generator:
     """Return the random generator of an epoch, the same on every worker."""
-    return np.random.default_rng((query.seed, shard.start, epoch))
+    return np.random.default_rng((query.seed, shard.first_row, epoch))
 
 
 def _updated_scalars(plan: EpochPlan, facts: SagaScalars, sums: Floats, conjugate: float) -> SagaScalars:
