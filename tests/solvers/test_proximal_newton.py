@@ -210,7 +210,7 @@ def test_threads_share_the_rows_of_one_shard(
 
 def test_paths_of_data_that_threads_look_at(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of several shards, which the path itself cannot have, and it was refused."""
-    monkeypatch.setattr(choice, "SPARSE_SMALL", 0)
+    monkeypatch.setattr(choice, "MIN_STORED_VALUES_FOR_THREADS", 0)
     monkeypatch.setattr(engines.Threads, "n_workers", 3)
     monkeypatch.setattr(threads, "MIN_VALUES_PER_THREAD", 100)
     X, z = words(n=600, k=700)

@@ -18,21 +18,22 @@ from offbeat.sideways.topologies import Hub, Topology
 from offbeat.solvers.composite.fallback import Fallback
 from offbeat.solvers.registry import all_solvers
 
-GRAM_COLUMNS = 5000
-NEWTON_COLUMNS = 3000
-CHEAP_COLUMNS = 200  # up to which Newton's method costs little more than any other
-SPAN_ROWS = 5000  # up to which products of all rows with each other are made
-SPAN_VALUES = 1 << 22  # that are read into memory for them where rows are not in it as kernels read them
-EASY_PASSES = 100  # of LBFGS, after which the problem is not an easy one
-SPARSE_NEWTON_COLUMNS = 500
-KINK_COLUMNS, KINK_ROWS = 1000, 3_000_000  # up to which an interior point has room for its systems and its rows
-KINK_WORK = 2e10  # of a system that is summed over the rows, in products
-KINK_BESIDE = 50  # columns that the work beside is like
-WIDE = 1.0  # columns a row
-WIDE_COLUMNS = 200
-WORDS = 0.1  # columns a row, from which few columns are in many rows
-ENTRIES = 1000  # of a row, at most, to guess its size
-SMALL, SPARSE_SMALL = 1 << 17, 1 << 19  # values below which threads cost more than they save; stored ones
+MAX_GRAM_COLUMNS = 5000  # least squares by the Gram matrix
+MAX_NEWTON_COLUMNS = 3000  # Newton's method with a Hessian
+MAX_SPARSE_NEWTON_COLUMNS = 500
+MAX_CHEAP_NEWTON_COLUMNS = 200  # with no more, Newton's method costs little more than any other
+MAX_SPAN_ROWS = 5000  # products of all rows with each other
+MAX_SPAN_VALUES = 1 << 22  # read into memory for these products, if the rows are not there as kernels read them
+MAX_LBFGS_PASSES = 100  # after more, the problem is taken for a difficult one
+MAX_INTERIOR_COLUMNS, MAX_INTERIOR_ROWS = 1000, 3_000_000  # memory for the systems and rows of an interior point
+MAX_INTERIOR_PRODUCTS = 2e10  # of one system that is summed over the rows
+INTERIOR_OVERHEAD_COLUMNS = 50  # columns whose products cost as much as the rest of a step
+MIN_COLUMNS_PER_ROW = 1.0  # of data with many columns
+MIN_MANY_COLUMNS = 200
+MIN_WORD_COLUMNS_PER_ROW = 0.1  # of sparse data such as words: few columns are in many rows
+MAX_ENTRIES_PER_ROW = 1000  # by which the size of an unknown row is guessed
+MIN_VALUES_FOR_THREADS = 1 << 17  # with fewer, threads cost more than they save
+MIN_STORED_VALUES_FOR_THREADS = 1 << 19  # of sparse rows
 
 
 def solver(
@@ -76,9 +77,9 @@ def _for_smooth_losses(problem: Problem, dataset: Data, staleness: float, *, sha
         if by_cost is not None:
             return by_cost
     if problem.n_outputs == 1:
-        if problem.loss.quadratic and k <= GRAM_COLUMNS:
+        if problem.loss.quadratic and k <= MAX_GRAM_COLUMNS:
             return solvers.Newton(), f"squared loss, {k:,} columns: one pass for the Gram matrix, then no data"
-        limit = SPARSE_NEWTON_COLUMNS if dataset.sparse else NEWTON_COLUMNS
+        limit = MAX_SPARSE_NEWTON_COLUMNS if dataset.sparse else MAX_NEWTON_COLUMNS
         if k <= limit:
             alone = shared or staleness > 0.0 or dataset.cluster is not None
             newton = solvers.Newton() if alone else _with_gradients(problem)
@@ -107,13 +108,13 @@ def _by_cost(problem: Problem, dataset: Data) -> tuple[Solver, str] | None:
     """
     n, k, m = dataset.n_rows, dataset.n_columns, problem.n_outputs
     able = []
-    if k <= (GRAM_COLUMNS if problem.loss.quadratic else NEWTON_COLUMNS) and m == 1:
+    if k <= (MAX_GRAM_COLUMNS if problem.loss.quadratic else MAX_NEWTON_COLUMNS) and m == 1:
         able.append("newton")
-    at_hand = dataset.in_memory or dataset.n_values <= SPAN_VALUES
-    spanned = n < k and n <= SPAN_ROWS and at_hand and _accepts(solvers.RowSpace(), problem)
+    at_hand = dataset.in_memory or dataset.n_values <= MAX_SPAN_VALUES
+    spanned = n < k and n <= MAX_SPAN_ROWS and at_hand and _accepts(solvers.RowSpace(), problem)
     if spanned:
         able.append("row-space")
-    if k <= CHEAP_COLUMNS:
+    if k <= MAX_CHEAP_NEWTON_COLUMNS:
         return None  # the same method whether rows have weights, are repeated or left out
     if problem.loss.quadratic and "newton" in able and 2 * n >= k:
         return None  # the Gram matrix, in one pass
@@ -132,9 +133,9 @@ def _with_second(name: str, n: int, k: int, n_outputs: int) -> tuple[Solver, str
     if name == "row-space":
         return Fallback(solvers.RowSpace(), solvers.NewtonCG()), f"{shape}, a ridge: solved in the span of the rows"
     if name == "lbfgs":
-        second = Fallback(solvers.LBFGS(), solvers.NewtonCG(), most=EASY_PASSES)
+        second = Fallback(solvers.LBFGS(), solvers.NewtonCG(), most=MAX_LBFGS_PASSES)
         return second, f"{shape}: gradients are the cheapest, if the problem is an easy one"
-    newton = n_outputs == 1 and k <= NEWTON_COLUMNS
+    newton = n_outputs == 1 and k <= MAX_NEWTON_COLUMNS
     second = Fallback(solvers.NewtonCG(), solvers.Newton() if newton else solvers.LBFGS())
     return second, f"{shape}: products with the Hessian are cheaper than the Hessian"
 
@@ -179,16 +180,16 @@ def _for_kinks(problem: Problem, dataset: Data, staleness: float) -> tuple[Solve
 def _few_for_kinks(dataset: Data) -> bool:
     """Whether the columns are so few that an interior point's systems are cheap beside what they save."""
     n, k = dataset.n_rows, dataset.n_columns
-    if k > (SPARSE_NEWTON_COLUMNS if dataset.sparse else KINK_COLUMNS):
+    if k > (MAX_SPARSE_NEWTON_COLUMNS if dataset.sparse else MAX_INTERIOR_COLUMNS):
         return False
-    return n <= KINK_ROWS and n * k * (k + KINK_BESIDE) <= KINK_WORK
+    return n <= MAX_INTERIOR_ROWS and n * k * (k + INTERIOR_OVERHEAD_COLUMNS) <= MAX_INTERIOR_PRODUCTS
 
 
 def _many_margins(problem: Problem, dataset: Data) -> bool:
     """Whether it is a smooth support vector machine on rows such as words, which share few columns."""
     penalty = problem.penalty
     ridge = of_penalty.smooth(penalty) and of_penalty.curvature(penalty) > 0.0 and penalty.weights is None
-    words = dataset.sparse and dataset.n_columns > WORDS * dataset.n_rows
+    words = dataset.sparse and dataset.n_columns > MIN_WORD_COLUMNS_PER_ROW * dataset.n_rows
     return ridge and words and constant_parts(problem.loss)
 
 
@@ -197,7 +198,9 @@ def many_columns(problem: Problem, dataset: Data) -> bool:
     if not of_penalty.selects(problem.penalty) or not _accepts(solvers.ProximalNewton(), problem):
         return False
     k = dataset.n_columns
-    return k > (SPARSE_NEWTON_COLUMNS if dataset.sparse else max(WIDE * dataset.n_rows, WIDE_COLUMNS))
+    return k > (
+        MAX_SPARSE_NEWTON_COLUMNS if dataset.sparse else max(MIN_COLUMNS_PER_ROW * dataset.n_rows, MIN_MANY_COLUMNS)
+    )
 
 
 def engine(dataset: Data, wanted: Engine | Literal["auto"], n_outputs: int = 1) -> Engine:
@@ -212,9 +215,9 @@ def engine(dataset: Data, wanted: Engine | Literal["auto"], n_outputs: int = 1) 
         place: Engine = dataset.cluster.engine()
         return place
     if dataset.sparse:
-        large = dataset.n_values * n_outputs > SPARSE_SMALL
+        large = dataset.n_values * n_outputs > MIN_STORED_VALUES_FOR_THREADS
     else:
-        large = dataset.n_rows * min(dataset.n_columns, 100) > SMALL
+        large = dataset.n_rows * min(dataset.n_columns, 100) > MIN_VALUES_FOR_THREADS
     threads = engines.Threads()
     return threads if large and threads.n_workers > 1 else engines.Serial()
 
@@ -237,7 +240,9 @@ def stealing(
         if not isinstance(topology, Hub):
             return None
         if hasattr(engine, "stealing"):
-            chosen: Stealing = engine.stealing(staleness, 8.0 * dataset.n_rows * min(dataset.n_columns, ENTRIES))
+            chosen: Stealing = engine.stealing(
+                staleness, 8.0 * dataset.n_rows * min(dataset.n_columns, MAX_ENTRIES_PER_ROW)
+            )
             return chosen
         return Stealing() if staleness > 0 else None
     if wanted is not None and not isinstance(topology, Hub):

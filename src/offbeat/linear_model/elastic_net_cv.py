@@ -199,7 +199,7 @@ class ElasticNetCV(SparseRegressor):
     def _grams(self, dataset: Dataset, folds: Sequence[Fold]) -> FoldGrams | None:
         """Return the Gram matrices of the folds, None where they would be too large."""
         size = 8 * (dataset.n_columns + 1) ** 2 * (2 * len(folds) + 1)
-        if dataset.n_columns > choice.GRAM_COLUMNS or size > MAX_GRAM_BYTES:
+        if dataset.n_columns > choice.MAX_GRAM_COLUMNS or size > MAX_GRAM_BYTES:
             return None
         engine = choice.engine(dataset, self.engine)
         return fold_grams(translate.elastic_net(1.0, 0.5, self.positive), dataset, folds, engine, self._options())
