@@ -263,7 +263,7 @@ def test_a_group_penalty_without_rounds(solver: Any) -> None:
 def test_a_group_is_zero_or_not_whatever_the_units_of_its_columns() -> None:
     """The penalty is about coefficients in the units of the columns: internal scales change nothing."""
     X, y = rows(losses.Squared())
-    strong = Problem(losses.Squared(), GroupLasso(0.4, GROUPS))
+    strong = Problem(losses.Squared(), GroupLasso(0.1, GROUPS))
     found = solve(strong, X, y, tol=1e-10)
     away, _ = long_proximal_gradient(losses.Squared(), X, y, True)
     groups = np.array(GROUPS)
