@@ -173,7 +173,7 @@ def test_a_callback_may_raise_it_outside_the_main_thread() -> None:
 def test_paths_keep_what_they_have(problem: Problem, y: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from offbeat.fit import paths
 
-    press, name = Press(at=3), "refined" if problem.loss.quadratic else "fit"
+    press, name = Press(at=3), "solve_and_refine" if problem.loss.quadratic else "fit"
     original = getattr(paths, name)
 
     def pressing(*arguments: Any) -> Any:

@@ -32,6 +32,8 @@ def rows(n: int, k: int, density: float | None = None) -> Any:
 )
 def test_threads_where_there_is_enough_to_do(monkeypatch: pytest.MonkeyPatch, X: Any, outputs: int, name: str) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1}, raising=False)
+    for limit in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):  # Dask sets the first when it starts workers
+        monkeypatch.delenv(limit, raising=False)
     dataset = as_dataset(X, np.zeros(X.shape[0]))
     assert choice.engine(dataset, "auto", outputs).name == name
 

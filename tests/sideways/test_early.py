@@ -46,7 +46,7 @@ def objectives(problem: Problem, solver: Any, how: Any) -> tuple[list[float], of
                 found = state.candidate
                 z = (X - state.info.center) / state.info.scale @ found.coef + found.intercept
                 loss = np.mean([problem.loss.value(*pair) for pair in zip(z, y, strict=True)])
-                seen.append(float(loss) + problem.separable(6, state.info.scale).value(found.coef))
+                seen.append(float(loss) + problem.scaled_penalty(6, state.info.scale).value(found.coef))
             return state, query
 
     engine = engines.Simulated(N_WORKERS, compute=Exponential(0.01), straggler={N_WORKERS - 1: SLOW}, seed=1)

@@ -57,7 +57,7 @@ def test_shards_leave_a_slow_worker_although_moving_them_takes_several_steps(sol
     assert even.certificate.satisfied and slow.certificate.satisfied
     steps = [row for row in slow.trace if row.kind == "step"]
     late = Counter(row.worker for row in steps[len(steps) // 2 :])
-    assert late[0] < late[1] / 10
+    assert late[0] <= late[1] / 10
     assert slow.trace[-1].time < 2.0 * even.trace[-1].time  # 1.1 of two workers are left
 
 

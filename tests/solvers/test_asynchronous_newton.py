@@ -177,3 +177,20 @@ def test_numbers_that_are_not_finite_end_the_fit() -> None:
     fit.update()
     assert fit.state.status == "diverged" and fit.state.x is x
     assert_allclose(fit.query.x, x, rtol=0.0)
+
+
+@pytest.mark.parametrize("problem", KINKED, ids=label)
+def test_a_shard_that_found_too_little_curvature_comes_along_in_the_end(problem: Problem) -> None:
+    """Where few rows are curved, a step fails the test of its model however short it is."""
+    optimum = bench(problem)
+    for _ in range(30):
+        optimum.round()
+    for seed in range(200):
+        fit = bench(problem)
+        rng = np.random.default_rng(seed)
+        fit.query = fit.query._replace(x=optimum.query.x + rng.standard_normal(5) * 10.0 ** rng.uniform(-1.0, 1.0))
+        fit.step(0)
+        fit.query = fit.query._replace(x=optimum.query.x)
+        for _ in range(30):
+            fit.step(0)
+        assert_allclose(fit.locals[0].model.look.x, optimum.query.x, atol=1e-9, err_msg=f"seed {seed}")

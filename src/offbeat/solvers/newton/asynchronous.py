@@ -158,7 +158,9 @@ def _move(
             )
             return local, work, what
         x = model.look.x + BACKTRACKING_FACTOR * (x - model.look.x)
-    return local._replace(visited=visited), work, "stayed"
+    # Where the second derivative jumps, a model may have too little curvature for any step, however short.
+    doubts = max(local.doubts, MAX_LARGE_ERRORS) if curvature_jumps(problem.loss) else local.doubts
+    return local._replace(visited=visited, doubts=doubts), work, "stayed"
 
 
 def _with_upper_bound(
