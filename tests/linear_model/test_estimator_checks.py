@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import warnings
 from typing import Any
@@ -38,6 +39,6 @@ def test_all_are_checked() -> None:
 def test_documented_attributes_are_those_of_a_fit(estimator: Any) -> None:
     X = pd.DataFrame(np.random.default_rng(0).standard_normal((60, 2)), columns=["a", "b"])
     model = clone(estimator).fit(X, 1.0 + (X["a"] > 0.0))
-    section = (type(estimator).__doc__ or "").partition("Attributes\n")[2].partition("Notes\n")[0]
-    names = set(re.findall(r"^ {4}(\w+_) : ", section, re.MULTILINE))
+    section = (inspect.getdoc(type(estimator)) or "").partition("Attributes\n")[2].partition("Notes\n")[0]
+    names = set(re.findall(r"^(\w+_) : ", section, re.MULTILINE))
     assert {"coef_", "certificate_"} <= names == {name for name in vars(model) if name.endswith("_")} - {"by_name_"}
