@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -85,3 +86,10 @@ def test_rounding_does_not_drift() -> None:
         board.put(message(0, clock, 1.0 if clock % 2 else 1e16))
         board.total()
     assert board.total()[0] == 2.0
+
+
+@pytest.mark.parametrize("shard", [-1, 2, 1 << 40])
+def test_shards_that_the_run_does_not_have_are_refused(shard: int) -> None:
+    board = Board(2)
+    assert not board.put(Message(0, 0, 0, shard, 1, "step", np.ones(1)))
+    assert board.heard == 0.0 and board.slot(1) is None

@@ -47,6 +47,8 @@ class Board:
 
         A payload of another length (a solver that asks for more than before) drops the running sum: it is taken anew.
         """
+        if not 0 <= message.shard < self.n_shards:
+            return False
         old = self._slots[message.shard]
         if not self._counts(message, old):
             return False

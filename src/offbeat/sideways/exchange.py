@@ -76,7 +76,7 @@ class Flood:
 
     def put(self, message: Message) -> None:
         """Take in a contribution: of one's own, or from a neighbour."""
-        old = self._board.slot(message.shard)
+        old = self._board.slot(message.shard) if 0 <= message.shard < self._seat.n_shards else None
         if self._board.put(message):
             if self._exact and old is not None and old.clock < message.clock:
                 self._before[message.shard] = old
