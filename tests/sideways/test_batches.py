@@ -86,3 +86,23 @@ def test_threads_hand_over_what_is_there(data: tuple[Any, Any]) -> None:
 
 def test_one_worker_hands_over_one_at_a_time(data: tuple[Any, Any]) -> None:
     assert set(batches(fit(data, engines.Serial(), None).trace)) <= {1}
+
+
+@pytest.mark.parametrize(("batch", "busy"), [(None, BUSY), (1, 0.0)])
+def test_the_staleness_of_a_step_is_that_of_its_query(batch: int | None, busy: float, data: tuple[Any, Any]) -> None:
+    """It does not grow with the fit: the slow worker misses as many updates as the others make meanwhile."""
+    columns = fit(data, cluster(busy), batch, tol=1e-5).trace.to_arrays()
+    slow, steps = columns["worker"] == 0, columns["kind"] == "step"
+    updates = columns["time"][columns["batch"] > 0]
+    for row in np.flatnonzero(steps & slow):
+        begun, over = columns["time"][row], columns["time"][row] + columns["duration"][row]
+        missed = int(np.count_nonzero((updates > begun) & (updates <= over)))
+        stale = int(columns["staleness"][row])
+        if stale == 0:  # an evaluation of a candidate, which does not age
+            continue
+        assert abs(stale - missed) <= 6 + missed // 4  # messages are under way as well
+    fast = columns["staleness"][steps & ~slow]
+    assert columns["staleness"][steps & slow].mean() > 2.0 * fast.mean()
+    assert fast[len(fast) // 2 :].mean() < 2.0 * fast[: len(fast) // 2].mean() + 1.0
+    barrier = fit(data, cluster(busy), batch, staleness=0.0).trace.to_arrays()
+    assert not barrier["staleness"].any()

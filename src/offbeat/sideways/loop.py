@@ -164,10 +164,10 @@ class _HubRun:
         self.certifier = Certifier(problem, info)
         self.best = Best()
         self.update, self.fresh, self.now = 0, 0, 0.0
+        self.asked_at: dict[tuple[int, int, int], int] = {}  # the last update when a worker was asked for a step
         self.least_heard = early.least_heard(solver, policy.staleness)
         self.gathers = False  # an update is due, and takes in what else has come in meanwhile
         self.save_at = policy.save_every
-        self.before = 0  # updates of the fit that this one continues: clocks of shards begin anew
         self.ending: str | None = None
         if resume is not None:
             self._resume(resume)
@@ -179,6 +179,7 @@ class _HubRun:
         slot = self.board.slot(flight.shard)
         last, stamp = (None, 0) if slot is None else (slot.payload, slot.stamp)
         query = limited(self.query, self.policy.max_passes - self.state.passes)
+        self.asked_at.setdefault((flight.worker, flight.shard, flight.clock), self.update)
         return Run(flight.shard, flight.clock, query, flight.worker, contribution=last, stamp=stamp)
 
     def take(self, event: Event) -> list[Row]:
@@ -192,6 +193,7 @@ class _HubRun:
         elif isinstance(event, Lost):
             self.board.fence(event.worker, event.incarnation + 1)
             self.schedule.lost(event.worker)
+            self.asked_at = {key: update for key, update in self.asked_at.items() if key[0] != event.worker}
         elif isinstance(event, Idle):
             self.schedule.idle(event.worker, event.since)
         elif self.gathers:
@@ -213,7 +215,7 @@ class _HubRun:
         return Snapshot(self.state, self.query, slots, self.best.progress, self.update)
 
     def _resume(self, old: Snapshot) -> None:
-        self.update = self.before = old.clock
+        self.update = old.clock
         self.best.progress = old.best
         if old.query is None:
             return
@@ -224,7 +226,7 @@ class _HubRun:
 
     def _arrived(self, event: Arrived) -> list[Row]:
         message = event.message
-        rows = [step_row(event, self.update - self.before)] if self.schedule.expects(message) else []
+        rows = [self._step_row(event)] if self.schedule.expects(message) else []
         if not self.board.alive(message):  # its worker is known to have lost what this came from
             return rows
         first = self.schedule.arrived(message, event.time)
@@ -240,6 +242,15 @@ class _HubRun:
             return [*rows, self._update()]
         self.gathers = True
         return rows
+
+    def _step_row(self, event: Arrived) -> Row:
+        """Return the trace row of a worker's step: its staleness is the number of updates while it was under way."""
+        m = event.message
+        asked_at = self.update if m.role == CERTIFY else self.asked_at.pop((m.worker, m.shard, m.clock), self.update)
+        return Row(
+            time=m.started, duration=m.duration, kind="step", worker=m.worker, shard=m.shard, clock=m.clock,
+            staleness=self.update - asked_at, bytes=m.payload.nbytes, note=m.kind,
+        )  # fmt: skip
 
     def _may_update(self) -> bool:
         if not self.fresh or self.board.heard < self.least_heard:
@@ -306,12 +317,3 @@ def why_stop(state: State, best: Best, policy: Policy, row: Row) -> str | None:
     if row.time >= policy.time_limit:
         return "time_limit"
     return "max_iter" if state.passes >= policy.max_passes else None
-
-
-def step_row(event: Arrived, update: int) -> Row:
-    """Return the trace row of one worker's step."""
-    m = event.message
-    return Row(
-        time=m.started, duration=m.duration, kind="step", worker=m.worker, shard=m.shard, clock=m.clock,
-        staleness=max(update + 1 - m.clock, 0), bytes=m.payload.nbytes, note=m.kind,
-    )  # fmt: skip

@@ -49,7 +49,8 @@ class Row(NamedTuple):
 
     ``kind`` is ``"step"`` (a worker's), ``"update"`` (the coordinator's, worker -1) or ``"transfer"`` (what an engine
     moved to a worker: ``bytes`` of it, and ``note`` says of what; before the step ``clock`` of ``shard``). ``batch`` is
-    the number of contributions that an update took in.
+    the number of contributions that an update took in. ``staleness`` of a step is, with a hub, the number of updates
+    while it was under way; of a peer's, how many steps it is ahead of the slowest.
     """
 
     time: float
