@@ -36,7 +36,7 @@ def pagerank(dangling: np.ndarray, damping: float = 0.85, tol: float = 1e-12) ->
     """
 
     def program(port: Any, shard: Any) -> Any:
-        links, own = shard.rows(), shard.place
+        links, own = shard.rows(), shard.row_slice
         n_pages = links.shape[1]
         x = np.full(n_pages, 1.0 / n_pages)
         agreement, steps = Agreement(port), 0

@@ -85,7 +85,10 @@ def test_threads_hand_over_what_is_there(data: tuple[Any, Any]) -> None:
 
 
 def test_one_worker_hands_over_one_at_a_time(data: tuple[Any, Any]) -> None:
-    assert set(batches(fit(data, engines.Serial(), None).trace)) <= {1}
+    class FourShards(engines.Serial):
+        n_workers = 4
+
+    assert set(batches(fit(data, FourShards(), None, stealing=None).trace)) == {1}
 
 
 @pytest.mark.parametrize(("batch", "busy"), [(None, BUSY), (1, 0.0)])

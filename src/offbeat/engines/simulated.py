@@ -77,15 +77,13 @@ class Simulated:
     def __post_init__(self) -> None:
         """Refuse clusters that cannot be."""
         check_workers("Simulated", self.n_workers)
-        for seconds in (self.compute, self.latency):
+        for seconds in (self.compute, self.latency, self.update):
             as_model(seconds)
         check_factors("straggler of Simulated", self.straggler)
         if not isinstance(self.faults, list | tuple):
             raise ProblemError(f"faults of Simulated is {self.faults!r}; give a list of faults")
         if wrong_kind := [fault for fault in self.faults if not isinstance(fault, get_args(Fault))]:
             raise ProblemError(f"faults of Simulated holds {wrong_kind[0]!r}; give faults of offbeat.engines.faults")
-        if not 0.0 <= self.update < math.inf:
-            raise ProblemError(f"update of Simulated is {self.update}; give a number of seconds, at least 0")
         if not self.bandwidth > 0.0:
             raise ProblemError(f"bandwidth of Simulated is {self.bandwidth}; give bytes a second, above 0")
         named = [*self.straggler, *(f.worker for f in self.faults if isinstance(f, (Crash, Pause)))]

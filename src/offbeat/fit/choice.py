@@ -224,8 +224,6 @@ def engine(dataset: Data, wanted: Engine | Literal["auto"], n_outputs: int = 1) 
 
 def check_staleness(chosen: Solver, staleness: float) -> None:
     """Raise `ProblemError` when the solver needs rounds and the fit would not have them."""
-    if not staleness >= 0:
-        raise ProblemError(f"staleness is {staleness}; it must be 0, a positive number or inf")
     if staleness > chosen.max_staleness:
         able = [type(each).__name__ for each in all_solvers().values() if each.max_staleness > 0]
         hint = f"use one of {', '.join(able)}" if able else "no solver of this version runs without"

@@ -7,6 +7,7 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any, Literal
 
 from offbeat.data.dataset import Data
@@ -44,7 +45,8 @@ class Settings:
     Raises
     ------
     ProblemError
-        When a fit begins: a value has no meaning, or not for the solver that is chosen.
+        ``staleness`` or ``concurrency`` is no number in its range; when a fit begins: a value has no meaning for the
+        solver that is chosen.
 
     Examples
     --------
@@ -63,6 +65,13 @@ class Settings:
     topology: Topology = field(default_factory=Hub)
     stealing: Stealing | Literal["auto"] | None = "auto"
     concurrency: float = math.inf
+
+    def __post_init__(self) -> None:
+        """Refuse what is no number in its range."""
+        for name, least in (("staleness", 0), ("concurrency", 1)):
+            value: Any = getattr(self, name)
+            if not (isinstance(value, Real) and float(value) >= least):
+                raise ProblemError(f"{name} is {value!r}; it must be a number of at least {least}, or inf")
 
 
 def settings_of(
@@ -134,8 +143,6 @@ def check(problem: Problem, dataset: Data, options: Options, arguments: FitArgum
     wanted = arguments.checkpoint is not None or arguments.resume is not None
     if wanted and not isinstance(settings.topology, Hub):
         raise ProblemError(f"checkpoints need topology=Hub(): in a {settings.topology.name}, nobody knows all of it")
-    if not settings.concurrency >= 1:
-        raise ProblemError(f"concurrency is {settings.concurrency}; it must be a number of at least 1, or inf")
     check_limits(arguments.max_iter, arguments.time_limit)
 
 

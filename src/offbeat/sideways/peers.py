@@ -47,7 +47,7 @@ class PeerRun:
         self.certifier.number = port.incarnation << LIVES  # what an earlier life asked is not taken for this one's
         self.ask: Ask | None = None
         self.least_heard = early.least_heard(solver, policy.staleness)
-        self.early: dict[tuple[int, int, int], Message] = {}
+        self.ahead: dict[tuple[int, int, int], Message] = {}
         self.known = not port.incarnation
         self.clock, self.updates, self.since_ask = 0, 0, 0
         self.ending: str | None = None
@@ -129,8 +129,8 @@ class PeerRun:
         self.clock += 1
         message = self.port.message(payload, kind=kind, clock=self.clock)
         self.exchange.put(message)
-        early, self.early = self.early, {}
-        for each in early.values():
+        ahead, self.ahead = self.ahead, {}
+        for each in ahead.values():
             self._take(each)
         self.certifier.worked(work)
         self.since_ask += 1
@@ -238,7 +238,7 @@ class PeerRun:
             self.remembered[message.clock] = message.payload
         elif self.barrier and message.clock > self.clock:
             # Of a peer that is a round ahead: the sum of this round must not have it.
-            self.early[message.worker, message.shard, message.clock] = message
+            self.ahead[message.worker, message.shard, message.clock] = message
         else:
             self.exchange.put(message)
 

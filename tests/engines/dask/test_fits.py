@@ -76,6 +76,22 @@ def test_asynchronous_fits_reach_their_certificate(arrays, rows, solver, hub):
     same(fit, offbeat.solve(RIDGE, *rows, tol=1e-8), 0.05)  # what such a gap proves: sqrt(2 * 0.69e-6 / 1e-3) = 0.04
 
 
+@pytest.mark.parametrize("batch", [1, None], ids=["single", "batched"])
+def test_a_busy_hub_takes_in_all_that_came_in_meanwhile(arrays, batch):
+    class SlowHub(solvers.DelayedProximalGradient):
+        def global_step(self, problem, state, board):
+            time.sleep(0.05)  # both workers answer meanwhile
+            return super().global_step(problem, state, board)
+
+    with pytest.warns(ConvergenceWarning):
+        fit = offbeat.solve(
+            RIDGE, *arrays, solver=SlowHub(), staleness=math.inf, topology=topology.Hub(batch), tol=0.0, max_iter=10.0
+        )
+    sizes = fit.trace.to_arrays()["batch"]
+    sizes = sizes[sizes > 0][1:]
+    assert set(sizes) == {1} if batch == 1 else sizes.max() > 1
+
+
 def test_shards_one_after_another(arrays):
     fit = offbeat.solve(RIDGE, *arrays, solver=solvers.SAGA(), staleness=math.inf, concurrency=1, tol=1e-5)
     steps = fit.trace.to_frame()

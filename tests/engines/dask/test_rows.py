@@ -31,7 +31,7 @@ DRAWING = [
 def test_every_rank_has_its_own_rows(client):
     def place(port, shard):
         yield
-        return shard.place.start, shard.place.stop
+        return shard.row_slice.start, shard.row_slice.stop
 
     X = np.arange(12.0).reshape(6, 2)
     assert engines.Dask(client).run(place, X) == [(0, 3), (3, 6)]
@@ -67,5 +67,5 @@ def test_rows_that_do_not_follow_each_other_have_no_place():
     from dataclasses import replace
 
     with pytest.raises(DataError, match="rows 0 to 1, 6 to 7 of the data, which do not follow each other"):
-        _ = replace(shard, spans=((0, 2), (6, 8))).place
+        _ = replace(shard, spans=((0, 2), (6, 8))).row_slice
     assert math.isclose(replace(shard, spans=((6, 10),)).first_row, 6)

@@ -103,7 +103,7 @@ class Shard:
         return self.spans[0][0] if self.spans else self.start
 
     @property
-    def place(self) -> slice:
+    def row_slice(self) -> slice:
         """Which of all rows of the data these are.
 
         Raises
@@ -116,7 +116,7 @@ class Shard:
         >>> import numpy as np
         >>> from offbeat.data.load import as_dataset
         >>> first, second = as_dataset(np.arange(8.0).reshape(4, 2)).shards(2)
-        >>> second.place
+        >>> second.row_slice
         slice(2, 4, None)
         """
         spans = self.spans or ((self.start, self.stop),)

@@ -40,7 +40,7 @@ def check_needs(solver: str, needs: Iterable[Need], problem: Problem) -> None:
     >>> from offbeat import losses, penalties
     >>> check_needs("LBFGS", (SMOOTH_LOSS, SMOOTH_PENALTY), Problem(losses.Logistic(), penalties.L1(0.1)))
     Traceback (most recent call last):
-    offbeat.errors.ProblemError: LBFGS needs a smooth penalty, which l1 is not; use ProximalGradient or Newton
+    offbeat.errors.ProblemError: LBFGS needs a smooth penalty, which l1 is not; use ProximalGradient
     """
     for need in needs:
         if not need.met(problem):
@@ -100,11 +100,11 @@ SEPARABLE = Need(
 )
 SMOOTH_PENALTY = Need(
     lambda problem: of_penalty.smooth(problem.penalty),
-    "{solver} needs a smooth penalty, which {penalty} is not; use ProximalGradient or Newton",
+    "{solver} needs a smooth penalty, which {penalty} is not; use ProximalGradient",
 )
 RIDGE = Need(
     _ridge,
-    "{solver} needs a ridge on every coefficient, which {penalty} has not; use ProximalGradient or Newton",
+    "{solver} needs a ridge on every coefficient, which {penalty} has not; use ADMM, or ProximalGradient for a smooth loss",
 )
 RIDGE_OR_LASSO = Need(
     _ridge_or_lasso,
@@ -112,5 +112,5 @@ RIDGE_OR_LASSO = Need(
 )
 PURE_RIDGE = Need(
     _pure_ridge,
-    "{solver} needs an L2 penalty on every column; use NewtonCG or ProximalGradient",
+    "{solver} needs an L2 penalty on every column; use ProximalGradient, or ADMM for a loss with kinks",
 )
