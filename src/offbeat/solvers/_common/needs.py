@@ -104,7 +104,8 @@ SMOOTH_PENALTY = Need(
 )
 RIDGE = Need(
     _ridge,
-    "{solver} needs a ridge on every coefficient, which {penalty} has not; use ADMM, or ProximalGradient for a smooth loss",
+    "{solver} needs a ridge on every coefficient, which {penalty} has not; "
+    "use ADMM, or ProximalGradient for a smooth loss",
 )
 RIDGE_OR_LASSO = Need(
     _ridge_or_lasso,
